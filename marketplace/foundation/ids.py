@@ -1,0 +1,20 @@
+"""Public ids: what people see in addresses and mails instead of row numbers."""
+
+from __future__ import annotations
+
+import secrets
+
+# Crockford's base 32 (https://www.crockford.com/base32.html): no I, L, O or U, so an id survives being read aloud.
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+LENGTH = 12
+
+
+def public_id() -> str:
+    """Draw 60 random bits as 12 characters: not guessable, not countable, unique by a constraint of each table."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+
+
+def normalised(text: str) -> str:
+    """Read an id as a person may type it: upper case, spaces, O for 0, I or L for 1."""
+    plain = "".join(text.split()).replace("-", "").lower()
+    return plain.translate(str.maketrans("oil", "011"))
