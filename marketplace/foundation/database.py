@@ -1,0 +1,158 @@
+"""The session, the only committer, and the row lock."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, TypeDecorator
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from marketplace.foundation import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Dialect
+
+# Names of constraints are part of the contract: a violated one becomes a sentence (errors.constraint).
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+DEPTH = "transaction_depth"
+DOOMED = "transaction_doomed"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """`timestamptz` that refuses naive moments and gives back aware ones in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Refuse a moment whose zone nobody wrote down."""
+        if value is not None and value.tzinfo is None:
+            message = f"naive moment {value!r}: say which zone it is in"
+            raise ValueError(message)
+        return value
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Give the moment in UTC whatever the session's zone."""
+        return None if value is None else value.astimezone(UTC)
+
+
+Row = TypeVar("Row", bound="Base")
+PrimaryKey = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
+
+
+class Base(DeclarativeBase):
+    """The mapped classes of all rooms; `Mapped[datetime]` is `timestamptz`, `Mapped[int]` is `bigint`."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime, int: BigInteger}  # noqa: RUF012 - SQLAlchemy reads it as a class value
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model
+
+
+class TransactionDoomed(RuntimeError):
+    """An inner transaction failed and someone swallowed the error: committing would keep half of a use case."""
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Commit when the outermost block ends well, roll everything back when any block fails.
+
+    Inner blocks join. An IntegrityError of a registered constraint becomes its Refused. To try something and go on
+    after its refusal, use `savepoint()`.
+    """
+    session = db.session()
+    depth = session.info.get(DEPTH, 0)
+    session.info[DEPTH] = depth + 1
+    try:
+        yield
+        _finish(outermost=depth == 0)
+    except BaseException as error:
+        session.info[DOOMED] = True
+        if depth == 0:
+            session.rollback()
+        refusal = errors.from_constraint(error) if isinstance(error, IntegrityError) else None
+        if refusal is not None:
+            raise refusal from error
+        raise
+    finally:
+        session.info[DEPTH] = depth
+        if depth == 0:
+            session.info.pop(DOOMED, None)
+
+
+def _finish(*, outermost: bool) -> None:
+    session = db.session()
+    if session.info.get(DOOMED):
+        message = "an inner transaction failed and its error was swallowed; use savepoint() to go on after a refusal"
+        raise TransactionDoomed(message)
+    if outermost:
+        session.commit()
+    else:
+        session.flush()
+
+
+@contextmanager
+def savepoint() -> Iterator[None]:
+    """Part of a transaction that may fail by itself: its error undoes this block alone and may be caught outside it."""
+    session = db.session()
+    doomed = session.info.get(DOOMED)
+    try:
+        with session.begin_nested():
+            yield
+    except BaseException as error:
+        if not doomed:
+            session.info.pop(DOOMED, None)
+        refusal = errors.from_constraint(error) if isinstance(error, IntegrityError) else None
+        if refusal is not None:
+            raise refusal from error
+        raise
+
+
+def is_in_transaction() -> bool:
+    """Whether a `transaction()` block is open here."""
+    return bool(db.session().info.get(DEPTH, 0))
+
+
+def locked(model: type[Row], row_id: int) -> Row:
+    """The row as it is now, locked FOR NO KEY UPDATE until the transaction ends; raises NotFound."""
+    row = db.session.get(model, row_id, with_for_update={"key_share": True}, populate_existing=True)
+    if row is None:
+        raise errors.NotFound
+    return row
+
+
+def add(row: Row) -> Row:
+    """Insert the row at once, so that its constraints speak here; returns it with its id."""
+    db.session.add(row)
+    db.session.flush()
+    return row
+
+
+def engine_options(pool_size: int = 10) -> dict[str, Any]:
+    """Options of the engine: sessions in UTC, and no wait or idle transaction that lasts for ever (milliseconds)."""
+    settings = "-c timezone=UTC -c lock_timeout=10000 -c statement_timeout=60000"
+    settings += " -c idle_in_transaction_session_timeout=60000"
+    return {
+        "pool_size": pool_size,
+        "max_overflow": 5,
+        "pool_pre_ping": True,
+        "connect_args": {"options": settings, "application_name": "marketplace"},
+    }

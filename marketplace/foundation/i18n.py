@@ -1,0 +1,168 @@
+"""Two equal languages: which one to show, translated sentences, and fields that exist in both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babel.messages.pofile import read_po
+from flask import current_app, g, has_request_context, request
+from flask_babel import Babel, force_locale, get_locale
+from flask_babel import LazyString as LazyString  # noqa: PLC0414 - the rooms take it from here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask import Flask
+
+LANGUAGES = ("zh", "en")
+DEFAULT_LANGUAGE = "zh"
+DEFAULT_ZONE = "Asia/Shanghai"
+# Babel's names; with hyphens Flask-Babel fails. Every Chinese a browser may ask for gets the simplified catalogue.
+BABEL_LOCALES = {"zh": "zh_Hans_CN", "en": "en"}
+COOKIE = "language"
+TRANSLATIONS = Path(__file__).resolve().parent.parent / "translations"
+
+
+class Catalogue:
+    """The Chinese sentences of every room, read once per process from `translations/zh/<room>.po`."""
+
+    def __init__(self, singular: dict[str, str], plural: dict[str, str]) -> None:
+        """Chinese has one plural form, so a plural message maps its English singular to one sentence."""
+        self.singular = singular
+        self.plural = plural
+
+    def gettext(self, message: str) -> str:
+        """The Chinese sentence, or the English one where none is written yet (a test forbids that)."""
+        return self.singular.get(message) or message
+
+    def ngettext(self, singular: str, plural: str, number: int) -> str:
+        """The Chinese sentence for any number."""
+        return self.plural.get(singular) or (singular if number == 1 else plural)
+
+
+@lru_cache(maxsize=1)
+def chinese() -> Catalogue:
+    """All rooms' Chinese in one catalogue; raises ValueError if two rooms translate one sentence differently."""
+    singular: dict[str, str] = {}
+    plural: dict[str, str] = {}
+    for msgid, translation, source in chinese_messages():
+        target, text = (plural, translation[0]) if isinstance(translation, tuple) else (singular, translation)
+        if not text:
+            continue
+        if target.setdefault(msgid, text) != text:
+            message = f"{source} translates {msgid!r} otherwise than another room"
+            raise ValueError(message)
+    return Catalogue(singular, plural)
+
+
+def chinese_messages() -> Iterator[tuple[str, str | tuple[str, ...], str]]:
+    """Each message of each room's file: English, Chinese (a tuple if it has a plural), file name. Fuzzy ones left out."""
+    for path in sorted((TRANSLATIONS / "zh").glob("*.po")):
+        with path.open("rb") as file:
+            for message in read_po(file, locale="zh_Hans_CN"):
+                if not message.id or message.fuzzy:
+                    continue
+                msgid = message.id[0] if isinstance(message.id, tuple | list) else message.id
+                string = message.string
+                yield msgid, tuple(string) if isinstance(string, tuple | list) else string, path.name
+
+
+def language() -> str:
+    """The language being spoken here: "zh" or "en"."""
+    locale = get_locale()
+    return DEFAULT_LANGUAGE if locale is None else ("zh" if locale.language == "zh" else "en")
+
+
+def gettext(message: str, **variables: Any) -> str:
+    """The sentence in the language spoken here; `%(name)s` places take `variables`."""
+    text = chinese().gettext(message) if language() == "zh" else message
+    return text % variables if variables else text
+
+
+def ngettext(singular: str, plural: str, number: int, **variables: Any) -> str:
+    """The sentence for a number of things, which it may name as `%(num)s`."""
+    if language() == "zh":
+        text = chinese().ngettext(singular, plural, number)
+    else:
+        text = singular if number == 1 else plural
+    return text % {"num": number, **variables}
+
+
+def lazy(message: str, **variables: Any) -> LazyString:
+    """A sentence translated when it is shown, for constants and errors."""
+    return LazyString(gettext, message, **variables)
+
+
+_ = gettext
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text shown in `lang`, which may not be the reader's language; `is_fallback` says so on the page."""
+
+    text: str
+    lang: str
+    is_fallback: bool = False
+
+    def __str__(self) -> str:
+        """The bare text."""
+        return self.text
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.text)
+
+
+def pick(row: object, field: str, lang: str | None = None) -> Text:
+    """`row.<field>_zh` or `row.<field>_en` in the language spoken here, else in the other one, marked as such."""
+    wanted = lang or language()
+    other = "en" if wanted == "zh" else "zh"
+    text = getattr(row, f"{field}_{wanted}")
+    if text:
+        return Text(text, wanted)
+    fallback = getattr(row, f"{field}_{other}")
+    return Text(fallback, other, is_fallback=True) if fallback else Text("", wanted)
+
+
+def speaking(lang: str) -> Any:
+    """Context manager: speak `lang` ("zh" or "en") inside, as mails do to their reader."""
+    return force_locale(BABEL_LOCALES[lang])
+
+
+def html_lang() -> str:
+    """The value of `<html lang>`."""
+    return "zh-Hans-CN" if language() == "zh" else "en"
+
+
+def init_app(app: Flask) -> None:
+    """Set up Babel and the `_` of templates."""
+    app.config["BABEL_DEFAULT_LOCALE"] = BABEL_LOCALES[DEFAULT_LANGUAGE]
+    app.config["BABEL_DEFAULT_TIMEZONE"] = DEFAULT_ZONE
+    Babel(app, locale_selector=_select_locale, timezone_selector=_select_zone)
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    app.jinja_env.globals.update(pick=pick, html_lang=html_lang, language=language)
+
+
+def _select_locale() -> str:
+    if not has_request_context():
+        return BABEL_LOCALES[DEFAULT_LANGUAGE]
+    return BABEL_LOCALES[_requested_language()]
+
+
+def _requested_language() -> str:
+    chosen = request.args.get("lang") or request.cookies.get(COOKIE) or getattr(g, "person_language", None)
+    if chosen in LANGUAGES:
+        return str(chosen)
+    for accepted in request.accept_languages.values():
+        base = accepted.partition("-")[0].lower()
+        if base in LANGUAGES:
+            return base
+    return DEFAULT_LANGUAGE
+
+
+def _select_zone() -> str:
+    return str(getattr(g, "person_zone", None) or current_app.config["BABEL_DEFAULT_TIMEZONE"])
