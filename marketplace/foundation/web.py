@@ -1,0 +1,198 @@
+"""What every request and answer has: an id, security headers, a nonce policy, CSRF, and pages for errors."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import current_app, g, jsonify, render_template, request
+from flask_babel import format_date, format_datetime, format_decimal, format_percent, format_time
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from marketplace.foundation import clock
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import BABEL_LOCALES, gettext, language, lazy
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.typing import ResponseReturnValue
+    from werkzeug.wrappers import Response
+
+    from config import Settings
+    from marketplace.foundation.money import Money
+
+csrf = CSRFProtect()
+log = structlog.get_logger("web")
+
+LARGEST_UPLOAD_BYTES = 16 * 1024 * 1024
+YEAR_SECONDS = 365 * 24 * 3600
+HTTP_SENTENCES = {
+    400: lazy("The request could not be read. Please go back and try again."),
+    401: lazy("Please sign in to go on."),
+    403: lazy("Your account may not do this."),
+    404: lazy("We could not find what you asked for."),
+    405: lazy("This page cannot be used that way."),
+    413: lazy("That file is too large: 16 MB at most."),
+    429: lazy("Too many attempts. Please wait a little and try again."),
+    500: lazy("Something went wrong on our side. Nothing you paid or booked is lost."),
+    503: lazy("We are not ready to answer yet. Please try again in a minute."),
+}
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Install headers, CSRF, error pages and the filters that templates use everywhere."""
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=LARGEST_UPLOAD_BYTES,
+        MAX_FORM_MEMORY_SIZE=2 * 1024 * 1024,
+        SESSION_COOKIE_NAME="__Host-session" if settings.cookies_are_secure else "session",
+        SESSION_COOKIE_SECURE=settings.cookies_are_secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        REMEMBER_COOKIE_SECURE=settings.cookies_are_secure,
+        REMEMBER_COOKIE_HTTPONLY=True,
+        REMEMBER_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,
+        PREFERRED_URL_SCHEME="https" if settings.cookies_are_secure else "http",
+    )
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    csrf.init_app(app)
+    app.before_request(_begin)
+    app.after_request(_secure)
+    app.after_request(_record)
+    app.register_error_handler(Refused, _refused)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _fault)
+    _install_filters(app)
+
+
+def csp_nonce() -> str:
+    """The nonce of this answer, for the one inline JSON or script element a page may need."""
+    nonce: str | None = g.get("csp_nonce")
+    if nonce is None:
+        nonce = g.csp_nonce = secrets.token_urlsafe(16)
+    return nonce
+
+
+def wants_json() -> bool:
+    """Whether a machine asks: it gets the same refusal as JSON."""
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+
+
+def error_page(status: int, sentence: object, *, code: str | None = None) -> ResponseReturnValue:
+    """The page of an error, in the reader's language, with the request id to quote to support."""
+    text = str(sentence)
+    if wants_json():
+        return jsonify(code=code or str(status), message=text, request_id=g.get("request_id")), status
+    page = render_template("errors/error.html", status=status, sentence=text, request_id=g.get("request_id"))
+    return page, status
+
+
+def _begin() -> None:
+    sent = request.headers.get("X-Request-ID", "")
+    is_ours = 8 <= len(sent) <= 64 and sent.replace("-", "").isalnum() and sent.isascii()  # noqa: PLR2004 - header bounds
+    g.request_id = sent if is_ours else secrets.token_hex(8)
+    g.started_at = clock.now()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _secure(response: Response) -> Response:
+    nonce = f"'nonce-{csp_nonce()}'"
+    policy = {
+        "default-src": "'self'",
+        "script-src": f"'self' {nonce}",
+        "style-src": f"'self' {nonce}",
+        "img-src": "'self' data:",
+        "object-src": "'none'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+        "form-action": "'self' " + current_app.config.get("FORM_ACTIONS", "https://checkout.stripe.com"),
+    }
+    headers = {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "strict-origin-when-cross-origin",
+        "X-Frame-Options": "DENY",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+        "X-Request-ID": g.get("request_id", ""),
+    }
+    for name, value in headers.items():
+        response.headers.setdefault(name, value)
+    if current_app.config["SESSION_COOKIE_SECURE"]:
+        response.headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}; includeSubDomains")
+    if request.endpoint != "static" and "Cache-Control" not in response.headers:
+        # Pages name the person; a shared cache or the back button after signing out must not show them.
+        response.headers["Cache-Control"] = "no-store" if g.get("_login_user") else "private, no-cache"
+    response.vary.update(["Cookie", "Accept-Language"])
+    return response
+
+
+def _record(response: Response) -> Response:
+    if request.endpoint == "static":
+        return response
+    started = g.get("started_at")
+    milliseconds = round((clock.now() - started).total_seconds() * 1000, 1) if started else None
+    # The rule, not the path: paths may hold tokens and ids of people.
+    rule = request.url_rule.rule if request.url_rule else None
+    log.info("request", method=request.method, rule=rule, status=response.status_code, milliseconds=milliseconds)
+    return response
+
+
+def _refused(error: Refused) -> ResponseReturnValue:
+    return error_page(error.status, error.message, code=error.code)
+
+
+def _csrf(_error: CSRFError) -> ResponseReturnValue:
+    sentence = gettext("This page was open for too long to be sent safely. Please go back, reload it and send it again.")
+    return error_page(400, sentence, code="csrf")
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]
+    status = error.code or 500
+    if status < 400:  # noqa: PLR2004 - a redirect raised as an exception
+        return error.get_response()  # type: ignore[return-value]
+    answer = error_page(status, HTTP_SENTENCES.get(status, HTTP_SENTENCES[500 if status >= 500 else 400]))  # noqa: PLR2004
+    return answer
+
+
+def _fault(error: Exception) -> ResponseReturnValue:
+    if current_app.testing or current_app.debug:
+        raise error
+    db.session.rollback()
+    log.exception("fault", kind=type(error).__name__)
+    return error_page(500, HTTP_SENTENCES[500])
+
+
+def babel_locale() -> str:
+    """Babel's name of the language spoken here."""
+    return BABEL_LOCALES[language()]
+
+
+def format_money(amount: Money) -> str:
+    """An amount as the reader's language writes it."""
+    return amount.format(babel_locale())
+
+
+def _install_filters(app: Flask) -> None:
+    app.jinja_env.filters.update(
+        money=format_money,
+        date=format_date,
+        datetime=format_datetime,
+        time=format_time,
+        decimal=format_decimal,
+        percent=format_percent,
+    )
+    app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now)
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
