@@ -179,3 +179,21 @@ async def _run_worker(conninfo: str, concurrency: int) -> None:
                 update_heartbeat_interval=10,
                 delete_jobs="never",
             )
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="jobs.retry_stalled", pass_context=True, queueing_lock="jobs.retry_stalled")
+async def retry_stalled(context: procrastinate.JobContext, timestamp: int) -> None:
+    """Put back jobs whose worker died in the middle (kill -9): they would stay `doing` for ever."""
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_SECONDS):
+        log.warning("stalled job put back", job=job.id, task_name=job.task_name, tick=timestamp)
+        await manager.retry_job(job)
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(name="jobs.delete_old", pass_context=True, queueing_lock="jobs.delete_old")
+async def delete_old(context: procrastinate.JobContext, timestamp: int) -> None:
+    """Forget jobs that succeeded two weeks ago; failed ones stay until someone drives them again."""
+    log.info("old jobs deleted", tick=timestamp)
+    await context.app.job_manager.delete_old_jobs(nb_hours=KEEP_FINISHED_HOURS)

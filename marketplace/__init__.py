@@ -1,0 +1,54 @@
+"""A course marketplace for talent training. `create_app` is the one place where the rooms meet."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib import import_module
+
+from flask import Flask
+from flask_migrate import Migrate
+
+from config import ROOT, Settings, settings_from_environment
+from marketplace.foundation import clock, i18n, jobs, logs, web
+from marketplace.foundation.database import db, engine_options
+
+# From the lowest floor up; each room's `views` has a `blueprint` and may have `init_app(app, settings)`.
+ROOMS = ("foundation", "accounts", "catalog", "enrolment", "payments", "participation", "metrics")
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the application from settings (the environment's unless given); raises SettingsError if they are unfit."""
+    settings = settings or settings_from_environment()
+    logs.configure()
+    app = Flask(
+        "marketplace",
+        root_path=str(ROOT / "marketplace"),
+        template_folder=str(ROOT / "templates"),
+        static_folder=str(ROOT / "static"),
+    )
+    app.config.update(
+        SETTINGS=settings,
+        TESTING=settings.environment == "test",
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(),
+    )
+    clock.shift(settings.clock_offset_seconds)
+    db.init_app(app)
+    Migrate(app, db, directory=str(ROOT / "migrations"))
+    i18n.init_app(app)
+    web.init_app(app, settings)
+    jobs.init_app(app)
+    _open_rooms(app, settings)
+    return app
+
+
+def _open_rooms(app: Flask, settings: Settings) -> None:
+    for room in ROOMS:
+        if importlib.util.find_spec(f"marketplace.{room}.views") is None:
+            continue
+        views = import_module(f"marketplace.{room}.views")
+        if hasattr(views, "init_app"):
+            views.init_app(app, settings)
+        app.register_blueprint(views.blueprint)
+    if importlib.util.find_spec("marketplace.cli") is not None:
+        import_module("marketplace.cli").init_app(app)

@@ -1,0 +1,58 @@
+"""Doors that belong to no room: health, language, and the style guide of development."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from flask import Blueprint, abort, current_app, jsonify, redirect, render_template, request
+
+from marketplace.foundation import health
+from marketplace.foundation.i18n import COOKIE, LANGUAGES
+from marketplace.foundation.web import YEAR_SECONDS
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("foundation", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """This process answers; asks nothing else, so a slow database does not restart it."""
+    return jsonify(status="ok")
+
+
+@blueprint.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """Whether to send people here: 200 or 503 with each part's state."""
+    parts = health.readiness()
+    is_ready = all(state == "ok" for state in parts.values())
+    return jsonify(status="ok" if is_ready else "not ready", parts=parts), 200 if is_ready else 503
+
+
+@blueprint.post("/language")
+def language() -> ResponseReturnValue:
+    """Remember the chosen language in a cookie and go back to the page it was chosen on."""
+    chosen = request.form.get("language", "")
+    if chosen not in LANGUAGES:
+        abort(400)
+    response = redirect(safe_path(request.form.get("next", "/")), code=303)
+    secure = current_app.config["SESSION_COOKIE_SECURE"]
+    response.set_cookie(COOKIE, chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
+    return response
+
+
+@blueprint.get("/styleguide")
+def styleguide() -> ResponseReturnValue:
+    """Every part of the visual language on one page; not in production."""
+    if current_app.config["SETTINGS"].is_production:
+        abort(404)
+    return render_template("styleguide.html")
+
+
+def safe_path(target: str) -> str:
+    """A path of this site, whatever was asked for: an open redirect lends our name to strangers."""
+    parts = urlsplit(target)
+    is_ours = not parts.scheme and not parts.netloc and target.startswith("/")
+    return target if is_ours and not target.startswith(("//", "/\\")) and "\\" not in target else "/"
