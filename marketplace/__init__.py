@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from importlib import import_module
 
 from flask import Flask
 from flask_migrate import Migrate
 
 from config import ROOT, Settings, settings_from_environment
+from marketplace import cli
 from marketplace.foundation import clock, i18n, jobs, logs, web
 from marketplace.foundation.database import db, engine_options
 
@@ -44,11 +44,10 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _open_rooms(app: Flask, settings: Settings) -> None:
     for room in ROOMS:
-        if importlib.util.find_spec(f"marketplace.{room}.views") is None:
+        if not (ROOT / "marketplace" / room / "views.py").exists():
             continue
         views = import_module(f"marketplace.{room}.views")
         if hasattr(views, "init_app"):
             views.init_app(app, settings)
         app.register_blueprint(views.blueprint)
-    if importlib.util.find_spec("marketplace.cli") is not None:
-        import_module("marketplace.cli").init_app(app)
+    cli.init_app(app)

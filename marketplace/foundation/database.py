@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, TypeDecorator
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, mapped_column, registry
 
 from marketplace.foundation import errors
 
@@ -56,7 +56,7 @@ class Base(DeclarativeBase):
     """The mapped classes of all rooms; `Mapped[datetime]` is `timestamptz`, `Mapped[int]` is `bigint`."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: UtcDateTime, int: BigInteger}  # noqa: RUF012 - SQLAlchemy reads it as a class value
+    registry = registry(metadata=metadata, type_annotation_map={datetime: UtcDateTime, int: BigInteger})
 
 
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
