@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flask import current_app, render_template
-from sqlalchemy import Text
+from sqlalchemy import Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import Model, PrimaryKey, add, db, locked, transaction
+from marketplace.foundation.errors import NotFound
 from marketplace.foundation.i18n import speaking
 
 if TYPE_CHECKING:
@@ -93,6 +94,19 @@ def deliver(mail_id: int) -> None:
         (settings.mail_preview_dir / f"{mail_id:06}.eml").write_bytes(written.as_bytes())
     with transaction():
         locked(OutgoingMail, mail_id).sent_at = clock.now()
+
+
+def list_recent(limit: int = 50) -> list[OutgoingMail]:
+    """The newest mails, for the previews of development."""
+    return list(db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id.desc()).limit(limit)))
+
+
+def get(mail_id: int) -> OutgoingMail:
+    """One mail; raises NotFound."""
+    mail = db.session.get(OutgoingMail, mail_id)
+    if mail is None:
+        raise NotFound
+    return mail
 
 
 def compose(mail: OutgoingMail, settings: Settings) -> EmailMessage:

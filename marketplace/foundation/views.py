@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, abort, current_app, jsonify, redirect, render_template, request
 
-from marketplace.foundation import health
+from marketplace.foundation import health, mail
 from marketplace.foundation.i18n import COOKIE, LANGUAGES
 from marketplace.foundation.web import YEAR_SECONDS
 
@@ -49,6 +49,26 @@ def styleguide() -> ResponseReturnValue:
     if current_app.config["SETTINGS"].is_production:
         abort(404)
     return render_template("styleguide.html")
+
+
+@blueprint.get("/mail")
+def mails() -> ResponseReturnValue:
+    """The mails written in development, newest first, with their previews."""
+    if current_app.config["SETTINGS"].is_production:
+        abort(404)
+    return render_template("foundation/mails.html", mails=mail.list_recent())
+
+
+@blueprint.get("/mail/<int:mail_id>")
+def mail_preview(mail_id: int) -> ResponseReturnValue:
+    """One mail as its reader sees it; with `?as=text` the plain text."""
+    if current_app.config["SETTINGS"].is_production:
+        abort(404)
+    written = mail.get(mail_id)
+    if request.args.get("as") == "text":
+        return written.text, {"Content-Type": "text/plain; charset=utf-8"}
+    # Mail clients know no nonce: the preview allows inline styles, and nothing else at all.
+    return written.html, {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"}
 
 
 def safe_path(target: str) -> str:
