@@ -1,4 +1,4 @@
-"""Settings, read once from the environment. A bad or missing value stops the process with a sentence that says which."""
+"""Settings, read once from the environment. A bad or missing value stops the process and is named."""
 
 from __future__ import annotations
 

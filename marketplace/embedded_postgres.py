@@ -115,7 +115,14 @@ class _Server:
         options += " -c max_connections=120 -c shared_buffers=256MB -c timezone=UTC -c log_timezone=UTC"
         if not is_durable:
             options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
-        self.run("pg_ctl", "start", f"--pgdata={self.data}", f"--log={self.log}", f"--options={options}", "--no-wait")
+        self.run(
+            "pg_ctl",
+            "start",
+            f"--pgdata={self.data}",
+            f"--log={self.log}",
+            f"--options={options}",
+            "--no-wait",
+        )
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
             if time.monotonic() > deadline:

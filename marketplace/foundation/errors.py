@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from flask_babel import LazyString
     from sqlalchemy.exc import IntegrityError
 
+NOT_FOUND = lazy("We could not find what you asked for.")
+FORBIDDEN = lazy("Your account may not do this.")
+
 _constraints: dict[str, tuple[type[Refused], str | LazyString]] = {}
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+class Refused(Exception):
     """The act is not possible now; doors show `message` and keep what the person typed. HTTP 409."""
 
     status: ClassVar[int] = 409
@@ -39,7 +42,9 @@ class NotFound(Refused):
     status = 404
 
     def __init__(
-        self, code: str = "not_found", message: str | LazyString = lazy("We could not find what you asked for.")
+        self,
+        code: str = "not_found",
+        message: str | LazyString = NOT_FOUND,
     ) -> None:
         """Say what was not found, if saying so tells nothing about others."""
         super().__init__(code, message)
@@ -50,9 +55,7 @@ class Forbidden(Refused):
 
     status = 403
 
-    def __init__(
-        self, code: str = "forbidden", message: str | LazyString = lazy("Your account may not do this.")
-    ) -> None:
+    def __init__(self, code: str = "forbidden", message: str | LazyString = FORBIDDEN) -> None:
         """Say who may do it, if there is someone to ask."""
         super().__init__(code, message)
 
@@ -76,8 +79,7 @@ class Invalid(Refused):
 def constraint(name: str, message: str | LazyString, kind: type[Refused] = Refused) -> None:
     """Register what to say when the database refuses a row by the constraint `name`."""
     if name in _constraints:
-        message_ = f"constraint {name} already has a sentence"
-        raise ValueError(message_)
+        raise ValueError(f"constraint {name} already has a sentence")
     _constraints[name] = (kind, message)
 
 

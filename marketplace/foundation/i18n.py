@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from babel.messages.pofile import read_po
 from flask import current_app, g, has_request_context, request
 from flask_babel import Babel, force_locale, get_locale
-from flask_babel import LazyString as LazyString  # noqa: PLC0414 - the rooms take it from here
+from flask_babel import LazyString as LazyString
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,14 +59,14 @@ def chinese() -> Catalogue:
 
 
 def chinese_messages() -> Iterator[tuple[str, str | tuple[str, ...], str]]:
-    """Each message of each room's file: English, Chinese (a tuple if it has a plural), file name. Fuzzy ones left out."""
+    """Each message of each room: English, Chinese (a tuple if it has a plural), file name. Fuzzy ones are left out."""
     for path in sorted((TRANSLATIONS / "zh").glob("*.po")):
         with path.open("rb") as file:
             for message in read_po(file, locale="zh_Hans_CN"):
                 if not message.id or message.fuzzy:
                     continue
                 msgid = message.id[0] if isinstance(message.id, tuple | list) else message.id
-                string = message.string
+                string = message.string or ""
                 yield msgid, tuple(string) if isinstance(string, tuple | list) else string, path.name
 
 

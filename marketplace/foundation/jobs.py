@@ -1,7 +1,7 @@
 """Work after the commit: jobs are enqueued inside the transaction and exist only if it commits.
 
-A job runs at least once, so every task is idempotent. A failing job is retried with growing waits; after the last try it
-stays in the table as `failed` (the dead letters), where `flask jobs retry` drives it again.
+A job runs at least once, so every task is idempotent. A failing job is retried with growing waits; after the last
+try it stays in the table as `failed` (the dead letters), where `flask jobs retry` drives it again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class NotInTransaction(RuntimeError):
     """A job was enqueued outside `transaction()`: it could exist though the act it follows does not."""
 
 
-def task(*, name: str, retry: bool = True, queue: str = "default") -> Callable[[Callable[..., None]], Task[..., Any, Any]]:
+def task(
+    *, name: str, retry: bool = True, queue: str = "default"
+) -> Callable[[Callable[..., None]], Task[..., Any, Any]]:
     """Make a function a task named `room.verb`; its arguments are JSON values (ids, texts)."""
 
     def decorate(function: Callable[..., None]) -> Task[..., Any, Any]:

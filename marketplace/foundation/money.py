@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from babel.numbers import format_currency
 
-# Digits after the point in what is charged. Source: https://docs.stripe.com/currencies (zero-decimal currencies; special
+# Digits after the point in what is charged. Source: https://docs.stripe.com/currencies (zero-decimal and special
 # cases). CLDR disagrees for some (ISK, UGX, HUF, TWD), so a currency must be listed here to be used at all.
 EXPONENTS = {
     "CNY": 2,
@@ -48,7 +48,7 @@ class Money:
 
     @classmethod
     def parse(cls, text: str, currency: str) -> Money:
-        """Read an amount in major units ("1,280.50", "￥1 280"); raise MoneyError if it is not one or is too precise."""
+        """Read an amount in major units ("1,280.50", "￥1 280"); raise MoneyError if it is none or too precise."""
         plain = text.strip().lstrip("¥￥$€£").replace(",", "").replace("，", "").replace(" ", "")
         try:
             amount = Decimal(plain)

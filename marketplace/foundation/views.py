@@ -68,7 +68,9 @@ def mail_preview(mail_id: int) -> ResponseReturnValue:
     if request.args.get("as") == "text":
         return written.text, {"Content-Type": "text/plain; charset=utf-8"}
     # Mail clients know no nonce: the preview allows inline styles, and nothing else at all.
-    return written.html, {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"}
+    return written.html, {
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"
+    }
 
 
 def safe_path(target: str) -> str:

@@ -152,25 +152,26 @@ def _refused(error: Refused) -> ResponseReturnValue:
 
 
 def _csrf(_error: CSRFError) -> ResponseReturnValue:
-    sentence = gettext("This page was open for too long to be sent safely. Please go back, reload it and send it again.")
+    sentence = gettext(
+        "This page was open for too long to be sent safely. Please go back, reload it and send it again."
+    )
     return error_page(400, sentence, code="csrf")
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
     if error.response is not None:
-        return error.response  # type: ignore[return-value]
+        return error.response
     status = error.code or 500
     if status < 400:  # noqa: PLR2004 - a redirect raised as an exception
-        return error.get_response()  # type: ignore[return-value]
-    answer = error_page(status, HTTP_SENTENCES.get(status, HTTP_SENTENCES[500 if status >= 500 else 400]))  # noqa: PLR2004
-    return answer
+        return error.get_response()
+    return error_page(status, HTTP_SENTENCES.get(status, HTTP_SENTENCES[500 if status >= 500 else 400]))  # noqa: PLR2004
 
 
 def _fault(error: Exception) -> ResponseReturnValue:
     if current_app.testing or current_app.debug:
         raise error
     db.session.rollback()
-    log.exception("fault", kind=type(error).__name__)
+    log.error("fault", kind=type(error).__name__, exc_info=error)
     return error_page(500, HTTP_SENTENCES[500])
 
 

@@ -1,0 +1,147 @@
+"""A real PostgreSQL for every test: one migrated template, one outer transaction a test, real copies for races."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from psycopg import sql
+from sqlalchemy.orm import Session
+
+from config import Settings
+from marketplace import create_app, embedded_postgres
+from marketplace.foundation import clock
+from marketplace.foundation.database import db
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = Path(os.environ.get("MARKETPLACE_SHARED_DATA", ROOT.parent / "shared" / "data"))
+
+
+def cluster_home() -> Path:
+    """In memory where there is such a place: tests need no durability, and the other users of /dev/shm no root."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, made 0711 below
+    base = memory if memory.is_dir() else ROOT / "var"
+    return base / f"marketplace-test-{os.getpid()}"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of a PostgreSQL where databases can be made, without a database name."""
+    given = os.environ.get("TEST_DATABASE_SERVER")
+    if given:
+        yield given.rstrip("/")
+        return
+    home = cluster_home()
+    home.mkdir(mode=0o711, parents=True)
+    try:
+        yield embedded_postgres.start(home, is_durable=False).rpartition("/")[0]
+    finally:
+        embedded_postgres.stop(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def run_sql(server: str, statement: str, *names: str) -> None:
+    """Run one statement about databases, outside a transaction."""
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
+
+
+def settings_for(address: str, folder: Path, **changes: object) -> Settings:
+    """Settings of a test's application."""
+    values: dict[str, object] = {
+        "database_url": address.replace("postgresql://", "postgresql+psycopg://"),
+        "environment": "test",
+        "public_url": "http://localhost",
+        "media_dir": folder / "media",
+        "mail_preview_dir": folder / "mail",
+    }
+    return Settings(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def template(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a migrated, empty database that others are copied from."""
+    name = f"template_{secrets.token_hex(4)}"
+    run_sql(server, "CREATE DATABASE {}", name)
+    app = create_app(settings_for(f"{server}/{name}", tmp_path_factory.mktemp("template")))
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+    yield name
+    run_sql(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+@pytest.fixture(scope="session")
+def make_database(server: str, template: str) -> Iterator[object]:
+    """A function that copies the template and gives the copy's address."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"copy_{secrets.token_hex(4)}"
+        run_sql(server, "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
+        made.append(name)
+        return f"{server}/{name}"
+
+    yield make
+    for name in made:
+        run_sql(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+@pytest.fixture(scope="session")
+def shared_app(make_database, tmp_path_factory: pytest.TempPathFactory) -> Flask:  # type: ignore[no-untyped-def]
+    """One application for all tests that live in an outer transaction."""
+    app = create_app(
+        settings_for(make_database(), tmp_path_factory.mktemp("app"), stripe_api_base="http://127.0.0.1:9")
+    )
+    app.config["WTF_CSRF_ENABLED"] = False
+    return app
+
+
+@pytest.fixture
+def app(shared_app: Flask) -> Iterator[Flask]:
+    """The application inside one transaction that is rolled back; what the test commits are savepoints of it."""
+    with shared_app.app_context():
+        connection = db.engine.connect()
+        outer = connection.begin()
+        registry = db.session
+        db.session = db._make_scoped_session(
+            {"class_": _BoundSession, "bind": connection, "join_transaction_mode": "create_savepoint"}
+            | {"expire_on_commit": False, "scopefunc": lambda: 0}
+        )
+        try:
+            yield shared_app
+        finally:
+            db.session.remove()
+            db.session = registry
+            outer.rollback()
+            connection.close()
+            clock.reset()
+
+
+class _BoundSession(Session):
+    """A session on the test's one connection; requests inside the test share it."""
+
+    def __init__(self, db: object = None, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without a window."""
+    return app.test_client()
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data; tests that need it say so by asking for it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the real data is not at {SHARED_DATA} (set MARKETPLACE_SHARED_DATA)")
+    return SHARED_DATA
