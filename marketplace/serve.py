@@ -1,0 +1,170 @@
+"""What `bin/serve` runs: prepares the database and keeps the processes of the marketplace alive until told to stop.
+
+In development it starts the embedded PostgreSQL (unless DATABASE_URL is set), loads the demo once and runs the payments
+sandbox. With `--production` it prepares nothing by itself and refuses to start on unsafe settings or demo accounts.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask_migrate import upgrade
+from sqlalchemy import text
+
+from config import ROOT, SANDBOX_STRIPE_KEY, SettingsError, settings_from
+from marketplace import create_app, embedded_postgres
+from marketplace.foundation import health
+from marketplace.foundation.database import db
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flask import Flask
+
+VAR = ROOT / "var"
+WORKERS, THREADS = 2, 4
+STOP_SECONDS = 30
+# A process that dies at once, again and again, is broken: waiting longer each time keeps its message readable.
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Refusal(Exception):
+    """A reason not to start, for the operator to read."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Start everything; 0 after an orderly stop, 1 with the reason on standard error if it cannot start."""
+    is_production = "--production" in arguments
+    try:
+        environment = _production_environment() if is_production else _development_environment()
+        app = create_app(settings_from(environment))
+        _prepare(app, is_production=is_production)
+    except (Refusal, SettingsError, embedded_postgres.PostgresError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return _Processes(_commands(environment, is_production=is_production), environment, app).run()
+
+
+def _production_environment() -> dict[str, str]:
+    return os.environ | {"MARKETPLACE_ENV": "production", "PORT": os.environ.get("PORT", "8000")}
+
+
+def _development_environment() -> dict[str, str]:
+    """The environment of this machine: a database, ports and a secret of its own, kept over restarts."""
+    port = os.environ.get("PORT") or str(_port("web", 5000))
+    environment = {
+        "PORT": port,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "SECRET_KEY": _kept("secret-key"),
+    } | dict(os.environ)
+    if not environment.get("DATABASE_URL"):
+        environment["DATABASE_URL"] = embedded_postgres.start(VAR / "postgres")
+    if environment.get("STRIPE_SECRET_KEY", SANDBOX_STRIPE_KEY) == SANDBOX_STRIPE_KEY and _has_sandbox():
+        sandbox = environment.setdefault("SANDBOX_PORT", str(_port("sandbox", 5010)))
+        environment.setdefault("STRIPE_API_BASE", f"http://127.0.0.1:{sandbox}")
+    return environment
+
+
+def _prepare(app: Flask, *, is_production: bool) -> None:
+    with app.app_context():
+        if not is_production:
+            upgrade()
+        if not health.search_is_possible():
+            raise Refusal("This database cannot search Chinese text (LC_CTYPE is C): create it with a UTF-8 locale.")
+        if is_production and _has_demo_accounts():
+            raise Refusal(
+                "This database holds demo accounts, whose passwords are public: it is not fit for production."
+            )
+        if not is_production:
+            _load_demo(app)
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _has_demo_accounts() -> bool:
+    # `flask db upgrade` is the operator's act in production, so the table may be missing still.
+    if db.session.execute(text("SELECT to_regclass('person')")).scalar() is None:
+        raise Refusal("The database is empty: run `flask --app marketplace db upgrade` first.")
+    return bool(db.session.execute(text("SELECT EXISTS (SELECT 1 FROM person WHERE is_demo)")).scalar())
+
+
+def _load_demo(app: Flask) -> None:
+    """Load the demo unless the database holds it, or real people, already."""
+    if "demo" not in app.cli.commands or os.environ.get("MARKETPLACE_DEMO") == "none":
+        return
+    if db.session.execute(text("SELECT EXISTS (SELECT 1 FROM person)")).scalar():
+        return
+    result = app.test_cli_runner().invoke(args=["demo", "load"], catch_exceptions=False)
+    if result.exit_code:
+        raise Refusal(f"The demo could not be loaded:\n{result.output}")
+
+
+def _has_sandbox() -> bool:
+    return (ROOT / "marketplace" / "payments" / "sandbox" / "__main__.py").exists()
+
+
+def _commands(environment: dict[str, str], *, is_production: bool) -> dict[str, list[str]]:
+    """The processes to keep alive, by name."""
+    python = sys.executable
+    commands = {
+        "web": [
+            python,
+            "-m",
+            "gunicorn",
+            "--worker-class=gthread",
+            f"--workers={environment.get('WEB_WORKERS', WORKERS)}",
+            f"--threads={environment.get('WEB_THREADS', THREADS)}",
+            "--preload",
+            f"--bind={environment.get('HOST', '127.0.0.1')}:{environment['PORT']}",
+            "--graceful-timeout=20",
+            "--max-requests=20000",
+            "--max-requests-jitter=2000",
+            "--log-level=warning",
+            "marketplace:create_app()",
+        ],
+        "worker": [python, "-m", "flask", "--app", "marketplace", "worker"],
+    }
+    if not is_production and "SANDBOX_PORT" in environment:
+        state = environment.setdefault("SANDBOX_STATE", str(VAR / "sandbox.sqlite"))
+        webhook = f"http://127.0.0.1:{environment['PORT']}/webhooks/stripe"
+        options = [f"--port={environment['SANDBOX_PORT']}", f"--state={state}", f"--webhook-url={webhook}"]
+        commands["sandbox"] = [python, "-m", "marketplace.payments.sandbox", *options]
+    return commands
+
+
+class _Processes:
+    """Starts each process, starts it again when it dies, and stops all of them on INT or TERM."""
+
+    def __init__(self, commands: dict[str, list[str]], environment: dict[str, str], app: Flask) -> None:
+        self.commands = commands
+        self.environment = environment
+        self.app = app
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.pauses = dict.fromkeys(commands, 0.5)
+        self.is_stopping = False
+
+    def run(self) -> int:
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signal_number, self._stop)
+        for name in self.commands:
+            self._start(name)
+        self._greet()
+        while not self.is_stopping:
+            time.sleep(0.2)
+            for name, process in list(self.running.items()):
+                if process.poll() is not None and not self.is_stopping:
+                    self._restart(name, process.returncode)
+        return self._end()
+
+    def _start(self, name: str) -> None:
+        # A session of its own: Ctrl-C reaches this supervisor alone, which then stops each in order.
+        command = self.commands[name]
+        self.running[name] = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)  # noqa: S603 - ours
