@@ -170,7 +170,7 @@ class _Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         user = _server_user()
         with tempfile.TemporaryFile("w+") as output:
-            done = subprocess.run(  # noqa: S603 - our own programs and arguments
+            done = subprocess.run(
                 [str(binaries() / program), *arguments],
                 check=False,
                 stdin=subprocess.DEVNULL,

@@ -167,4 +167,75 @@ class _Processes:
     def _start(self, name: str) -> None:
         # A session of its own: Ctrl-C reaches this supervisor alone, which then stops each in order.
         command = self.commands[name]
-        self.running[name] = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)  # noqa: S603 - ours
+        self.running[name] = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)
+
+    def _restart(self, name: str, status: int) -> None:
+        print(f"{name} ended with status {status}; starting it again", file=sys.stderr)
+        time.sleep(self.pauses[name])
+        self.pauses[name] = min(self.pauses[name] * 2, LONGEST_PAUSE_SECONDS)
+        self._start(name)
+
+    def _stop(self, _signal: int, _frame: object) -> None:
+        self.is_stopping = True
+
+    def _end(self) -> int:
+        for process in self.running.values():
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self.running.values():
+            try:
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if self.environment.get("DATABASE_URL") and not os.environ.get("DATABASE_URL"):
+            embedded_postgres.stop(VAR / "postgres")
+        return 0
+
+    def _greet(self) -> None:
+        """Say where it is once it answers, and with which accounts to look around."""
+        port = int(self.environment["PORT"])
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline and not self.is_stopping and not _answers(port):
+            time.sleep(0.05)
+        print(f"\nThe marketplace is at {self.environment.get('PUBLIC_URL', f'http://127.0.0.1:{port}')}")
+        if "demo" in self.app.cli.commands:
+            print(self.app.test_cli_runner().invoke(args=["demo", "accounts"]).output)
+        sys.stdout.flush()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _port(name: str, wanted: int) -> int:
+    """The port used last time, else `wanted`, else a free one; remembered, so that links keep working."""
+    kept = VAR / f"{name}-port"
+    candidates = [int(kept.read_text())] if kept.exists() else []
+    for port in (*candidates, wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            chosen = int(probe.getsockname()[1])
+            VAR.mkdir(exist_ok=True)
+            kept.write_text(str(chosen))
+            return chosen
+    raise Refusal("No port is free on 127.0.0.1.")
+
+
+def _kept(name: str) -> str:
+    """A random secret of this checkout, made once and readable by its owner alone."""
+    path = Path(VAR / name)
+    VAR.mkdir(exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
