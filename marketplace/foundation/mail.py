@@ -118,10 +118,11 @@ def compose(mail: OutgoingMail, settings: Settings) -> EmailMessage:
     written["Subject"] = mail.subject
     written["Date"] = format_datetime(mail.created_at)
     written["Message-ID"] = f"<mail-{mail.id}.{int(mail.created_at.timestamp())}@{host}>"
-    written["Content-Language"] = "zh-CN" if mail.locale == "zh" else "en"
     written["Auto-Submitted"] = "auto-generated"
     written.set_content(mail.text)
     written.add_alternative(mail.html, subtype="html")
+    # Last: adding the alternative moves Content-* headers into the first part.
+    written["Content-Language"] = "zh-CN" if mail.locale == "zh" else "en"
     return written
 
 

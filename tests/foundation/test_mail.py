@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import dataclasses
+import socket
+from email import message_from_bytes, policy
+
+import pytest
+from aiosmtpd.controller import Controller
+from jinja2 import ChoiceLoader, DictLoader
+
+from marketplace.foundation import jobs, mail
+from marketplace.foundation.database import db, transaction
+from marketplace.foundation.errors import NotFound
+
+
+class Inbox:
+    """A real SMTP server on the loopback that keeps what it takes."""
+
+    def __init__(self):
+        self.taken = []
+
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd calls it so
+        self.taken.append(message_from_bytes(envelope.content, policy=policy.default))
+        return "250 taken"
+
+
+@pytest.fixture
+def inbox():
+    handler = Inbox()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        handler.port = probe.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=handler.port)
+    controller.start()
+    yield handler
+    controller.stop()
+
+
+@pytest.fixture
+def message(app):
+    loader = app.jinja_env.loader
+    texts = {
+        "emails/test/hello.subject.txt": "{{ _('Please sign in to go on.') }}\n",
+        "emails/test/hello.txt": "{{ name }}\n\n\n\n{{ _('Please sign in to go on.') }}",
+        "emails/test/hello.html": "<p>{{ name }}</p>",
+    }
+    app.jinja_env.loader = ChoiceLoader([DictLoader(texts), loader])
+    yield "test/hello"
+    app.jinja_env.loader = loader
+
+
+def settings(app, **changes):
+    return dataclasses.replace(app.config["SETTINGS"], **changes)
+
+
+def test_mail_reaches_a_server_in_the_language_of_its_reader(app, inbox, message, monkeypatch):
+    monkeypatch.setitem(app.config, "SETTINGS", settings(app, smtp_host="127.0.0.1", smtp_port=inbox.port))
+    with transaction():
+        mail.send(message, to="wen@example.cn", locale="zh", name="<文>")
+    jobs.run_pending()
+
+    [taken] = inbox.taken
+    assert taken["Subject"] == "请先登录，再继续操作。"
+    assert taken["Content-Language"] == "zh-CN"
+    assert taken.get_body(("plain",)).get_content() == "<文>\n\n请先登录，再继续操作。\n"
+    assert taken.get_body(("html",)).get_content().strip() == "<p>&lt;文&gt;</p>"
+
+
+def test_one_act_writes_once(app, message):
+    with transaction():
+        first = mail.send(message, to="wen@example.cn", locale="en", key="order:1", name="W")
+        again = mail.send(message, to="wen@example.cn", locale="en", key="order:1", name="W")
+
+    assert first is not None
+    assert again is None
+
+
+def test_without_a_server_a_preview_is_written(app, message):
+    with transaction():
+        sent = mail.send(message, to="wen@example.cn", locale="en", name="W")
+    jobs.run_pending()
+
+    [file] = app.config["SETTINGS"].mail_preview_dir.glob(f"{sent.id:06}.eml")
+    assert b"Subject: Please sign in to go on." in file.read_bytes()
+    assert mail.get(sent.id).sent_at is not None
+    with pytest.raises(NotFound):
+        mail.get(0)
+
+
+def test_a_mail_no_server_takes_stays_and_is_driven_again(app, inbox, message, monkeypatch):
+    monkeypatch.setitem(app.config, "SETTINGS", settings(app, smtp_host="127.0.0.1", smtp_port=1))
+    with transaction():
+        sent = mail.send(message, to="wen@example.cn", locale="en", name="W")
+    with pytest.raises(OSError, match="refused"):
+        jobs.run_pending()
+    assert [name for _id, name, _arguments in jobs.dead_letters()] == ["mail.deliver"]
+
+    monkeypatch.setitem(app.config, "SETTINGS", settings(app, smtp_host="127.0.0.1", smtp_port=inbox.port))
+    assert jobs.retry_dead_letters() == 1
+    jobs.run_pending()
+
+    assert len(inbox.taken) == 1
+    assert db.session.get(mail.OutgoingMail, sent.id).sent_at is not None
