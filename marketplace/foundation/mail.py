@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flask import current_app, render_template
-from sqlalchemy import Text, select
+from sqlalchemy import Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from marketplace.foundation import clock, jobs
@@ -30,6 +30,7 @@ class OutgoingMail(Model):
     """One mail to one person; `sent_at` is empty until a server has taken it."""
 
     __tablename__ = "outgoing_mail"
+    __table_args__ = (UniqueConstraint("message", "recipient", "key"),)
 
     id: Mapped[PrimaryKey]
     message: Mapped[str] = mapped_column(Text)
