@@ -7,14 +7,16 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from flask import Flask
+from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
 from psycopg import sql
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from config import Settings
 from marketplace import create_app, embedded_postgres
@@ -133,9 +135,19 @@ class _BoundSession(Session):
         super().__init__(**options)  # type: ignore[arg-type]
 
 
+class _Browser(FlaskClient):
+    """Each request starts with an empty `g`: the test's application context would hand on who was signed in."""
+
+    def open(self, *args: Any, **options: Any) -> TestResponse:
+        for name in list(g):
+            g.pop(name)
+        return super().open(*args, **options)
+
+
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A browser without a window."""
+    app.test_client_class = _Browser
     return app.test_client()
 
 
