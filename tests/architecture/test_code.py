@@ -13,7 +13,7 @@ LONGEST_FUNCTION = 60
 LONGEST_VIEW = 15
 
 # Doors, and the rooms' own set-up; everything else is told what it needs by its arguments.
-DOORS = {"views", "forms", "webhooks", "cli", "permissions"}
+DOORS = {"views", "forms", "webhooks", "cli", "permissions", "security", "throttle"}
 RULES_MAY_IMPORT = re.compile(
     r"marketplace\.foundation\.(money|errors|i18n)\.|marketplace\.\w+\.rules|marketplace\.\w+\.(\w+_)?rules\."
 )
