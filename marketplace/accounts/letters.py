@@ -1,0 +1,70 @@
+"""Mails about accounts, written by jobs: a door answers alike, and as fast, whether an address is known or not.
+
+A job's arguments are row numbers (0 for nobody), never addresses: they end up in tables and logs that operators read.
+"""
+
+from __future__ import annotations
+
+from marketplace.accounts import mailed_links
+from marketplace.accounts.models import Person
+from marketplace.foundation import clock, jobs, mail
+from marketplace.foundation.database import db, transaction
+
+
+@jobs.task(name="accounts.welcome", queue="mail")
+def welcome(person_id: int) -> None:
+    """Ask a new person to confirm the address."""
+    _send_link(person_id, "confirm")
+
+
+@jobs.task(name="accounts.mail_reset", queue="mail")
+def mail_reset(person_id: int) -> None:
+    """Send the link that sets a new password; to someone who never confirmed, the link that confirms."""
+    someone = db.session.get(Person, person_id)
+    if someone is not None:
+        _send_link(person_id, "reset" if someone.confirmed_at else "confirm")
+
+
+@jobs.task(name="accounts.already_registered", queue="mail")
+def already_registered(person_id: int) -> None:
+    """Tell a person that someone tried to register with their address, and how to get in."""
+    _tell(person_id, "already_registered")
+
+
+@jobs.task(name="accounts.password_changed", queue="mail")
+def password_changed(person_id: int) -> None:
+    """Tell a person that the password was changed, in case it was not them."""
+    _tell(person_id, "password_changed")
+
+
+@jobs.task(name="accounts.nobody", queue="mail")
+def nobody(person_id: int) -> None:
+    """The job of a request that has no one to write to: it costs the request what a letter costs."""
+
+
+def mail_new_address(person: Person, new_email: str) -> None:
+    """Send the link that makes `new_email` the person's address; call inside a transaction."""
+    now = clock.now()
+    key = mailed_links.draw(person, "change_email", new_email, now=now)
+    mail.send("accounts/change_email", to=new_email, locale=person.locale, person=person, link_key=key)
+
+
+def tell_old_address(person: Person, new_email: str) -> None:
+    """Tell the present address that it is about to be replaced; call inside the transaction that does it."""
+    mail.send("accounts/email_changed", to=person.email, locale=person.locale, person=person, new_email=new_email)
+
+
+def _send_link(person_id: int, purpose: str) -> None:
+    with transaction():
+        person = db.session.get(Person, person_id)
+        if person is None or not person.active or (purpose == "confirm" and person.confirmed_at):
+            return
+        key = mailed_links.draw(person, purpose, person.email, now=clock.now())
+        mail.send(f"accounts/{purpose}", to=person.email, locale=person.locale, person=person, link_key=key)
+
+
+def _tell(person_id: int, message: str) -> None:
+    with transaction():
+        person = db.session.get(Person, person_id)
+        if person is not None and person.active:
+            mail.send(f"accounts/{message}", to=person.email, locale=person.locale, person=person)
