@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     except (Refusal, SettingsError, embedded_postgres.PostgresError) as error:
         print(error, file=sys.stderr)
         return 1
-    return _Processes(_commands(environment, is_production=is_production), environment, app).run()
+    return _Processes(commands(environment, is_production=is_production), environment, app).run()
 
 
 def _production_environment() -> dict[str, str]:
@@ -111,7 +111,7 @@ def _has_sandbox() -> bool:
     return (ROOT / "marketplace" / "payments" / "sandbox" / "__main__.py").exists()
 
 
-def _commands(environment: dict[str, str], *, is_production: bool) -> dict[str, list[str]]:
+def commands(environment: dict[str, str], *, is_production: bool) -> dict[str, list[str]]:
     """The processes to keep alive, by name."""
     python = sys.executable
     commands = {
@@ -195,7 +195,7 @@ class _Processes:
         """Say where it is once it answers, and with which accounts to look around."""
         port = int(self.environment["PORT"])
         deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline and not self.is_stopping and not _answers(port):
+        while time.monotonic() < deadline and not self.is_stopping and not answers(port):
             time.sleep(0.05)
         print(f"\nThe marketplace is at {self.environment.get('PUBLIC_URL', f'http://127.0.0.1:{port}')}")
         if "demo" in self.app.cli.commands:
@@ -203,7 +203,8 @@ class _Processes:
         sys.stdout.flush()
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody listens on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(("127.0.0.1", port)) == 0

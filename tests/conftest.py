@@ -22,6 +22,8 @@ from config import Settings
 from marketplace import create_app, embedded_postgres
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
+from tests.inbox import Inbox, open_inbox
+from tests.live import Marketplace
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("MARKETPLACE_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -152,8 +154,73 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
+def race_app(make_database, tmp_path: Path) -> Iterator[Flask]:  # type: ignore[no-untyped-def]
+    """An application on a database of its own, where every connection and thread really commits; no context is open."""
+    app = create_app(settings_for(make_database(), tmp_path, stripe_api_base="http://127.0.0.1:9"))
+    app.config["WTF_CSRF_ENABLED"] = False
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+    clock.reset()
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    """An SMTP server for one test."""
+    with open_inbox() as opened:
+        yield opened
+
+
+@pytest.fixture
+def marketplace(make_database, tmp_path: Path, inbox: Inbox) -> Iterator[Marketplace]:  # type: ignore[no-untyped-def]
+    """All processes on an empty, migrated database, not started yet: for tests that kill them."""
+    processes = Marketplace(make_database(), tmp_path, smtp_port=inbox.port)
+    yield processes
+    processes.stop()
+
+
+@pytest.fixture(scope="session")
+def live(make_database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marketplace]:  # type: ignore[no-untyped-def]
+    """The marketplace with its demo, started once and shared by all journeys; `live.inbox` holds its mails."""
+    folder = tmp_path_factory.mktemp("live")
+    address = make_database()
+    with open_inbox() as opened:
+        processes = Marketplace(address, folder, smtp_port=opened.port)
+        processes.inbox = opened
+        app = create_app(settings_for(address, folder))
+        if "demo" in app.cli.commands:
+            result = app.test_cli_runner().invoke(args=["demo", "load"], catch_exceptions=False)
+            assert result.exit_code == 0, result.output
+        try:
+            processes.start()
+            yield processes
+        finally:
+            processes.stop()
+            with app.app_context():
+                db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dict[str, object]:
+    """Debian's Chromium where it is installed (as root in CI), else Playwright's own; quiet in either case."""
+    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+    options = browser_type_launch_args | {"args": [*quiet, "--disable-sync", "--disable-gpu"]}
+    if os.geteuid() == 0:
+        options["args"] = [*options["args"], "--no-sandbox"]  # type: ignore[misc]
+    debian = shutil.which("chromium")
+    return options | {"executable_path": debian} if debian else options
+
+
+@pytest.fixture
 def shared_data() -> Path:
     """The folder of real data; tests that need it say so by asking for it."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the real data is not at {SHARED_DATA} (set MARKETPLACE_SHARED_DATA)")
     return SHARED_DATA
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first, browsers last: a broken rule shows within seconds."""
+    order = {"races": 1, "crashes": 2, "journeys": 3}
+    items.sort(key=lambda item: order.get(item.path.relative_to(ROOT / "tests").parts[0], 0))

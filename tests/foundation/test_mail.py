@@ -1,39 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
-from email import message_from_bytes, policy
 
 import pytest
-from aiosmtpd.controller import Controller
 from jinja2 import ChoiceLoader, DictLoader
 
 from marketplace.foundation import jobs, mail
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import NotFound
-
-
-class Inbox:
-    """A real SMTP server on the loopback that keeps what it takes."""
-
-    def __init__(self):
-        self.taken = []
-
-    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd calls it so
-        self.taken.append(message_from_bytes(envelope.content, policy=policy.default))
-        return "250 taken"
-
-
-@pytest.fixture
-def inbox():
-    handler = Inbox()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        handler.port = probe.getsockname()[1]
-    controller = Controller(handler, hostname="127.0.0.1", port=handler.port)
-    controller.start()
-    yield handler
-    controller.stop()
 
 
 @pytest.fixture
