@@ -1,0 +1,268 @@
+"""Courses, their runs with seats, the sessions of a run, and what courses are sorted by."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
+from sqlalchemy.orm import Mapped, deferred, mapped_column, relationship
+
+from marketplace.accounts.models import Organisation
+from marketplace.foundation import clock, ids
+from marketplace.foundation.database import Model, PrimaryKey
+from marketplace.foundation.errors import Invalid, Refused, constraint
+from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
+from marketplace.foundation.money import Money
+
+
+class Level(StrEnum):
+    """How much a course expects its learners to know."""
+
+    INTRODUCTORY = "introductory"
+    INTERMEDIATE = "intermediate"
+    ADVANCED = "advanced"
+
+
+class CourseState(StrEnum):
+    """A draft is seen by its providers alone; a withdrawn course stays readable for those who took it."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    WITHDRAWN = "withdrawn"
+
+
+class RunState(StrEnum):
+    """A draft run may lack dates; a scheduled one has them all and can be sold."""
+
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    CANCELLED = "cancelled"
+
+
+class Mode(StrEnum):
+    """Where a run takes place."""
+
+    IN_PERSON = "in_person"
+    ONLINE = "online"
+    BLENDED = "blended"
+
+
+class Category(Model):
+    """A field of the cultural and creative industries that courses are shelved under."""
+
+    __tablename__ = "category"
+    __table_args__ = (UniqueConstraint("code"),)
+
+    id: Mapped[PrimaryKey]
+    code: Mapped[str] = mapped_column(Text)
+    name_zh: Mapped[str] = mapped_column(Text)
+    name_en: Mapped[str] = mapped_column(Text)
+    position: Mapped[int] = mapped_column(Integer)
+
+
+class Skill(Model):
+    """A skill of a published framework (ESCO 1.2), by its own identifier."""
+
+    __tablename__ = "skill"
+    __table_args__ = (UniqueConstraint("framework", "uri"),)
+
+    id: Mapped[PrimaryKey]
+    framework: Mapped[str] = mapped_column(Text)
+    uri: Mapped[str] = mapped_column(Text)
+    label_en: Mapped[str] = mapped_column(Text)
+    label_zh: Mapped[str | None] = mapped_column(Text)
+    description_en: Mapped[str] = mapped_column(Text, default="")
+
+
+class Course(Model):
+    """What is taught, in both languages; `translation_state` says per field whether a person or a machine wrote it."""
+
+    __tablename__ = "course"
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        UniqueConstraint("source", "source_key"),
+        Index("ix_course_search", "search", postgresql_using="gin"),
+        Index(
+            "ix_course_search_text",
+            "search_text",
+            postgresql_using="gin",
+            postgresql_ops={"search_text": "gin_trgm_ops"},
+        ),
+        Index(
+            "ix_course_published",
+            text("published_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("state = 'published'"),
+        ),
+        Index("ix_course_category_id", "category_id"),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    title_zh: Mapped[str] = mapped_column(Text, default="")
+    title_en: Mapped[str] = mapped_column(Text, default="")
+    summary_zh: Mapped[str] = mapped_column(Text, default="")
+    summary_en: Mapped[str] = mapped_column(Text, default="")
+    description_zh: Mapped[str] = mapped_column(Text, default="")
+    description_en: Mapped[str] = mapped_column(Text, default="")
+    outcomes_zh: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    outcomes_en: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    syllabus_zh: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    syllabus_en: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    translation_state: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    category_id: Mapped[int | None] = mapped_column(ForeignKey("category.id"))
+    level: Mapped[str] = mapped_column(Text, default=Level.INTRODUCTORY)
+    state: Mapped[str] = mapped_column(Text, default=CourseState.DRAFT)
+    # Where an imported course comes from: (source, source_key) is unique, so an import can be run again.
+    source: Mapped[str | None] = mapped_column(Text)
+    source_key: Mapped[str | None] = mapped_column(Text)
+    source_url: Mapped[str | None] = mapped_column(Text)
+    cover_seed: Mapped[int] = mapped_column(Integer, default=0)
+    is_demo: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    updated_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
+    published_at: Mapped[datetime | None]
+    # Written by search.index_course; searched by catalog.search, with the version of the tokeniser that wrote it.
+    search: Mapped[str] = deferred(mapped_column(TSVECTOR, server_default=""))
+    search_text: Mapped[str] = deferred(mapped_column(Text, default=""))
+    search_version: Mapped[int] = mapped_column(Integer, default=0)
+
+    category: Mapped[Category | None] = relationship()
+    providers: Mapped[list[CourseProvider]] = relationship(
+        back_populates="course", order_by="CourseProvider.position", cascade="all, delete-orphan"
+    )
+    runs: Mapped[list[CourseRun]] = relationship(back_populates="course", order_by="CourseRun.starts_at")
+    skills: Mapped[list[CourseSkill]] = relationship(back_populates="course", cascade="all, delete-orphan")
+
+    @property
+    def organisation_ids(self) -> list[int]:
+        """The organisations that provide the course, the leading one first."""
+        return [provider.organisation_id for provider in self.providers]
+
+
+class CourseProvider(Model):
+    """An organisation provides a course, as the lead or together with it."""
+
+    __tablename__ = "course_provider"
+    __table_args__ = (Index("ix_course_provider_organisation_id", "organisation_id", "course_id"),)
+
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"), primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    role: Mapped[str] = mapped_column(Text, default="lead")
+    position: Mapped[int] = mapped_column(Integer, default=0)
+
+    course: Mapped[Course] = relationship(back_populates="providers")
+    organisation: Mapped[Organisation] = relationship()
+
+
+class CourseSkill(Model):
+    """A course teaches a skill of a framework, or one in its provider's own words; proposed until reviewed."""
+
+    __tablename__ = "course_skill"
+    __table_args__ = (UniqueConstraint("course_id", "skill_id"),)
+
+    id: Mapped[PrimaryKey]
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    skill_id: Mapped[int | None] = mapped_column(ForeignKey("skill.id"))
+    free_text: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, default="proposed")
+
+    course: Mapped[Course] = relationship(back_populates="skills")
+    skill: Mapped[Skill | None] = relationship()
+
+
+class CourseRun(Model):
+    """One time a course takes place: dates, price, seats and the rule of completion.
+
+    `seats_taken` counts live holds and active enrolments; the database refuses to let it leave 0…capacity.
+    """
+
+    __tablename__ = "course_run"
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        UniqueConstraint("source", "source_key"),
+        Index("ix_course_run_course_id", "course_id", "starts_at"),
+        Index("ix_course_run_starts_at", "starts_at"),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
+    state: Mapped[str] = mapped_column(Text, default=RunState.DRAFT)
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    zone: Mapped[str] = mapped_column(Text, default=DEFAULT_ZONE)
+    enrol_opens_at: Mapped[datetime | None]
+    enrol_closes_at: Mapped[datetime | None]
+    mode: Mapped[str] = mapped_column(Text, default=Mode.IN_PERSON)
+    place_zh: Mapped[str] = mapped_column(Text, default="")
+    place_en: Mapped[str] = mapped_column(Text, default="")
+    language: Mapped[str] = mapped_column(Text, default="zh")
+    capacity: Mapped[int] = mapped_column(Integer)
+    seats_taken: Mapped[int] = mapped_column(Integer, default=0)
+    price_minor: Mapped[int] = mapped_column(default=0)
+    currency: Mapped[str] = mapped_column(Text, default="CNY")
+    is_subsidised: Mapped[bool] = mapped_column(default=False)
+    completion_attendance_percent: Mapped[int | None] = mapped_column(Integer, default=80)
+    completion_needs_pass: Mapped[bool] = mapped_column(default=False)
+    completion_rule_version: Mapped[int] = mapped_column(Integer, default=1)
+    source: Mapped[str | None] = mapped_column(Text)
+    source_key: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    course: Mapped[Course] = relationship(back_populates="runs")
+    sessions: Mapped[list[Session]] = relationship(
+        back_populates="run", order_by="Session.starts_at", cascade="all, delete-orphan"
+    )
+
+    @property
+    def price(self) -> Money:
+        """What one seat costs before any subsidy."""
+        return Money(self.price_minor, self.currency)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a seat costs nothing."""
+        return self.price_minor == 0
+
+    @property
+    def tzinfo(self) -> ZoneInfo:
+        """The zone its times are told in."""
+        return ZoneInfo(self.zone)
+
+    def seats_left(self, expired_holds: int = 0) -> int:
+        """Seats one can take now; expired holds count as free though they are not swept yet."""
+        return max(0, self.capacity - self.seats_taken + expired_holds)
+
+
+class Session(Model):
+    """One meeting of a run, for which attendance is taken."""
+
+    __tablename__ = "run_session"
+    __table_args__ = (UniqueConstraint("public_id"), UniqueConstraint("run_id", "position"))
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    run_id: Mapped[int] = mapped_column(ForeignKey("course_run.id"))
+    position: Mapped[int] = mapped_column(Integer)
+    title_zh: Mapped[str] = mapped_column(Text, default="")
+    title_en: Mapped[str] = mapped_column(Text, default="")
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    place_zh: Mapped[str] = mapped_column(Text, default="")
+    place_en: Mapped[str] = mapped_column(Text, default="")
+
+    run: Mapped[CourseRun] = relationship(back_populates="sessions")
+
+
+constraint("ck_course_run_seats_within_capacity", lazy("This run is full."), Refused)
+constraint(
+    "ck_course_run_dates_in_order", lazy("A run ends after it starts, and enrolment closes after it opens."), Invalid
+)
+constraint("ck_course_run_scheduled_is_dated", lazy("A scheduled run needs all of its dates."), Invalid)
+constraint("ck_run_session_ends_after_start", lazy("A session ends after it starts."), Invalid)
+constraint("ck_course_published_has_title", lazy("A published course needs a title in Chinese or English."), Invalid)
