@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
-from sqlalchemy.orm import Mapped, deferred, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from marketplace.accounts.models import Organisation
 from marketplace.foundation import clock, ids
@@ -127,8 +127,8 @@ class Course(Model):
     updated_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
     published_at: Mapped[datetime | None]
     # Written by search.index_course; searched by catalog.search, with the version of the tokeniser that wrote it.
-    search: Mapped[str] = deferred(mapped_column(TSVECTOR, server_default=""))
-    search_text: Mapped[str] = deferred(mapped_column(Text, default=""))
+    search: Mapped[str] = mapped_column(TSVECTOR, server_default="", deferred=True)
+    search_text: Mapped[str] = mapped_column(Text, default="", deferred=True)
     search_version: Mapped[int] = mapped_column(Integer, default=0)
 
     category: Mapped[Category | None] = relationship()
