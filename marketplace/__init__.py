@@ -44,6 +44,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _open_rooms(app: Flask, settings: Settings) -> None:
     for room in ROOMS:
+        if (ROOT / "marketplace" / room / "models.py").exists():
+            import_module(f"marketplace.{room}.models")
         if not (ROOT / "marketplace" / room / "views.py").exists():
             continue
         views = import_module(f"marketplace.{room}.views")

@@ -88,9 +88,7 @@ def _create_organisations() -> None:
         sa.Column("website", sa.Text),
         sa.Column("is_demo", sa.Boolean, nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
-        sa.CheckConstraint(
-            "kind IN ('university', 'industry_partner', 'employer')", name="kind_is_known"
-        ),
+        sa.CheckConstraint("kind IN ('university', 'industry_partner', 'employer')", name="kind_is_known"),
         sa.CheckConstraint("name_zh <> '' OR name_en <> ''", name="has_a_name"),
     )
     op.create_table(
