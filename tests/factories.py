@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import count
 
 from flask.testing import FlaskClient
@@ -9,6 +10,7 @@ from flask.testing import FlaskClient
 from marketplace.accounts import sign_ins
 from marketplace.accounts.models import Membership, Organisation, Person, StaffAppointment
 from marketplace.accounts.security import KEY
+from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseState, RunState, Session
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, transaction
 
@@ -45,6 +47,38 @@ def make_member(organisation: Organisation, role: str, **values: object) -> Pers
         person = make_person(**values)
         add(Membership(person_id=person.id, organisation_id=organisation.id, role=role))
     return person
+
+
+def make_course(provider: Organisation | None = None, **values: object) -> Course:
+    """A published course of a university of its own, unless a provider is given."""
+    number = next(_numbers)
+    given = {"title_zh": f"第{number}课", "title_en": f"Course {number}", "state": CourseState.PUBLISHED}
+    with transaction():
+        provider = provider or make_organisation()
+        course = add(Course(**(given | {"published_at": clock.now()} | values)))
+        add(CourseProvider(course_id=course.id, organisation_id=provider.id))
+    return course
+
+
+def make_run(course: Course | None = None, *, sessions: int = 2, **values: object) -> CourseRun:
+    """A scheduled run open for enrolment: 20 seats for CNY 1,280, weekly sessions of 3 hours thirty days ahead."""
+    starts_at = clock.now() + timedelta(days=30)
+    given = {
+        "state": RunState.SCHEDULED,
+        "starts_at": starts_at,
+        "ends_at": starts_at + timedelta(days=7 * max(sessions - 1, 0), hours=3),
+        "enrol_opens_at": starts_at - timedelta(days=60),
+        "enrol_closes_at": starts_at - timedelta(days=1),
+        "capacity": 20,
+        "price_minor": 128000,
+    }
+    with transaction():
+        course = course or make_course()
+        run = add(CourseRun(course_id=course.id, **(given | values)))
+        for position in range(1, sessions + 1):
+            begins = run.starts_at + timedelta(days=7 * (position - 1))
+            add(Session(run_id=run.id, position=position, starts_at=begins, ends_at=begins + timedelta(hours=3)))
+    return run
 
 
 def sign_in(client: FlaskClient, person: Person) -> FlaskClient:
