@@ -1,0 +1,49 @@
+"""What a person has: their orders, and the runs they are enrolled in."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+
+from marketplace.catalog.models import Course, CourseRun
+from marketplace.enrolment.models import Enrolment, Order, OrderLine
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import NotFound
+
+
+def get_order(public_id: str, person_id: int) -> Order:
+    """A person's own order with its lines and timeline; raises NotFound for anyone else's."""
+    query = (
+        select(Order)
+        .filter_by(public_id=public_id, person_id=person_id)
+        .options(
+            selectinload(Order.lines).joinedload(OrderLine.run).joinedload(CourseRun.course),
+            selectinload(Order.events),
+            joinedload(Order.hold),
+        )
+    )
+    order = db.session.scalars(query).one_or_none()
+    if order is None:
+        raise NotFound
+    return order
+
+
+def list_orders(person_id: int, *, limit: int = 100) -> list[Order]:
+    """A person's orders, newest first, with their lines."""
+    query = select(Order).filter_by(person_id=person_id).options(selectinload(Order.lines))
+    return list(db.session.scalars(query.order_by(Order.placed_at.desc()).limit(limit)))
+
+
+def list_enrolments(person_id: int) -> list[Enrolment]:
+    """A person's active enrolments with run, course and sessions, by start of the run."""
+    query = (
+        select(Enrolment)
+        .join(Enrolment.run)
+        .filter(Enrolment.person_id == person_id, Enrolment.ended_at.is_(None))
+        .options(
+            joinedload(Enrolment.run).joinedload(CourseRun.course).selectinload(Course.providers),
+            joinedload(Enrolment.run).selectinload(CourseRun.sessions),
+        )
+        .order_by(CourseRun.starts_at)
+    )
+    return list(db.session.scalars(query))

@@ -1,0 +1,399 @@
+"""Where orders are placed, cancelled, expired and confirmed. Locks go order → run → hold, as in seats.
+
+A verb is the whole use case in one transaction. What money does to an order is decided by rules.settle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import select
+
+from marketplace.accounts.models import Person
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment import rules, seats
+from marketplace.enrolment.models import (
+    Enrolment,
+    EnrolmentSource,
+    HoldEnd,
+    Order,
+    OrderEvent,
+    OrderLine,
+    OrderState,
+    RefundDue,
+    SeatHold,
+)
+from marketplace.enrolment.rules import Settlement
+from marketplace.foundation import clock, jobs, mail
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.i18n import lazy
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.foundation.money import Money
+
+log = structlog.get_logger("orders")
+
+SWEEP_BATCH = 200
+LONGEST_REQUEST_KEY = 64
+
+
+class PriceChanged(Refused):
+    """The price is not the one the person saw; `price` is the one of now, to be shown before asking again."""
+
+    def __init__(self, price: Money) -> None:
+        """Keep the present price for the page."""
+        super().__init__("price_changed", lazy("The price has changed since you saw it. Please look at it again."))
+        self.price = price
+
+
+def place_order(
+    run_id: int, person_id: int, *, shown_price: Money, request_key: str, locale: str, now: datetime
+) -> Order:
+    """Hold a seat and place the order for it; a free one is confirmed at once. Returns the order.
+
+    The same `request_key` (drawn when the form was shown) gives back the order it made, and an open order of the person
+    for the run is given back rather than made twice. Locks the run. Raises Refused: full, window, own course, enrolled,
+    PriceChanged.
+    """
+    with transaction():
+        again = find_by_request_key(request_key, person_id)
+        if again is not None:
+            return again
+        run = locked(CourseRun, run_id)
+        again = find_by_request_key(request_key, person_id) or find_open_order(run_id, person_id, now=now)
+        if again is not None:
+            return again
+        check_may_enrol(run, person_id, now=now)
+        if run.price != shown_price:
+            raise PriceChanged(run.price)
+        hold = seats.hold_seat(run_id, person_id, now=now)
+        order = _write_order(run, person_id, hold, request_key=request_key, locale=locale, now=now)
+        if order.total.is_zero:
+            _confirm(order, run, hold, now=now)
+        return order
+
+
+def check_may_enrol(run: CourseRun, person_id: int, *, now: datetime) -> None:
+    """Raise the Refused that says why this person cannot take a seat in this run now."""
+    person = db.session.get_one(Person, person_id)
+    rules.check_may_enrol(
+        state=run.state,
+        opens_at=run.enrol_opens_at,
+        closes_at=run.enrol_closes_at,
+        is_provider=bool(person.roles_in(run.course.organisation_ids)),
+        now=now,
+    )
+    if run.course.state != "published":
+        raise Refused("run_not_on_sale", lazy("This run cannot be booked yet."))
+
+
+def _write_order(
+    run: CourseRun, person_id: int, hold: SeatHold, *, request_key: str, locale: str, now: datetime
+) -> Order:
+    price = run.price
+    order = add(
+        Order(
+            person_id=person_id,
+            state=OrderState.AWAITING_PAYMENT,
+            hold_id=hold.id,
+            locale=locale,
+            currency=price.currency,
+            total_minor=price.minor,
+            placed_at=now,
+            expires_at=hold.until,
+            request_key=request_key[:LONGEST_REQUEST_KEY],
+        )
+    )
+    add(
+        OrderLine(
+            order_id=order.id,
+            run_id=run.id,
+            price_minor=price.minor,
+            due_minor=price.minor,
+            title_zh=run.course.title_zh,
+            title_en=run.course.title_en,
+            price_rule={"rule": "list_price", "version": 1},
+        )
+    )
+    record(order, "placed", now=now, actor_id=person_id)
+    return order
+
+
+def cancel_order(order_id: int, *, actor_id: int | None, now: datetime) -> Order:
+    """Cancel an order that still waits for money and free its seat. Cancelling twice changes nothing.
+
+    Locks order, run and hold. Money that arrives later is refunded by confirm_payment. Raises Refused for a paid order
+    and for one whose payment is on its way.
+    """
+    with transaction():
+        order = locked(Order, order_id)
+        if order.state in {OrderState.CANCELLED, OrderState.EXPIRED}:
+            return order
+        if order.state == OrderState.PAYMENT_PENDING:
+            raise Refused(
+                "payment_on_its_way", lazy("Your payment is on its way, so this order cannot be cancelled now.")
+            )
+        if order.state == OrderState.CONFIRMED:
+            raise Refused("order_confirmed", lazy("This order is confirmed and cannot be cancelled here."))
+        _end_unpaid(order, OrderState.CANCELLED, now=now, actor_id=actor_id)
+        return order
+
+
+def extend_order(order_id: int, *, now: datetime) -> Order:
+    """Give the person EXTEND_BY more to pay, once. Locks order, run and hold; raises Refused."""
+    with transaction():
+        order = locked(Order, order_id)
+        if order.state != OrderState.AWAITING_PAYMENT or order.hold_id is None:
+            raise Refused("order_not_open", lazy("This order no longer waits for payment."))
+        order.expires_at = seats.extend_hold(order.hold_id, now=now).until
+        record(order, "extended", now=now, actor_id=order.person_id)
+        return order
+
+
+def expire_orders(*, now: datetime) -> int:
+    """End the orders whose time to pay is over, each in a transaction of its own; returns how many."""
+    query = select(Order.id).where(
+        Order.state.in_([OrderState.AWAITING_PAYMENT, OrderState.PAYMENT_PENDING]), Order.expires_at <= now
+    )
+    ended = 0
+    for order_id in db.session.scalars(query.order_by(Order.expires_at).limit(SWEEP_BATCH)).all():
+        with transaction():
+            order = locked(Order, order_id)
+            if order.is_open and order.expires_at is not None and order.expires_at <= now:
+                _end_unpaid(order, OrderState.EXPIRED, now=now, actor_id=None)
+                ended += 1
+    return ended
+
+
+@jobs.periodic(cron="* * * * *", name="enrolment.expire_orders")
+def expire() -> None:
+    """Every minute: end the orders nobody paid in time."""
+    ended = expire_orders(now=clock.now())
+    if ended:
+        log.info("unpaid orders expired", orders=ended)
+
+
+def payment_pending(order_id: int, *, now: datetime) -> Order:
+    """Note that the money is on its way by a delayed method: the seat is kept for rules.PENDING_FOR.
+
+    Locks order, run and hold. An order that is not waiting, or whose seat is gone, stays as it is.
+    """
+    with transaction():
+        order = locked(Order, order_id)
+        if order.state != OrderState.AWAITING_PAYMENT:
+            return order
+        hold = _locked_hold(order)
+        if hold is None or hold.ended_at is not None:
+            return order
+        hold.until = order.expires_at = now + rules.PENDING_FOR
+        order.state = OrderState.PAYMENT_PENDING
+        record(order, "payment_pending", now=now)
+        return order
+
+
+def payment_failed(order_id: int, *, now: datetime) -> Order:
+    """Note that a delayed payment failed: the person has HOLD_FOR to pay in another way. Locks order, run, hold."""
+    with transaction():
+        order = locked(Order, order_id)
+        if order.state != OrderState.PAYMENT_PENDING:
+            return order
+        hold = _locked_hold(order)
+        order.state = OrderState.AWAITING_PAYMENT
+        order.expires_at = now + rules.HOLD_FOR
+        if hold is not None and hold.ended_at is None:
+            hold.until = order.expires_at
+        record(order, "payment_failed", now=now)
+        return order
+
+
+def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now: datetime) -> Settlement:
+    """Settle money that has arrived: enrol the person, or leave a RefundDue for the payments room.
+
+    Locks order, run and hold. Called again for the same attempt it changes nothing; another payment for a
+    confirmed order is refunded. The caller has the attempt locked, so that one payment is settled once.
+    """
+    with transaction():
+        order, rivals = _locked_with_rivals(order_id)
+        run = locked(CourseRun, order.lines[0].run_id)
+        seats.release_expired_of(run, now=now)
+        hold = _locked_hold(order)
+        can_seat = run.state == "scheduled"
+        verdict = rules.settle(
+            order_state=order.state,
+            due=order.total,
+            paid=amount,
+            is_held=can_seat and hold is not None and hold.ended_at is None,
+            has_seat=can_seat and (bool(rivals) or run.seats_taken < run.capacity),
+            is_enrolled_otherwise=seats.find_enrolment(run.id, order.person_id) is not None,
+        )
+        details = {"attempt": attempt_public_id, "verdict": verdict}
+        if verdict is Settlement.ALREADY_SETTLED:
+            if not _is_paid_by(order, attempt_public_id):
+                _leave_refund(order, attempt_public_id, amount, reason="paid_twice", now=now)
+        elif verdict is Settlement.REFUND_DUE:
+            _leave_refund(order, attempt_public_id, amount, reason="seat_gone", now=now)
+        else:
+            if verdict is Settlement.REHOLD_AND_CONFIRM or hold is None:
+                hold = _take_again(order, run, rivals, now=now)
+            _confirm(order, run, hold, now=now, details=details)
+        return verdict
+
+
+def _locked_with_rivals(order_id: int) -> tuple[Order, list[Order]]:
+    """The order, and the person's other open orders for the same run that still hold a seat; all locked, by id."""
+    mine = db.session.get(Order, order_id)
+    if mine is None:
+        raise NotFound
+    query = (
+        select(Order)
+        .join(OrderLine)
+        .where(Order.person_id == mine.person_id, OrderLine.run_id == mine.lines[0].run_id)
+        .order_by(Order.id)
+        .with_for_update(key_share=True, of=Order)
+        .execution_options(populate_existing=True)
+    )
+    orders = db.session.scalars(query).all()
+    rivals = [
+        other for other in orders if other.id != order_id and other.is_open and other.hold and not other.hold.ended_at
+    ]
+    return mine, rivals
+
+
+def _take_again(order: Order, run: CourseRun, rivals: list[Order], *, now: datetime) -> SeatHold:
+    """Hold a seat anew for late money; the hold of a newer order of the same person is used for it."""
+    hold = seats.hold_seat(run.id, order.person_id, now=now)
+    for rival in rivals:
+        if rival.hold_id == hold.id:
+            rival.state = OrderState.CANCELLED
+            rival.ended_at = now
+            record(rival, "superseded", now=now, details={"by": order.public_id})
+    order.hold_id = hold.id
+    return hold
+
+
+def _confirm(
+    order: Order, run: CourseRun, hold: SeatHold, *, now: datetime, details: dict[str, Any] | None = None
+) -> None:
+    """Turn a hold into an enrolment; the seat stays counted, now for the enrolment."""
+    seats.end_hold(hold, HoldEnd.TAKEN, now=now)
+    enrolment = add(Enrolment(run_id=run.id, person_id=order.person_id, enrolled_at=now))
+    add(EnrolmentSource(enrolment_id=enrolment.id, order_line_id=order.lines[0].id, granted_at=now))
+    order.state = OrderState.CONFIRMED
+    order.confirmed_at = now
+    order.ended_at = None
+    record(order, "confirmed", now=now, details=details)
+    person = db.session.get_one(Person, order.person_id)
+    mail.send(
+        "enrolment/confirmed",
+        to=person.email,
+        locale=order.locale,
+        key=f"order:{order.public_id}",
+        order=order,
+        run=run,
+        person=person,
+    )
+
+
+def _leave_refund(order: Order, attempt_public_id: str, amount: Money, *, reason: str, now: datetime) -> None:
+    """Leave the fact that money must go back, once per payment; the payments room picks it up after the commit."""
+    known = select(RefundDue.id).filter_by(attempt_public_id=attempt_public_id)
+    if db.session.scalars(known).first() is not None:
+        return
+    add(
+        RefundDue(
+            order_id=order.id,
+            attempt_public_id=attempt_public_id,
+            amount_minor=amount.minor,
+            currency=amount.currency,
+            reason=reason,
+            recorded_at=now,
+        )
+    )
+    if order.is_open:
+        _end_unpaid(order, OrderState.CANCELLED, now=now, actor_id=None)
+    record(order, "refund_due", now=now, details={"attempt": attempt_public_id, "reason": reason})
+
+
+def end_enrolment_of(order_id: int, *, now: datetime, reason: str) -> None:
+    """Take back what a fully refunded order gave: its source is revoked, and the seat freed if no other source is left.
+
+    Locks order and run. Doing it twice changes nothing.
+    """
+    with transaction():
+        order = locked(Order, order_id)
+        line = order.lines[0]
+        run = locked(CourseRun, line.run_id)
+        source = db.session.scalars(select(EnrolmentSource).filter_by(order_line_id=line.id)).one_or_none()
+        if source is None or source.revoked_at is not None:
+            return
+        source.revoked_at = now
+        enrolment = source.enrolment
+        if enrolment.ended_at is None and all(other.revoked_at is not None for other in enrolment.sources):
+            enrolment.ended_at = now
+            seats.give_back_seat(run)
+        record(order, "enrolment_ended", now=now, details={"reason": reason})
+
+
+def record(
+    order: Order,
+    kind: str,
+    *,
+    now: datetime,
+    actor_id: int | None = None,
+    details: dict[str, Any] | None = None,
+) -> OrderEvent:
+    """Write a line into the order's timeline."""
+    return add(OrderEvent(order_id=order.id, kind=kind, occurred_at=now, actor_id=actor_id, details=details or {}))
+
+
+def _end_unpaid(order: Order, state: OrderState, *, now: datetime, actor_id: int | None) -> None:
+    hold = _locked_hold(order)
+    if hold is not None and hold.ended_at is None:
+        run = locked(CourseRun, hold.run_id)
+        seats.end_hold(hold, HoldEnd.EXPIRED if state is OrderState.EXPIRED else HoldEnd.RELEASED, now=now)
+        seats.give_back_seat(run)
+    order.state = state
+    order.ended_at = now
+    record(order, state.value, now=now, actor_id=actor_id)
+
+
+def _locked_hold(order: Order) -> SeatHold | None:
+    """The order's hold, locked after its run."""
+    if order.hold_id is None:
+        return None
+    run_id = db.session.scalar(select(SeatHold.run_id).where(SeatHold.id == order.hold_id))
+    if run_id is None:
+        raise NotFound
+    locked(CourseRun, run_id)
+    return locked(SeatHold, order.hold_id)
+
+
+def _is_paid_by(order: Order, attempt_public_id: str) -> bool:
+    """Whether it was this payment that confirmed the order."""
+    query = select(OrderEvent.details).filter_by(order_id=order.id, kind="confirmed")
+    return any(details.get("attempt") == attempt_public_id for details in db.session.scalars(query))
+
+
+def find_by_request_key(request_key: str, person_id: int) -> Order | None:
+    """The person's order made by this form, if it was sent before."""
+    query = select(Order).filter_by(request_key=request_key[:LONGEST_REQUEST_KEY], person_id=person_id)
+    return db.session.scalars(query).one_or_none()
+
+
+def find_open_order(run_id: int, person_id: int, *, now: datetime) -> Order | None:
+    """The person's order for the run that can still be paid at `now`, if there is one."""
+    query = (
+        select(Order)
+        .join(OrderLine)
+        .where(
+            OrderLine.run_id == run_id,
+            Order.person_id == person_id,
+            Order.state.in_([OrderState.AWAITING_PAYMENT, OrderState.PAYMENT_PENDING]),
+            Order.expires_at > now,
+        )
+    )
+    return db.session.scalars(query.order_by(Order.id.desc())).first()
