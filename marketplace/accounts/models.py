@@ -169,7 +169,7 @@ class Membership(Model):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
     person: Mapped[Person] = relationship(back_populates="memberships")
-    organisation: Mapped[Organisation] = relationship(back_populates="memberships", lazy="joined")
+    organisation: Mapped[Organisation] = relationship(back_populates="memberships", lazy="selectin")
 
 
 class Invitation(Model):
@@ -201,7 +201,7 @@ class Invitation(Model):
     accepted_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
 
-    organisation: Mapped[Organisation] = relationship(lazy="joined")
+    organisation: Mapped[Organisation] = relationship()
     invited_by: Mapped[Person] = relationship()
 
 
@@ -227,7 +227,7 @@ class SignIn(Model):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 
-    person: Mapped[Person] = relationship(lazy="joined")
+    person: Mapped[Person] = relationship()
 
 
 class MailedLink(Model):

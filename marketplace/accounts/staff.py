@@ -1,0 +1,65 @@
+"""Who is staff: appointed to a role and dismissed from it, always by somebody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import or_, select
+
+from marketplace.accounts import events
+from marketplace.accounts.models import Person, Role, StaffAppointment
+from marketplace.foundation.database import add, db, transaction
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.i18n import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+MOST_FOUND = 50
+
+
+def list_staff() -> Sequence[Person]:
+    """Everyone with a staff role, by name."""
+    query = select(Person).where(Person.appointments.any()).order_by(Person.name, Person.id)
+    return db.session.execute(query).scalars().all()
+
+
+def search_people(words: str) -> Sequence[Person]:
+    """People whose name or address contains the words; the first MOST_FOUND by name."""
+    escaped = words.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    if not escaped:
+        return []
+    matches = or_(Person.name.ilike(f"%{escaped}%"), Person.email.ilike(f"%{escaped}%"))
+    return db.session.execute(select(Person).where(matches).order_by(Person.name).limit(MOST_FOUND)).scalars().all()
+
+
+def get_person(public_id: str) -> Person:
+    """The person of this public id; raises NotFound."""
+    found = db.session.execute(select(Person).where(Person.public_id == public_id)).scalar_one_or_none()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def appoint(person: Person, role: str, *, actor: Person | None, now: datetime) -> None:
+    """Give a staff role; without `actor` it was done on the server's command line. Twice is once."""
+    with transaction():
+        if role in person.staff_roles:
+            return
+        author = actor.id if actor else None
+        add(StaffAppointment(person=person, role=Role(role).value, appointed_at=now, appointed_by_id=author))
+        events.record("appointed", now=now, person_id=person.id, actor_id=author, role=role)
+
+
+def dismiss(person: Person, role: str, *, actor: Person, now: datetime) -> None:
+    """Take a staff role; nobody takes their own administration, so one administrator always remains."""
+    with transaction():
+        held = {appointment.role: appointment for appointment in person.appointments}
+        if role not in held:
+            raise NotFound
+        if role == Role.ADMINISTRATOR and person.id == actor.id:
+            raise Refused("own_administration", lazy("Ask another administrator to take this role from you."))
+        person.appointments.remove(held[role])
+        db.session.delete(held[role])
+        events.record("dismissed", now=now, person_id=person.id, actor_id=actor.id, role=role)
