@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, HiddenField, PasswordField, StringField, SubmitField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
 from wtforms.validators import InputRequired, Length
 
 from marketplace.accounts.rules import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import LazyString, lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LONGEST_NAME = 80
 LONGEST_EMAIL = 254
@@ -103,6 +109,16 @@ class ChangeEmailForm(FlaskForm):
 
 class PressForm(FlaskForm):
     """A button that changes something: carries nothing but the CSRF token."""
+
+
+def choices_of(names: Mapping[Any, LazyString]) -> list[Any]:
+    """The choices of a select from a table of names."""
+    return [choice(value, name) for value, name in names.items()]
+
+
+def choice(value: str, label: LazyString | str, group: str | None = None) -> Any:
+    """One choice of a select, under the heading `group`."""
+    return SelectChoice(str(value), label, optgroup=group)
 
 
 def text(field: Field) -> str:

@@ -111,7 +111,8 @@ def person() -> Person:
 
 def current_person() -> Person | None:
     """The person who is signed in, or None."""
-    someone: Any = current_user
+    # The row itself, not Flask-Login's proxy: whoever keeps it must not see another person later.
+    someone = cast("Any", current_user)._get_current_object()  # noqa: SLF001 - how a proxy is opened
     return cast("Person", someone) if someone.is_authenticated else None
 
 

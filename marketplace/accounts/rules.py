@@ -78,3 +78,28 @@ def _contains(password: str, known: str) -> bool:
 def share_of(text: str, limit: int) -> str:
     """The beginning of a text somebody else wrote, without control characters."""
     return "".join(character for character in text if character.isprintable())[:limit]
+
+
+# The first that is found names it: Edge calls itself Chrome too, and Chrome calls itself Safari.
+BROWSERS = (
+    ("MicroMessenger", "WeChat"),
+    ("Edg", "Edge"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+SYSTEMS = (
+    ("HarmonyOS", "HarmonyOS"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_name(user_agent: str) -> str:
+    """What people call the browser and the system in a User-Agent, as "Firefox, Windows", or the text itself."""
+    found = [next((name for mark, name in marks if mark in user_agent), "") for marks in (BROWSERS, SYSTEMS)]
+    return ", ".join(filter(None, found)) or user_agent or "?"

@@ -87,9 +87,14 @@ def present_sign_in() -> SignIn | None:
     return found
 
 
+def present_key() -> str:
+    """The key in this browser's cookie, empty for none."""
+    return str(session.get(KEY, ""))
+
+
 def is_present(sign_in_row: SignIn) -> bool:
     """Whether this is the sign-in of this request."""
-    return sign_in_row.key_hash == keys.digest(session.get(KEY, ""))
+    return sign_in_row.key_hash == keys.digest(present_key())
 
 
 def enforce() -> None:
@@ -108,7 +113,7 @@ def _load_person(unique: str) -> Person | None:
     """The person of the session cookie, through its sign-in: an ended one names nobody. One query."""
     if request.endpoint in IMPERSONAL:
         return None
-    found = sign_ins.find(session.get(KEY, ""), now=clock.now())
+    found = sign_ins.find(present_key(), now=clock.now())
     if found is None or found.person.fs_uniquifier != unique:
         return None
     g.present_sign_in = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import contains_eager
 
 from marketplace.accounts import keys
 from marketplace.accounts.models import Person, SignIn
@@ -43,6 +44,7 @@ def find(key: str, *, now: datetime) -> SignIn | None:
     query = (
         select(SignIn)
         .join(SignIn.person)
+        .options(contains_eager(SignIn.person))
         .where(
             SignIn.key_hash == keys.digest(key),
             SignIn.ended_at.is_(None),

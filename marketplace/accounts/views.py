@@ -1,11 +1,11 @@
-"""All doors of the room: into an account (`entry_views`) and of one's own account (`account_views`)."""
+"""All doors of the room: into an account, of one's own, of an organisation, of the administrators."""
 
 from __future__ import annotations
 
-from marketplace.accounts import account_views, entry_views, security
+from marketplace.accounts import account_views, entry_views, organisation_views, security, staff_views
 from marketplace.accounts.blueprint import blueprint
 
-__all__ = ["account_views", "blueprint", "entry_views", "init_app"]
+__all__ = ["account_views", "blueprint", "entry_views", "init_app", "organisation_views", "staff_views"]
 
 init_app = security.init_app
 blueprint.before_app_request(security.enforce)

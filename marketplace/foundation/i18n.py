@@ -45,15 +45,16 @@ class Catalogue:
 
 @lru_cache(maxsize=1)
 def chinese() -> Catalogue:
-    """All rooms' Chinese in one catalogue."""
+    """All rooms' Chinese in one catalogue; raises ValueError if two rooms translate one sentence differently."""
     singular: dict[str, str] = {}
     plural: dict[str, str] = {}
-    for msgid, translation, _source in chinese_messages():
+    for msgid, translation, source in chinese_messages():
         target, text = (plural, translation[0]) if isinstance(translation, tuple) else (singular, translation)
         if not text:
             continue
-        # A test keeps the rooms from translating one sentence differently.
-        target.setdefault(msgid, text)
+        if target.setdefault(msgid, text) != text:
+            message = f"{source} translates {msgid!r} otherwise than another room"
+            raise ValueError(message)
     return Catalogue(singular, plural)
 
 

@@ -1,0 +1,91 @@
+"""The forms of an organisation, its invitations and its members' roles."""
+
+from __future__ import annotations
+
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, SelectField, StringField, SubmitField, TextAreaField
+from wtforms.validators import URL, InputRequired, Length, Optional, Regexp, ValidationError
+
+from marketplace.accounts.forms import choices_of, email_field, text
+from marketplace.accounts.models import MemberRole
+from marketplace.accounts.names import MEMBER_DUTIES, MEMBER_ROLES, ORGANISATION_KINDS, STAFF_ROLES
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import lazy
+
+LONGEST_TITLE = 160
+LONGEST_SUMMARY = 2000
+
+
+def _role_field() -> SelectField:
+    return SelectField(lazy("Role"), choices=choices_of(MEMBER_ROLES))
+
+
+class OrganisationForm(FlaskForm):
+    """What an organisation says of itself, in one language or both."""
+
+    kind = SelectField(lazy("Kind"), choices=choices_of(ORGANISATION_KINDS))
+    name_zh = StringField(lazy("Name in Chinese"), [Length(max=LONGEST_TITLE)])
+    name_en = StringField(lazy("Name in English"), [Length(max=LONGEST_TITLE)])
+    summary_zh = TextAreaField(lazy("About it, in Chinese"), [Length(max=LONGEST_SUMMARY)])
+    summary_en = TextAreaField(lazy("About it, in English"), [Length(max=LONGEST_SUMMARY)])
+    country = StringField(
+        lazy("Country"),
+        [Regexp(r"[A-Z]{2}\Z", message=lazy("Enter the two letters of the country, like CN."))],
+        default="CN",
+        description=lazy("Two letters (ISO 3166), like CN or GB."),
+    )
+    city_zh = StringField(lazy("City in Chinese"), [Length(max=LONGEST_TITLE)])
+    city_en = StringField(lazy("City in English"), [Length(max=LONGEST_TITLE)])
+    website = StringField(
+        lazy("Website"), [Optional(), URL(message=lazy("Enter a whole address, like https://example.com."))]
+    )
+    submit = SubmitField(lazy("Save"))
+
+    def validate_name_en(self, field: StringField) -> None:
+        """One name is enough, and needed."""
+        if not text(field).strip() and not text(self.name_zh).strip():
+            raise ValidationError(_("Enter the name in Chinese or in English, or both."))
+
+    def values(self) -> dict[str, str | None]:
+        """What to write, by column."""
+        texts = ("name_zh", "name_en", "summary_zh", "summary_en", "country", "city_zh", "city_en", "website")
+        return {name: text(self[name]) for name in ("kind", *texts) if name in self}
+
+
+class NewOrganisationForm(OrganisationForm):
+    """A new organisation and its first owner."""
+
+    owner_email = email_field(
+        lazy("E-mail address of the first owner"), lazy("We send an invitation there."), completes="off"
+    )
+
+
+class InviteForm(FlaskForm):
+    """Whom to invite, and as what."""
+
+    email = email_field(lazy("E-mail address"), lazy("We send an invitation there."), completes="off")
+    role = _role_field()
+    submit = SubmitField(lazy("Invite"))
+
+
+class MemberRoleForm(FlaskForm):
+    """One more role for a member."""
+
+    role = _role_field()
+    submit = SubmitField(lazy("Give role"))
+
+
+class StaffRoleForm(FlaskForm):
+    """One more staff role for a person."""
+
+    role = SelectField(lazy("Staff role"), choices=choices_of(STAFF_ROLES))
+    submit = SubmitField(lazy("Appoint"))
+
+
+class RoleTakenForm(FlaskForm):
+    """The role to take away; sent by the button beside it."""
+
+    role = HiddenField(validators=[InputRequired()])
+
+
+DUTIES = [(MEMBER_ROLES[role], MEMBER_DUTIES[role]) for role in MemberRole]

@@ -1,0 +1,149 @@
+"""The doors of an organisation: its members, their roles, and invitations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import abort, flash, redirect, render_template, request, url_for
+
+from marketplace.accounts import names, organisations
+from marketplace.accounts.blueprint import blueprint
+from marketplace.accounts.forms import PressForm, show, text
+from marketplace.accounts.models import Organisation
+from marketplace.accounts.organisation_forms import (
+    DUTIES,
+    InviteForm,
+    MemberRoleForm,
+    OrganisationForm,
+    RoleTakenForm,
+)
+from marketplace.accounts.permissions import permission, person, require
+from marketplace.accounts.throttle import attempts_limited
+from marketplace.foundation import clock
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import pick
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+
+def _mine(public_id: str, permission_text: str = "member:owner") -> Organisation:
+    """The organisation if the person signed in has the role there; for everyone else it does not exist."""
+    organisation = organisations.get(public_id)
+    require(permission_text, organisation_ids=[organisation.id])
+    return organisation
+
+
+def _to_members(organisation: Organisation) -> ResponseReturnValue:
+    return redirect(url_for("accounts.members", public_id=organisation.public_id), 303)
+
+
+def _members_page(organisation: Organisation, invite_form: InviteForm, status: int = 200) -> ResponseReturnValue:
+    return render_template(
+        "accounts/members.html",
+        organisation=organisation,
+        memberships=organisations.list_members(organisation),
+        invitations=organisations.list_invitations(organisation),
+        is_owner="owner" in person().roles_in([organisation.id]),
+        role_names=names.MEMBER_ROLES,
+        duties=DUTIES,
+        invite_form=invite_form,
+        role_form=MemberRoleForm(formdata=None),
+        press=PressForm(formdata=None),
+    ), status
+
+
+@blueprint.get("/organisations/<public_id>/members")
+@permission("member")
+def members(public_id: str) -> ResponseReturnValue:
+    """Who acts for the organisation; its owners may change that here."""
+    return _members_page(_mine(public_id, "member"), InviteForm())
+
+
+@blueprint.post("/organisations/<public_id>/invitations")
+@attempts_limited
+@permission("member:owner")
+def invite(public_id: str) -> ResponseReturnValue:
+    """Offer a role to an address."""
+    organisation, form = _mine(public_id), InviteForm()
+    status = 422
+    if form.validate_on_submit():
+        try:
+            organisations.invite(
+                organisation, email=text(form.email), role=text(form.role), actor=person(), now=clock.now()
+            )
+        except Refused as refused:
+            status = show(form, refused)
+        else:
+            flash(_("The invitation is on its way."), "success")
+            return _to_members(organisation)
+    return _members_page(organisation, form, status)
+
+
+@blueprint.post("/organisations/<public_id>/invitations/<invitation_id>/withdraw")
+@permission("member:owner")
+def withdraw_invitation(public_id: str, invitation_id: str) -> ResponseReturnValue:
+    """Take an offer back."""
+    organisation = _mine(public_id)
+    organisations.withdraw(organisation, invitation_id, actor=person(), now=clock.now())
+    flash(_("The invitation is withdrawn."), "success")
+    return _to_members(organisation)
+
+
+@blueprint.post("/organisations/<public_id>/members/<person_id>/roles")
+@permission("member:owner")
+def give_role(public_id: str, person_id: str) -> ResponseReturnValue:
+    """Give a member one more role."""
+    organisation, form = _mine(public_id), MemberRoleForm()
+    if not form.validate_on_submit():
+        abort(400)
+    try:
+        organisations.add_role(organisation, person_id, text(form.role), actor=person(), now=clock.now())
+    except Refused as refused:
+        flash(str(refused.message), "error")
+    return _to_members(organisation)
+
+
+@blueprint.post("/organisations/<public_id>/members/<person_id>/roles/take")
+@permission("member:owner")
+def take_role(public_id: str, person_id: str) -> ResponseReturnValue:
+    """Take a role from a member."""
+    organisation, form = _mine(public_id), RoleTakenForm()
+    if not form.validate_on_submit():
+        abort(400)
+    try:
+        organisations.remove_role(organisation, person_id, text(form.role), actor=person(), now=clock.now())
+    except Refused as refused:
+        flash(str(refused.message), "error")
+    return _to_members(organisation)
+
+
+@blueprint.route("/organisations/<public_id>/edit", methods=["GET", "POST"])
+@permission("member:owner")
+def edit_organisation(public_id: str) -> ResponseReturnValue:
+    """Change what the organisation says of itself; its kind is the programme's to change."""
+    organisation = _mine(public_id)
+    form = OrganisationForm(obj=organisation)
+    del form.kind
+    if form.validate_on_submit():
+        organisations.update(organisation, form.values(), actor=person(), now=clock.now())
+        flash(_("The organisation is saved."), "success")
+        return _to_members(organisation)
+    status = 200 if request.method == "GET" else 422
+    return render_template("accounts/edit_organisation.html", form=form, organisation=organisation), status
+
+
+@blueprint.route("/invitations/<key>", methods=["GET", "POST"])
+@attempts_limited
+@permission("signed_in")
+def invitation(key: str) -> ResponseReturnValue:
+    """Show an offer and take it."""
+    offer = organisations.find_invitation(key, now=clock.now())
+    form = PressForm()
+    if form.validate_on_submit():
+        organisation = organisations.accept(key, person=person(), now=clock.now())
+        flash(_("You now act for %(organisation)s.", organisation=pick(organisation, "name")), "success")
+        return _to_members(organisation)
+    role = names.MEMBER_ROLES[offer.role]  # type: ignore[index]
+    return render_template("accounts/invitation.html", invitation=offer, role=role, person=person(), form=form)
