@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from marketplace.foundation import clock
+from marketplace.foundation.covers import cover_svg
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import BABEL_LOCALES, gettext, language, lazy
@@ -194,6 +195,6 @@ def _install_filters(app: Flask) -> None:
         decimal=format_decimal,
         percent=format_percent,
     )
-    app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now)
+    app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now, cover_svg=cover_svg)
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
