@@ -6,6 +6,8 @@ sandbox. With `--production` it prepares nothing by itself and refuses to start 
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import secrets
 import signal
@@ -13,8 +15,9 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from flask_migrate import upgrade
 from sqlalchemy import text
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-VAR = ROOT / "var"
+# What this machine keeps between starts: the cluster, ports, a secret, uploads.
+VAR = Path(os.environ.get("MARKETPLACE_VAR") or ROOT / "var")
+RUNNING = VAR / "running.json"
 WORKERS, THREADS = 2, 4
 STOP_SECONDS = 30
 # A process that dies at once, again and again, is broken: waiting longer each time keeps its message readable.
@@ -43,14 +48,47 @@ class Refusal(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Start everything; 0 after an orderly stop, 1 with the reason on standard error if it cannot start."""
     is_production = "--production" in arguments
+    VAR.mkdir(parents=True, exist_ok=True)
     try:
+        lock = _only_one_here()
         environment = _production_environment() if is_production else _development_environment()
         app = create_app(settings_from(environment))
         _prepare(app, is_production=is_production)
     except (Refusal, SettingsError, embedded_postgres.PostgresError) as error:
         print(error, file=sys.stderr)
         return 1
-    return _Processes(commands(environment, is_production=is_production), environment, app).run()
+    with lock:
+        return _Processes(commands(environment, is_production=is_production), environment, app).run()
+
+
+def _only_one_here() -> IO[str]:
+    """The lock of this checkout, held until it is closed; ends what a supervisor killed with -9 left running."""
+    lock = (VAR / "serve.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise Refusal("bin/serve runs in this checkout already.") from None
+    if RUNNING.exists():
+        for name, pid in json.loads(RUNNING.read_text()).items():
+            _end_orphan(name, pid)
+        RUNNING.unlink()
+    return lock
+
+
+def _end_orphan(name: str, pid: int) -> None:
+    # By now the number may be another program's: only what runs our own Python is ended.
+    found = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)
+    if sys.executable not in found.stdout:
+        return
+    print(f"ending {name}, left behind by an earlier start", file=sys.stderr)
+    deadline = time.monotonic() + STOP_SECONDS
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            time.sleep(0.05)
+            os.kill(pid, 0)
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _production_environment() -> dict[str, str]:
@@ -168,6 +206,9 @@ class _Processes:
         # A session of its own: Ctrl-C reaches this supervisor alone, which then stops each in order.
         command = self.commands[name]
         self.running[name] = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)
+        half = RUNNING.with_suffix(".half")
+        half.write_text(json.dumps({name: process.pid for name, process in self.running.items()}))
+        half.replace(RUNNING)
 
     def _restart(self, name: str, status: int) -> None:
         print(f"{name} ended with status {status}; starting it again", file=sys.stderr)
@@ -187,6 +228,7 @@ class _Processes:
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
+        RUNNING.unlink(missing_ok=True)
         if self.environment.get("DATABASE_URL") and not os.environ.get("DATABASE_URL"):
             embedded_postgres.stop(VAR / "postgres")
         return 0
@@ -222,7 +264,7 @@ def _port(name: str, wanted: int) -> int:
             except OSError:
                 continue
             chosen = int(probe.getsockname()[1])
-            VAR.mkdir(exist_ok=True)
+            VAR.mkdir(parents=True, exist_ok=True)
             kept.write_text(str(chosen))
             return chosen
     raise Refusal("No port is free on 127.0.0.1.")
@@ -231,7 +273,7 @@ def _port(name: str, wanted: int) -> int:
 def _kept(name: str) -> str:
     """A random secret of this checkout, made once and readable by its owner alone."""
     path = Path(VAR / name)
-    VAR.mkdir(exist_ok=True)
+    VAR.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(48))

@@ -1,0 +1,150 @@
+"""bin/serve as a person at a terminal meets it: first start, kill -9, second start, and the refusals of production."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import psycopg
+import pytest
+
+from config import SANDBOX_STRIPE_KEY
+from marketplace import serve
+from tests.inbox import free_port
+
+FIT_FOR_PRODUCTION = {
+    "SECRET_KEY": "0123456789abcdef0123456789abcdef",
+    "PUBLIC_URL": "https://courses.example.org",
+    "STRIPE_SECRET_KEY": "sk_live_of_a_test",
+    "STRIPE_WEBHOOK_SECRET": "whsec_of_a_test",
+    "SMTP_HOST": "127.0.0.1",
+}
+
+
+@pytest.fixture
+def run(make_database, tmp_path):
+    """Start bin/serve's program with what it keeps in a folder of the test's own; ends all of them."""
+    started = []
+    kept = {
+        "DATABASE_URL": make_database(),
+        "MARKETPLACE_VAR": str(tmp_path),
+        "MARKETPLACE_DEMO": "none",
+        "PORT": str(free_port()),
+        "SANDBOX_PORT": str(free_port()),
+        "PATH": os.environ["PATH"],
+    }
+
+    def start(*arguments, **environment):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "marketplace.serve", *arguments],
+            env=kept | environment,
+            cwd=serve.ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def address(process):
+    """Where it says it is."""
+    for line in process.stdout:
+        if found := re.search(r"https?://\S+", line):
+            return found[0]
+    raise AssertionError(process.stderr.read())
+
+
+def answer(url):
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return json.load(response)
+
+
+def test_a_second_start_in_one_checkout_is_refused(run):
+    address(run())
+
+    second = run()
+
+    assert second.wait(timeout=60) == 1
+    assert second.stderr.read() == "bin/serve runs in this checkout already.\n"
+
+
+def test_after_kill_9_of_everything_but_its_children_it_starts_again_at_the_same_address(run, tmp_path):
+    first = run()
+    before = address(first)
+    children = json.loads((tmp_path / "running.json").read_text())
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+
+    assert address(run()) == before
+    assert answer(f"{before}/healthz") == {"status": "ok"}
+    assert set(json.loads((tmp_path / "running.json").read_text()).values()).isdisjoint(children.values())
+
+
+def test_it_stops_in_order_and_leaves_nothing(run, tmp_path):
+    process = run()
+    address(process)
+    children = json.loads((tmp_path / "running.json").read_text())
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=60) == 0
+    assert not (tmp_path / "running.json").exists()
+    for pid in children.values():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_it_starts_again_what_dies(run, tmp_path):
+    where = address(run())
+    worker = json.loads((tmp_path / "running.json").read_text())["worker"]
+
+    os.killpg(worker, signal.SIGKILL)
+
+    deadline = time.monotonic() + 30
+    while json.loads((tmp_path / "running.json").read_text())["worker"] == worker:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert answer(f"{where}/healthz") == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is the public development key"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY is shorter"),
+        ({"PUBLIC_URL": "http://courses.example.org"}, "PUBLIC_URL is not https"),
+        ({"STRIPE_SECRET_KEY": SANDBOX_STRIPE_KEY}, "payments would go to the sandbox"),
+        ({"STRIPE_API_BASE": "http://127.0.0.1:1"}, "payments would go to the sandbox"),
+    ],
+)
+def test_production_refuses_what_is_unsafe(run, change, said):
+    process = run("--production", **(FIT_FOR_PRODUCTION | change))
+
+    assert process.wait(timeout=60) == 1
+    assert said in process.stderr.read()
+
+
+def test_production_refuses_demo_accounts_and_starts_without_them(run, make_database):
+    url = make_database()
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO person (public_id, email, name, locale, time_zone, active, fs_uniquifier, is_demo, created_at)"
+            " VALUES ('a', 'a@example.com', 'A', 'zh', 'Asia/Shanghai', true, 'a', true, now())"
+        )
+    refused = run("--production", **FIT_FOR_PRODUCTION, DATABASE_URL=url)
+    assert refused.wait(timeout=60) == 1
+    assert "demo accounts" in refused.stderr.read()
+
+    with psycopg.connect(url) as connection:
+        connection.execute("DELETE FROM person")
+    assert address(run("--production", **FIT_FOR_PRODUCTION, DATABASE_URL=url)) == FIT_FOR_PRODUCTION["PUBLIC_URL"]
