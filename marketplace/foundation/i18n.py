@@ -83,11 +83,13 @@ def gettext(message: str, **variables: Any) -> str:
 
 def ngettext(singular: str, plural: str, number: int, **variables: Any) -> str:
     """The sentence for a number of things, which it may name as `%(num)s`."""
+    return _plural(singular, plural, number) % {"num": number, **variables}
+
+
+def _plural(singular: str, plural: str, number: int) -> str:
     if language() == "zh":
-        text = chinese().ngettext(singular, plural, number)
-    else:
-        text = singular if number == 1 else plural
-    return text % {"num": number, **variables}
+        return chinese().ngettext(singular, plural, number)
+    return singular if number == 1 else plural
 
 
 def lazy(message: str, **variables: Any) -> LazyString:
@@ -142,7 +144,8 @@ def init_app(app: Flask) -> None:
     app.config["BABEL_DEFAULT_TIMEZONE"] = DEFAULT_ZONE
     Babel(app, locale_selector=_select_locale, timezone_selector=_select_zone)
     app.jinja_env.add_extension("jinja2.ext.i18n")
-    app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    # Newstyle: Jinja fills in the places itself, escaped.
+    app.jinja_env.install_gettext_callables(gettext, _plural, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.globals.update(pick=pick, html_lang=html_lang, language=language)
 
 

@@ -196,5 +196,7 @@ def _install_filters(app: Flask) -> None:
         percent=format_percent,
     )
     app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now, cover_svg=cover_svg)
+    # A page may come before the room it links to: base.html asks whether an endpoint exists.
+    app.jinja_env.globals.update(view_functions=app.view_functions, settings=app.config["SETTINGS"])
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
