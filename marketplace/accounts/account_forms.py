@@ -42,43 +42,46 @@ class ProfileForm(FlaskForm):
         description=lazy("As it should stand on a certificate."),
         render_kw={"autocomplete": "name"},
     )
-    locale = SelectField(lazy("Language of mails"), choices=LANGUAGE_CHOICES, description=lazy("Pages follow it too."))
+    locale = SelectField(
+        lazy("Language of mails"), [InputRequired()], choices=LANGUAGE_CHOICES, description=lazy("Pages follow it too.")
+    )
     time_zone = SelectField(
         lazy("Time zone"),
+        [InputRequired()],
         choices=[choice(zone, zone.replace("_", " ")) for zone in ZONES],
         description=lazy("Dates are shown in the course's zone and in yours."),
     )
     region = SelectField(
         lazy("Province or region where you work"),
         description=lazy(
-            "Optional. Some subsidies are for people who work in one place, and figures are kept by region."
+            "Some subsidies are for people who work in one place, and figures are kept by region."
         ),
     )
     district = SelectField(
         lazy("District, if you work in Shanghai"),
-        description=lazy("Optional. Districts of Shanghai pay subsidies of their own."),
+        description=lazy("Districts of Shanghai pay subsidies of their own."),
     )
     industry_code = SelectField(
         lazy("Sector"),
         description=lazy(
-            "Optional. Subsidies for cultural and creative work ask for it; codes are those of GB/T 4754."
+            "Subsidies for cultural and creative work ask for it; codes are those of GB/T 4754."
         ),
     )
     occupation = StringField(
         lazy("Occupation"),
         [Length(max=LONGEST_TEXT)],
-        description=lazy("Optional. It shows providers whom a course reaches; they see totals, not names."),
+        description=lazy("It shows providers whom a course reaches; they see totals, not names."),
         render_kw={"autocomplete": "organization-title"},
     )
     employer = StringField(
         lazy("Your employer"),
         [Length(max=LONGEST_TEXT)],
-        description=lazy("Optional. An employer that pays for your seat is recognised by it."),
+        description=lazy("An employer that pays for your seat is recognised by it."),
         render_kw={"autocomplete": "organization"},
     )
     experience_band = SelectField(
         lazy("Years of experience"),
-        description=lazy("Optional. Some courses and subsidies are for beginners or for experienced people."),
+        description=lazy("Some courses and subsidies are for beginners or for experienced people."),
     )
     submit = SubmitField(lazy("Save profile"))
 

@@ -40,13 +40,8 @@ def profile() -> ResponseReturnValue:
 def guard() -> ResponseReturnValue:
     """Show what guards the account and what happened to it lately."""
     someone = person()
-    return render_template(
-        "accounts/guard.html",
-        person=someone,
-        events=events.list_recent(someone),
-        kinds=names.EVENT_KINDS,
-        staff_role_names=names.STAFF_ROLES,
-    )
+    lately = [(names.EVENT_KINDS[event.kind], event.occurred_at, None) for event in events.list_recent(someone)]
+    return render_template("accounts/guard.html", person=someone, events=lately, staff_role_names=names.STAFF_ROLES)
 
 
 @blueprint.route("/account/password", methods=["GET", "POST"])
@@ -113,7 +108,6 @@ def sessions() -> ResponseReturnValue:
         sign_ins=found,
         is_present=security.is_present,
         browser_name=browser_name,
-        form=PressForm(),
     )
 
 

@@ -17,20 +17,20 @@ LONGEST_SUMMARY = 2000
 
 
 def _role_field() -> SelectField:
-    return SelectField(lazy("Role"), choices=choices_of(MEMBER_ROLES))
+    return SelectField(lazy("Role"), [InputRequired()], choices=choices_of(MEMBER_ROLES))
 
 
 class OrganisationForm(FlaskForm):
     """What an organisation says of itself, in one language or both."""
 
-    kind = SelectField(lazy("Kind"), choices=choices_of(ORGANISATION_KINDS))
+    kind = SelectField(lazy("Kind"), [InputRequired()], choices=choices_of(ORGANISATION_KINDS))
     name_zh = StringField(lazy("Name in Chinese"), [Length(max=LONGEST_TITLE)])
     name_en = StringField(lazy("Name in English"), [Length(max=LONGEST_TITLE)])
     summary_zh = TextAreaField(lazy("About it, in Chinese"), [Length(max=LONGEST_SUMMARY)])
     summary_en = TextAreaField(lazy("About it, in English"), [Length(max=LONGEST_SUMMARY)])
     country = StringField(
         lazy("Country"),
-        [Regexp(r"[A-Z]{2}\Z", message=lazy("Enter the two letters of the country, like CN."))],
+        [InputRequired(), Regexp(r"[A-Z]{2}\Z", message=lazy("Enter the two letters of the country, like CN."))],
         default="CN",
         description=lazy("Two letters (ISO 3166), like CN or GB."),
     )
@@ -78,7 +78,7 @@ class MemberRoleForm(FlaskForm):
 class StaffRoleForm(FlaskForm):
     """One more staff role for a person."""
 
-    role = SelectField(lazy("Staff role"), choices=choices_of(STAFF_ROLES))
+    role = SelectField(lazy("Staff role"), [InputRequired()], choices=choices_of(STAFF_ROLES))
     submit = SubmitField(lazy("Appoint"))
 
 

@@ -2,9 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from config import ROOT
 from marketplace.accounts import keys, sign_ins
 from marketplace.accounts.models import SignIn
 from marketplace.accounts.rules import browser_name
@@ -38,7 +35,6 @@ def test_a_sign_in_ends_by_itself_unless_it_is_used(app):
     assert sign_ins.find(long, now=later + timedelta(days=30)) is None
 
 
-@pytest.mark.skipif(not (ROOT / "templates" / "base.html").exists(), reason="the face is not built yet")
 def test_use_is_noted_every_five_minutes_at_most(client):
     clock.set_to(NOW)
     sign_in(client, make_person())
