@@ -28,6 +28,7 @@ class Settings:
     """Everything the environment decides. Secrets are kept out of `repr`, and so out of logs."""
 
     database_url: str = field(repr=False)
+    database_pool: int = 10
     environment: Environment = "development"
     secret_key: str = field(default=DEVELOPMENT_SECRET_KEY, repr=False)
     public_url: str = "http://127.0.0.1:5000"
@@ -66,6 +67,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     reader = _Reader(environment)
     settings = Settings(
         database_url=reader.database_url(),
+        database_pool=reader.whole_number("DATABASE_POOL", 10),
         environment=cast("Environment", reader.choice("MARKETPLACE_ENV", ("development", "test", "production"))),
         secret_key=reader.text("SECRET_KEY", DEVELOPMENT_SECRET_KEY),
         public_url=reader.url("PUBLIC_URL", "http://127.0.0.1:5000"),

@@ -156,7 +156,8 @@ def client(app: Flask) -> FlaskClient:
 @pytest.fixture
 def race_app(make_database, tmp_path: Path) -> Iterator[Flask]:  # type: ignore[no-untyped-def]
     """An application on a database of its own, where every connection and thread really commits; no context is open."""
-    app = create_app(settings_for(make_database(), tmp_path, stripe_api_base="http://127.0.0.1:9"))
+    settings = settings_for(make_database(), tmp_path, stripe_api_base="http://127.0.0.1:9", database_pool=32)
+    app = create_app(settings)
     app.config["WTF_CSRF_ENABLED"] = False
     yield app
     with app.app_context():
