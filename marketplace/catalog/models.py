@@ -98,6 +98,7 @@ class Course(Model):
             text("id DESC"),
             postgresql_where=text("state = 'published'"),
         ),
+        Index("ix_course_facets", "facets", postgresql_using="gin"),
         Index("ix_course_category_id", "category_id"),
     )
 
@@ -129,6 +130,8 @@ class Course(Model):
     # Written by search.index_course; searched by catalog.search, with the version of the tokeniser that wrote it.
     search: Mapped[str] = mapped_column(TSVECTOR, server_default="", deferred=True)
     search_text: Mapped[str] = mapped_column(Text, default="", deferred=True)
+    # What the list can be narrowed by: "category:…", "level:…", and "mode:…", "language:…", "price:…" of open runs.
+    facets: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, deferred=True)
     search_version: Mapped[int] = mapped_column(Integer, default=0)
 
     category: Mapped[Category | None] = relationship()

@@ -85,6 +85,7 @@ def _create_courses() -> None:
         sa.Column("published_at", MOMENT),
         sa.Column("search", pg.TSVECTOR, nullable=False, server_default=""),
         sa.Column("search_text", sa.Text, nullable=False),
+        sa.Column("facets", pg.ARRAY(sa.Text), nullable=False),
         sa.Column("search_version", sa.Integer, nullable=False),
         sa.UniqueConstraint("source", "source_key", name="uq_course_source_source_key"),
         sa.CheckConstraint("level IN ('introductory', 'intermediate', 'advanced')", name="level"),
@@ -176,6 +177,8 @@ def _create_indexes() -> None:
         postgresql_using="gin",
         postgresql_ops={"search_text": "gin_trgm_ops"},
     )
+    # Serves the course list: narrowing by facets.
+    op.create_index("ix_course_facets", "course", ["facets"], postgresql_using="gin")
     # Serves the course list: newest first, page by page.
     op.create_index(
         "ix_course_published",

@@ -1,0 +1,145 @@
+"""What the catalogue offers: one course, one run, one provider, and the lists of the home page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload, selectinload
+
+from marketplace.accounts.models import PROVIDER_KINDS, Organisation
+from marketplace.catalog.models import Category, Course, CourseProvider, CourseRun, CourseSkill
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import NotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LARGEST_SITEMAP = 50_000
+
+
+@dataclass(frozen=True)
+class RunOnPage:
+    """A run as its course's page shows it: where it stands, in words of `status`."""
+
+    run: CourseRun
+    status: str
+
+    @property
+    def is_bookable(self) -> bool:
+        """Whether a seat can be taken now."""
+        return self.status == "open"
+
+
+def get_published(public_id: str) -> Course:
+    """A published course with all its page shows, in five queries; raises NotFound."""
+    query = (
+        select(Course)
+        .filter_by(public_id=public_id, state="published")
+        .options(
+            joinedload(Course.category),
+            selectinload(Course.providers).joinedload(CourseProvider.organisation),
+            selectinload(Course.runs).selectinload(CourseRun.sessions),
+            selectinload(Course.skills).joinedload(CourseSkill.skill),
+        )
+    )
+    course = db.session.scalars(query).one_or_none()
+    if course is None:
+        raise NotFound
+    return course
+
+
+def runs_on_page(course: Course, *, now: datetime) -> list[RunOnPage]:
+    """The runs people can still think of, bookable ones first, then by start."""
+    shown = [RunOnPage(run, run_status(run, now=now)) for run in course.runs if run.state != "draft"]
+    still = [item for item in shown if item.run.ends_at is not None and item.run.ends_at > now]
+    return sorted(still, key=lambda item: (not item.is_bookable, item.run.starts_at))
+
+
+def run_status(run: CourseRun, *, now: datetime) -> str:
+    """One of cancelled, not_open, open, sold_out, closed."""
+    if run.state == "cancelled":
+        return "cancelled"
+    if run.enrol_opens_at is None or run.enrol_closes_at is None or now < run.enrol_opens_at:
+        return "not_open"
+    if now >= run.enrol_closes_at:
+        return "closed"
+    return "open" if run.seats_left() > 0 else "sold_out"
+
+
+def get_run(public_id: str) -> CourseRun:
+    """A scheduled or cancelled run of a published course, with course and sessions; raises NotFound."""
+    query = (
+        select(CourseRun)
+        .join(CourseRun.course)
+        .where(CourseRun.public_id == public_id, CourseRun.state != "draft", Course.state == "published")
+        .options(
+            joinedload(CourseRun.course).joinedload(Course.category),
+            joinedload(CourseRun.course).selectinload(Course.providers).joinedload(CourseProvider.organisation),
+            selectinload(CourseRun.sessions),
+        )
+    )
+    run = db.session.scalars(query).one_or_none()
+    if run is None:
+        raise NotFound
+    return run
+
+
+def get_provider(public_id: str) -> Organisation:
+    """A university or industry partner; raises NotFound, also for employers."""
+    query = select(Organisation).where(Organisation.public_id == public_id, Organisation.kind.in_(PROVIDER_KINDS))
+    found = db.session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def list_categories() -> list[Category]:
+    """All categories in their order."""
+    return list(db.session.scalars(select(Category).order_by(Category.position, Category.id)))
+
+
+def list_starting_soon(*, now: datetime, limit: int) -> list[CourseRun]:
+    """Bookable runs by start, with what a card shows of their courses."""
+    query = (
+        select(CourseRun)
+        .join(CourseRun.course)
+        .where(
+            CourseRun.state == "scheduled",
+            CourseRun.enrol_opens_at <= now,
+            CourseRun.enrol_closes_at > now,
+            CourseRun.starts_at > now,
+            CourseRun.seats_taken < CourseRun.capacity,
+            Course.state == "published",
+        )
+        .options(
+            joinedload(CourseRun.course).joinedload(Course.category),
+            joinedload(CourseRun.course).selectinload(Course.providers).joinedload(CourseProvider.organisation),
+        )
+        .order_by(CourseRun.starts_at, CourseRun.id)
+        .limit(limit)
+    )
+    return list(db.session.scalars(query))
+
+
+def count_offer(*, now: datetime) -> dict[str, int]:
+    """How much there is, for the home page: published courses, runs to book, providers of them."""
+    published = select(func.count()).select_from(Course).where(Course.state == "published").scalar_subquery()
+    bookable = (
+        select(func.count())
+        .select_from(CourseRun)
+        .where(CourseRun.state == "scheduled", CourseRun.enrol_opens_at <= now, CourseRun.enrol_closes_at > now)
+        .scalar_subquery()
+    )
+    providers = (
+        select(func.count()).select_from(Organisation).where(Organisation.kind.in_(PROVIDER_KINDS)).scalar_subquery()
+    )
+    courses, runs, organisations = db.session.execute(select(published, bookable, providers)).one()
+    return {"courses": courses, "runs": runs, "providers": organisations}
+
+
+def list_for_sitemap() -> list[tuple[str, datetime]]:
+    """Public id and last change of every published course."""
+    query = select(Course.public_id, Course.updated_at).filter_by(state="published").order_by(Course.id)
+    return [(public_id, changed) for public_id, changed in db.session.execute(query.limit(LARGEST_SITEMAP))]

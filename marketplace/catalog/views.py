@@ -1,0 +1,104 @@
+"""Doors of the catalogue that anyone may open: home, search, a course, a provider, calendars, the site map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, render_template, request, url_for
+
+from marketplace.accounts.permissions import permission
+from marketplace.catalog import calendars, listing, offer, search
+from marketplace.foundation import clock
+from marketplace.foundation.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("catalog", __name__)
+
+
+@blueprint.get("/")
+@permission("public")
+def home() -> ResponseReturnValue:
+    """What there is to learn: fields, what starts soon, what is new."""
+    now = clock.now()
+    newest = search.find_courses(search.Wish()).courses[:6]
+    soon = offer.list_starting_soon(now=now, limit=6)
+    return render_template(
+        "catalog/home.html",
+        newest=newest,
+        soon=soon,
+        next_runs=search.next_runs([course.id for course in newest], now=now),
+        categories=offer.list_categories(),
+        numbers=offer.count_offer(now=now),
+    )
+
+
+@blueprint.get("/courses")
+@permission("public")
+def courses() -> ResponseReturnValue:
+    """Search with words and facets; the address holds the whole wish, so it can be shared."""
+    wish = listing.read_wish(request.args)
+    found = search.find_courses(wish)
+    return render_template(
+        "catalog/courses.html",
+        wish=wish,
+        found=found,
+        facets=listing.facet_groups(wish, found.counts, offer.list_categories()),
+        next_runs=search.next_runs([course.id for course in found.courses], now=clock.now()),
+        orders=listing.order_links(wish),
+        next_page=listing.next_page(wish, found),
+    )
+
+
+@blueprint.get("/courses/<public_id>")
+@permission("public")
+def course(public_id: str) -> ResponseReturnValue:
+    """One course with its runs; a draft or withdrawn one is not found here."""
+    now = clock.now()
+    shown = offer.get_published(public_id)
+    runs = offer.runs_on_page(shown, now=now)
+    return render_template("catalog/course.html", course=shown, runs=runs, levels=listing.level_names())
+
+
+@blueprint.get("/runs/<public_id>.ics")
+@permission("public")
+def run_calendar(public_id: str) -> ResponseReturnValue:
+    """The sessions of a run for a calendar program."""
+    run = offer.get_run(public_id)
+    address = url_for("catalog.course", public_id=run.course.public_id, _external=True)
+    text = calendars.calendar_of([run], address_of=lambda _run: address, name=_("Course calendar"))
+    disposition = {"Content-Disposition": f'attachment; filename="{run.public_id}.ics"'}
+    return Response(text, mimetype="text/calendar", headers=disposition)
+
+
+@blueprint.get("/providers/<public_id>")
+@permission("public")
+def provider(public_id: str) -> ResponseReturnValue:
+    """A university or industry partner and what it teaches."""
+    organisation = offer.get_provider(public_id)
+    found = search.find_courses(listing.provider_wish(organisation.id, request.args), with_counts=False)
+    return render_template(
+        "catalog/provider.html",
+        provider=organisation,
+        found=found,
+        next_runs=search.next_runs([course.id for course in found.courses], now=clock.now()),
+        next_page=listing.next_provider_page(organisation.public_id, found),
+    )
+
+
+@blueprint.get("/sitemap.xml")
+@permission("public")
+def sitemap() -> ResponseReturnValue:
+    """The addresses of every published course, for search engines, in both languages."""
+    page = render_template("catalog/sitemap.xml", courses=offer.list_for_sitemap())
+    return Response(page, mimetype="application/xml")
+
+
+@blueprint.get("/robots.txt")
+@permission("public")
+def robots() -> ResponseReturnValue:
+    """What robots may read: the catalogue."""
+    lines = ["User-agent: *", "Disallow: /account", "Disallow: /orders", "Disallow: /my"]
+    lines.append(f"Sitemap: {url_for('catalog.sitemap', _external=True)}")
+    return Response("\n".join(lines) + "\n", mimetype="text/plain")
