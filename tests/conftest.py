@@ -100,13 +100,15 @@ def make_database(server: str, template: str) -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
-def shared_app(make_database, tmp_path_factory: pytest.TempPathFactory) -> Flask:  # type: ignore[no-untyped-def]
+def shared_app(make_database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:  # type: ignore[no-untyped-def]
     """One application for all tests that live in an outer transaction."""
     app = create_app(
         settings_for(make_database(), tmp_path_factory.mktemp("app"), stripe_api_base="http://127.0.0.1:9")
     )
     app.config["WTF_CSRF_ENABLED"] = False
-    return app
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 @pytest.fixture
