@@ -8,7 +8,9 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from marketplace.foundation import jobs
+from marketplace.accounts import people, permissions, staff
+from marketplace.accounts.models import Role
+from marketplace.foundation import clock, jobs
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -44,7 +46,31 @@ def run() -> None:
     click.echo(f"{jobs.run_pending()} run")
 
 
+accounts_commands = AppGroup("accounts", help="People: the first administrator, and who may open which door.")
+
+
+@accounts_commands.command("appoint")
+@click.argument("email")
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+def appoint(email: str, role: str) -> None:
+    """Give a staff role to the person with this address; the first administrator is made so."""
+    person = people.find_by_email(email)
+    if person is None:
+        message = f"no account has the address {email}"
+        raise click.ClickException(message)
+    staff.appoint(person, role, actor=None, now=clock.now())
+    click.echo(f"{person.name} is {role}")
+
+
+@accounts_commands.command("permissions")
+def show_permissions() -> None:
+    """Print the table of permissions: each endpoint with what it demands."""
+    for endpoint, demanded in sorted(permissions.PERMISSIONS.items()):
+        click.echo(f"{endpoint:40}{demanded}")
+
+
 def init_app(app: Flask) -> None:
     """Register the commands."""
+    app.cli.add_command(accounts_commands)
     app.cli.add_command(worker)
     app.cli.add_command(jobs_commands)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from marketplace.accounts import account_views, entry_views, organisation_views, security, staff_views
+from marketplace.accounts import account_views, entry_views, organisation_views, security, staff_views, sweeping
 from marketplace.accounts.blueprint import blueprint
 
-__all__ = ["account_views", "blueprint", "entry_views", "init_app", "organisation_views", "staff_views"]
+__all__ = ["account_views", "blueprint", "entry_views", "init_app", "organisation_views", "staff_views", "sweeping"]
 
 init_app = security.init_app
 blueprint.before_app_request(security.enforce)
