@@ -53,9 +53,7 @@ class ProfileForm(FlaskForm):
     )
     region = SelectField(
         lazy("Province or region where you work"),
-        description=lazy(
-            "Some subsidies are for people who work in one place, and figures are kept by region."
-        ),
+        description=lazy("Some subsidies are for people who work in one place, and figures are kept by region."),
     )
     district = SelectField(
         lazy("District, if you work in Shanghai"),
@@ -63,9 +61,7 @@ class ProfileForm(FlaskForm):
     )
     industry_code = SelectField(
         lazy("Sector"),
-        description=lazy(
-            "Subsidies for cultural and creative work ask for it; codes are those of GB/T 4754."
-        ),
+        description=lazy("Subsidies for cultural and creative work ask for it; codes are those of GB/T 4754."),
     )
     occupation = StringField(
         lazy("Occupation"),

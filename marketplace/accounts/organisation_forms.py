@@ -17,7 +17,7 @@ LONGEST_SUMMARY = 2000
 
 
 def _role_field() -> SelectField:
-    return SelectField(lazy("Role"), [InputRequired()], choices=choices_of(MEMBER_ROLES))
+    return SelectField(lazy("Role"), [InputRequired()], choices=choices_of(MEMBER_ROLES), default=MemberRole.INSTRUCTOR)
 
 
 class OrganisationForm(FlaskForm):
