@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
-from marketplace.catalog.models import Course, CourseRun
+from marketplace.catalog.models import Course, CourseRun, Session
 from marketplace.enrolment.models import Enrolment, Order, OrderLine
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import NotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def get_order(public_id: str, person_id: int) -> Order:
@@ -47,3 +52,9 @@ def list_enrolments(person_id: int) -> list[Enrolment]:
         .order_by(CourseRun.starts_at)
     )
     return list(db.session.scalars(query))
+
+
+def upcoming_sessions(enrolments: list[Enrolment], *, now: datetime, limit: int = 5) -> list[Session]:
+    """The next sessions of the runs a person is enrolled in, soonest first."""
+    to_come = [session for enrolment in enrolments for session in enrolment.run.sessions if session.ends_at > now]
+    return sorted(to_come, key=lambda session: session.starts_at)[:limit]

@@ -1,0 +1,79 @@
+"""What the pages of a run and an order say, in words: obstacles, states, timelines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from marketplace.enrolment import orders, seats
+from marketplace.enrolment.models import Order, OrderState
+from marketplace.enrolment.rules import RunFull
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import lazy
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.catalog.models import CourseRun
+
+
+@dataclass(frozen=True)
+class OrderPage:
+    """How an order's page shows it; `state` is the one at this moment, though the sweep may not have run yet."""
+
+    state: str
+    may_extend: bool
+    timeline: list[tuple[str, datetime, str | None]]
+
+
+def find_obstacle(run: CourseRun, person_id: int, *, now: datetime) -> Refused | None:
+    """Why the person cannot take a seat in the run now, or None. It is asked again, under lock, when they try."""
+    try:
+        orders.check_may_enrol(run, person_id, now=now)
+    except Refused as refusal:
+        return refusal
+    if seats.find_enrolment(run.id, person_id) is not None:
+        return Refused("already_enrolled", lazy("You are already enrolled in this run."))
+    expired = seats.expired_holds([run.id], now=now).get(run.id, 0)
+    return None if run.seats_left(expired) else RunFull()
+
+
+def order_page(order: Order, *, now: datetime) -> OrderPage:
+    """Everything the page of an order shows beside the order itself."""
+    is_over = order.is_open and order.expires_at is not None and order.expires_at <= now
+    state = OrderState.EXPIRED if is_over else OrderState(order.state)
+    may_extend = state is OrderState.AWAITING_PAYMENT and order.hold is not None and order.hold.extended_at is None
+    names = event_names()
+    timeline: list[tuple[str, datetime, str | None]] = [
+        (names.get(event.kind, event.kind), event.occurred_at, None) for event in order.events
+    ]
+    return OrderPage(state=state.value, may_extend=may_extend, timeline=timeline)
+
+
+def state_names() -> dict[str, tuple[str, str]]:
+    """Each state of an order in words, with the kind of its badge."""
+    return {
+        "awaiting_payment": (_("Waiting for payment"), "warn"),
+        "payment_pending": (_("Payment on its way"), "warn"),
+        "confirmed": (_("Confirmed"), "good"),
+        "cancelled": (_("Cancelled"), ""),
+        "expired": (_("Time to pay is over"), ""),
+    }
+
+
+def event_names() -> dict[str, str]:
+    """Each event of an order's timeline in words."""
+    return {
+        "placed": _("Order placed, seat held"),
+        "extended": _("Time to pay extended"),
+        "payment_pending": _("Payment on its way"),
+        "payment_failed": _("The payment did not succeed"),
+        "confirmed": _("Paid and confirmed"),
+        "cancelled": _("Cancelled"),
+        "expired": _("Time to pay is over"),
+        "superseded": _("Replaced by an earlier order that was paid late"),
+        "refund_due": _("The payment is being given back"),
+        "refunded": _("The payment has been given back"),
+        "enrolment_ended": _("The place has been given up"),
+    }

@@ -1,0 +1,147 @@
+"""Doors to a seat: enrol, one's orders, one's learning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+
+from marketplace.accounts.permissions import permission, person
+from marketplace.catalog import calendars, offer
+from marketplace.enrolment import learning, orders, pages, seats
+from marketplace.enrolment.forms import EnrolForm, PressForm
+from marketplace.foundation import clock, ids
+from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import language
+from marketplace.foundation.money import Money, MoneyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask.typing import ResponseReturnValue
+
+    from marketplace.catalog.models import CourseRun
+
+blueprint = Blueprint("enrolment", __name__)
+
+
+@blueprint.get("/runs/<public_id>/enrol")
+@permission("signed_in")
+def enrol(public_id: str) -> ResponseReturnValue:
+    """What one is about to take: run, price, terms; and, when it cannot be taken, why."""
+    run = offer.get_run(public_id)
+    now = clock.now()
+    open_order = orders.find_open_order(run.id, person().id, now=now)
+    if open_order is not None:
+        return redirect(url_for("enrolment.order", public_id=open_order.public_id), 303)
+    return _enrol_page(run, refusal=pages.find_obstacle(run, person().id, now=now))
+
+
+@blueprint.post("/runs/<public_id>/enrol")
+@permission("signed_in")
+def place_order(public_id: str) -> ResponseReturnValue:
+    """Take the seat and place the order; a double click, a replay or a second tab lands on the same order."""
+    run = offer.get_run(public_id)
+    try:
+        order = orders.place_order(
+            run.id,
+            person().id,
+            shown_price=_price_sent(EnrolForm()),
+            request_key=request.form.get("request_key", ""),
+            locale=language(),
+            now=clock.now(),
+        )
+    except Refused as refusal:
+        return _enrol_page(offer.get_run(public_id), refusal=refusal), refusal.status
+    return redirect(url_for("enrolment.order", public_id=order.public_id), 303)
+
+
+def _price_sent(form: EnrolForm) -> Money:
+    if not form.validate_on_submit():
+        raise Invalid("stale_form", _("This page is out of date. Please look at the run again."))
+    try:
+        return Money(int(form.shown_minor.data or 0), form.shown_currency.data or "")
+    except MoneyError as error:
+        raise Invalid("stale_form", _("This page is out of date. Please look at the run again.")) from error
+
+
+def _enrol_page(run: CourseRun, *, refusal: Refused | None) -> str:
+    form = EnrolForm(formdata=None, request_key=ids.public_id())
+    form.shown_minor.data = str(run.price_minor)
+    form.shown_currency.data = run.currency
+    now = clock.now()
+    expired = seats.expired_holds([run.id], now=now).get(run.id, 0)
+    return render_template(
+        "enrolment/enrol.html", run=run, form=form, refusal=refusal, seats_left=run.seats_left(expired)
+    )
+
+
+@blueprint.get("/orders/<public_id>")
+@permission("own")
+def order(public_id: str) -> ResponseReturnValue:
+    """One order: what it is for, what is due, how long the seat is kept, what happened so far."""
+    found = learning.get_order(public_id, person().id)
+    page = pages.order_page(found, now=clock.now())
+    return render_template("enrolment/order.html", order=found, line=found.lines[0], page=page, form=PressForm())
+
+
+@blueprint.post("/orders/<public_id>/extend")
+@permission("own")
+def extend(public_id: str) -> ResponseReturnValue:
+    """Ten more minutes to pay, once."""
+    found = learning.get_order(public_id, person().id)
+    return _act(
+        found.public_id, lambda: orders.extend_order(found.id, now=clock.now()), _("You have more time to pay.")
+    )
+
+
+@blueprint.post("/orders/<public_id>/cancel")
+@permission("own")
+def cancel(public_id: str) -> ResponseReturnValue:
+    """Give the seat back before paying."""
+    found = learning.get_order(public_id, person().id)
+    actor_id = person().id
+    return _act(
+        found.public_id,
+        lambda: orders.cancel_order(found.id, actor_id=actor_id, now=clock.now()),
+        _("The order is cancelled and the seat is free again."),
+    )
+
+
+def _act(public_id: str, act: Callable[[], object], done: str) -> ResponseReturnValue:
+    try:
+        act()
+    except Refused as refusal:
+        flash(str(refusal.message), "error")
+    else:
+        flash(done, "success")
+    return redirect(url_for("enrolment.order", public_id=public_id), 303)
+
+
+@blueprint.get("/my")
+@permission("signed_in")
+def my_learning() -> ResponseReturnValue:
+    """What one is enrolled in, what comes next, and one's orders."""
+    someone = person()
+    enrolments = learning.list_enrolments(someone.id)
+    return render_template(
+        "enrolment/my_learning.html",
+        enrolments=enrolments,
+        upcoming=learning.upcoming_sessions(enrolments, now=clock.now()),
+        orders=learning.list_orders(someone.id),
+        states=pages.state_names(),
+    )
+
+
+@blueprint.get("/my/calendar.ics")
+@permission("signed_in")
+def my_calendar() -> ResponseReturnValue:
+    """All sessions one is enrolled in, for a calendar program."""
+    runs = [enrolment.run for enrolment in learning.list_enrolments(person().id)]
+    text = calendars.calendar_of(runs, address_of=_course_address, name=_("My learning"))
+    return Response(text, mimetype="text/calendar", headers={"Content-Disposition": 'attachment; filename="my.ics"'})
+
+
+def _course_address(run: CourseRun) -> str:
+    return url_for("catalog.course", public_id=run.course.public_id, _external=True)
