@@ -60,7 +60,7 @@ def test_the_password_is_kept_as_argon2id() -> None:
 
 
 @pytest.mark.parametrize(
-    "password", ["short", "1234567890", "passwordpassword", "password2026!", "li.na2026", "aaaaaaaaaaaa"]
+    "password", ["short", "1234567890", "passwordpassword", "password2026!", "li.na@example.com", "aaaaaaaaaaaa"]
 )
 def test_a_password_that_is_guessed_first_is_refused(password: str) -> None:
     with pytest.raises(Invalid) as refused:
