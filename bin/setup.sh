@@ -8,7 +8,7 @@ prepare_venv() {
         local python
         python="$(find_python)"
         [ -x .venv/bin/python ] || "$python" -m venv .venv
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$pins"
+        .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$pins"
         touch ".venv/made-from-$stamp"
     fi
 }
