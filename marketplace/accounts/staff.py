@@ -8,8 +8,8 @@ from sqlalchemy import or_, select
 
 from marketplace.accounts import events
 from marketplace.accounts.models import Person, Role, StaffAppointment
-from marketplace.foundation.database import add, db, transaction
-from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.errors import Forbidden, NotFound, Refused
 from marketplace.foundation.i18n import lazy
 
 if TYPE_CHECKING:
@@ -53,13 +53,25 @@ def appoint(person: Person, role: str, *, actor: Person | None, now: datetime) -
 
 
 def dismiss(person: Person, role: str, *, actor: Person, now: datetime) -> None:
-    """Take a staff role; nobody takes their own administration, so one administrator always remains."""
+    """Take a staff role; nobody takes their own administration, so one administrator always remains.
+
+    Locks both people, so that two administrators cannot dismiss each other at once: the second is one no more.
+    """
     with transaction():
-        held = {appointment.role: appointment for appointment in person.appointments}
-        if role not in held:
-            raise NotFound
         if role == Role.ADMINISTRATOR and person.id == actor.id:
             raise Refused("own_administration", lazy("Ask another administrator to take this role from you."))
-        person.appointments.remove(held[role])
-        db.session.delete(held[role])
+        for row_id in sorted({person.id, actor.id}):
+            locked(Person, row_id)
+        if _find(actor, Role.ADMINISTRATOR) is None:
+            raise Forbidden
+        held = _find(person, role)
+        if held is None:
+            raise NotFound
+        db.session.delete(held)
+        db.session.flush()
+        db.session.expire(person, ["appointments"])
         events.record("dismissed", now=now, person_id=person.id, actor_id=actor.id, role=role)
+
+
+def _find(person: Person, role: str) -> StaffAppointment | None:
+    return db.session.get(StaffAppointment, (person.id, role), populate_existing=True)
