@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from flask import Flask
+    from flask import Flask, Response
     from sqlalchemy import TextClause
 
     View = TypeVar("View", bound=Callable[..., Any])
 
 SCHEME = "marketplace"
+SEE_OTHER = 303
 _COUNT = text("""
     INSERT INTO throttle_hit AS hit (key, hits, expires_at) VALUES (:key, :amount, :until)
     ON CONFLICT (key) DO UPDATE SET
@@ -123,16 +124,21 @@ limiter = Limiter(address, storage_uri=f"{SCHEME}://", strategy="fixed-window", 
 
 def attempts_limited(view: View) -> View:
     """Limit attempts at a secret, right ones too: generously per address, tightly per account."""
-    for limit, key in (("100 per 10 minutes", address), ("20 per 10 minutes", account), ("100 per day", account)):
+    for limit, key in (("300 per 10 minutes", address), ("20 per 10 minutes", account), ("100 per day", account)):
         view = cast("View", limiter.limit(limit, key_func=key, methods=["POST"])(view))
     return view
 
 
 def mails_limited(view: View) -> View:
-    """Limit acts that send mail, so that nobody's mailbox is flooded by us; all such acts count together."""
-    for limit, key in (("30 per hour", address), ("5 per hour", account)):
-        view = cast("View", limiter.shared_limit(limit, scope="mails", key_func=key, methods=["POST"])(view))
+    """Limit mails sent to one mailbox, or from one network; all such acts count together, mistyped forms do not."""
+    for limit, key in (("200 per hour", address), ("5 per hour", account)):
+        shared = limiter.shared_limit(limit, scope="mails", key_func=key, methods=["POST"], deduct_when=_did_send)
+        view = cast("View", shared(view))
     return view
+
+
+def _did_send(response: Response) -> bool:
+    return response.status_code == SEE_OTHER
 
 
 def init_app(app: Flask) -> None:

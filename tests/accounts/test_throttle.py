@@ -99,6 +99,8 @@ def test_the_table_names_nobody(processes):
 
 def test_a_mailbox_is_not_flooded(processes):
     client = processes[0].test_client()
+    mistyped = {"name": "A", "email": "a@example.com", "password": "short"}
+    assert [client.post("/register", data=mistyped).status_code for _ in range(9)] == [422] * 9
     paths = ("/forgot-password", "/confirm") * 3
     statuses = [client.post(path, data={"email": "a@example.com"}).status_code for path in paths]
     assert statuses == [303] * 5 + [429]
