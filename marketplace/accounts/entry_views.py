@@ -9,7 +9,7 @@ from flask import flash, redirect, render_template, request, url_for
 from marketplace.accounts import mailed_links, people, security
 from marketplace.accounts.blueprint import blueprint
 from marketplace.accounts.forms import AddressForm, ConfirmForm, RegisterForm, ResetForm, SignInForm, show, text
-from marketplace.accounts.permissions import permission
+from marketplace.accounts.permissions import current_person, permission
 from marketplace.accounts.throttle import attempts_limited, mails_limited
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Refused
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 def sign_in() -> ResponseReturnValue:
     """Sign in and go where one was going."""
     form = SignInForm(next=request.args.get("next", ""))
+    if request.method == "GET" and current_person() is not None:
+        return redirect(safe_path(form.next.data or url_for("accounts.profile")), 303)
     status = 200 if request.method == "GET" else 422
     if form.validate_on_submit():
         try:
@@ -52,7 +54,8 @@ def sign_out() -> ResponseReturnValue:
 @mails_limited
 @permission("public")
 def register() -> ResponseReturnValue:
-    """Ask for an account; the answer is the same for every address."""
+    """Ask for an account; the answer is the same for every address. Confirming leads on to where one was going."""
+    security.remember_target(request.args.get("next", ""))
     form = RegisterForm()
     status = 200 if request.method == "GET" else 422
     if form.validate_on_submit():
@@ -92,9 +95,10 @@ def confirm(key: str) -> ResponseReturnValue:
         except people.WrongCredentials as refused:
             status = show(form, refused)
         else:
+            target = security.remembered_target() or url_for("accounts.profile")
             security.sign_in(person, is_remembered=False)
             flash(_("Your e-mail address is confirmed. Welcome!"), "success")
-            return redirect(url_for("accounts.profile"), 303)
+            return redirect(safe_path(target), 303)
     return render_template("accounts/confirm.html", form=form), status
 
 

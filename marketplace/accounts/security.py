@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from config import Settings
 
 KEY = "sign_in"
+TARGET = "target"
 # OWASP's password storage cheat sheet: 19 MiB and two passes; four sign-ins at once stay within a worker's memory.
 HASH = {"argon2__time_cost": 2, "argon2__memory_cost": 19456, "argon2__parallelism": 1}
 # Tests are about what is refused, not how slowly.
@@ -79,6 +80,17 @@ def sign_out() -> None:
         sign_ins.end(found.person, found.public_id, now=clock.now())
     logout_user()
     session.clear()
+
+
+def remember_target(path: str) -> None:
+    """Keep where a visitor was going while they register and look into their mailbox."""
+    if path:
+        session[TARGET] = path
+
+
+def remembered_target() -> str:
+    """Where the visitor of this browser was going before registering, empty for nowhere."""
+    return str(session.get(TARGET, ""))
 
 
 def present_sign_in() -> SignIn | None:

@@ -106,6 +106,16 @@ def test_signing_in_leads_back_but_never_elsewhere(client, person):
         assert client.post("/sign-in", data=data).location == given
 
 
+def test_registering_leads_on_to_where_one_was_going(client):
+    page = client.get("/sign-in?next=/courses?q%3Ddesign").text
+    [link] = re.findall(r'href="(/register\?[^"]+)"', page)
+    client.get(link)
+    client.post("/register", data=NEW)
+    jobs.run_pending()
+    assert client.post(mailed_path(), data={"password": PASSWORD}).location == "/courses?q=design"
+    assert client.get("/sign-in?next=/account/security").location == "/account/security", "signed in already"
+
+
 def test_a_form_whose_session_ended_leads_back_to_its_page(client):
     answer = client.post("/account/password", headers={"Referer": "http://localhost/account/password"})
     assert answer.location == "/sign-in?next=/account/password"
