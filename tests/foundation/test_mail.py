@@ -40,6 +40,18 @@ def test_mail_reaches_a_server_in_the_language_of_its_reader(app, inbox, message
     assert taken.get_body(("html",)).get_content().strip() == "<p>&lt;文&gt;</p>"
 
 
+def test_production_keeps_no_copy_of_a_sent_mail(app, inbox, message, monkeypatch):
+    changes = {"environment": "production", "smtp_host": "127.0.0.1", "smtp_port": inbox.port}
+    monkeypatch.setitem(app.config, "SETTINGS", settings(app, **changes))
+    with transaction():
+        sent = mail.send(message, to="wen@example.cn", locale="en", name="W")
+    assert "W" in sent.text
+    jobs.run_pending()
+
+    assert len(inbox.taken) == 1
+    assert (sent.text, sent.html, sent.sent_at is not None) == ("", "", True)
+
+
 def test_one_act_writes_once(app, message):
     with transaction():
         first = mail.send(message, to="wen@example.cn", locale="en", key="order:1", name="W")
