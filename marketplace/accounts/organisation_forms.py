@@ -24,7 +24,9 @@ class OrganisationForm(FlaskForm):
     """What an organisation says of itself, in one language or both."""
 
     kind = SelectField(lazy("Kind"), [InputRequired()], choices=choices_of(ORGANISATION_KINDS))
-    name_zh = StringField(lazy("Name in Chinese"), [Length(max=LONGEST_TITLE)])
+    name_zh = StringField(
+        lazy("Name in Chinese"), [Length(max=LONGEST_TITLE)], description=lazy("One of the two names is enough.")
+    )
     name_en = StringField(lazy("Name in English"), [Length(max=LONGEST_TITLE)])
     summary_zh = TextAreaField(lazy("About it, in Chinese"), [Length(max=LONGEST_SUMMARY)])
     summary_en = TextAreaField(lazy("About it, in English"), [Length(max=LONGEST_SUMMARY)])
