@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import procrastinate
 import structlog
 from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.manager import JobManager
 from sqlalchemy import text
 
 from marketplace.foundation import clock
@@ -34,6 +35,8 @@ KEEP_FINISHED_HOURS = 24 * 14
 
 # Replaced by a connected one in the worker; the web process only inserts on its own connection.
 app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
+# Jobs are inserted by this one also inside the worker, whose own connector speaks asynchronously only.
+_inserting = JobManager(procrastinate.SyncPsycopgConnector())
 _flask: list[Flask] = []
 
 
@@ -78,6 +81,7 @@ def enqueue(
         with savepoint():
             connection = db.session.connection().connection.driver_connection
             job = to_run.configure(connection=connection, queueing_lock=key, schedule_at=at)
+            job.job_manager = _inserting
             return job.defer(**arguments)
     except AlreadyEnqueued:
         return None

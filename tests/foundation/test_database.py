@@ -1,3 +1,6 @@
+import asyncio
+
+import procrastinate
 import pytest
 
 from marketplace.foundation import clock, jobs, mail
@@ -57,3 +60,21 @@ def test_a_job_exists_only_if_its_transaction_commits(app):
 
     with pytest.raises(jobs.NotInTransaction):
         jobs.enqueue(mail.deliver, mail_id=1)
+
+
+def test_a_job_enqueues_a_job_inside_the_worker(race_app):
+    """As a job that writes a mail does: the worker's connector speaks asynchronously, its threads do not."""
+
+    async def as_the_worker_does():
+        conninfo = race_app.config["SETTINGS"].database_url.replace("+psycopg", "")
+        with jobs.app.replace_connector(procrastinate.PsycopgConnector(conninfo=conninfo)) as connected:
+            async with connected.open_async():
+                await asyncio.to_thread(enqueue)
+
+    def enqueue():
+        with race_app.app_context(), transaction():
+            jobs.enqueue(mail.deliver, mail_id=0)
+
+    asyncio.run(as_the_worker_does())
+    with race_app.app_context():
+        assert jobs.run_pending() == 1
