@@ -96,6 +96,10 @@ def _in_app(function: Callable[..., None], name: str) -> Callable[..., None]:
             structlog.contextvars.bind_contextvars(task_name=name)
             try:
                 function(**arguments)
+            except Exception as error:
+                # Procrastinate tells of a job it will try again at a level too low to be seen.
+                log.exception("job failed", kind=type(error).__name__)
+                raise
             finally:
                 db.session.remove()
 
