@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, url_for
 
 from marketplace.accounts import events, mailed_links, names, people, security, sign_ins
 from marketplace.accounts.account_forms import ProfileForm
 from marketplace.accounts.blueprint import blueprint
-from marketplace.accounts.forms import ChangeEmailForm, ChangePasswordForm, PressForm, show, text
+from marketplace.accounts.forms import ChangeEmailForm, ChangePasswordForm, PressForm, attempt, text
 from marketplace.accounts.permissions import permission, person
 from marketplace.accounts.rules import browser_name
 from marketplace.accounts.throttle import attempts_limited, mails_limited
 from marketplace.foundation import clock
-from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
 
 if TYPE_CHECKING:
@@ -27,12 +26,12 @@ def profile() -> ResponseReturnValue:
     """Show and change what we know of the person."""
     someone = person()
     form = ProfileForm(obj=someone)
-    if form.validate_on_submit():
-        people.update_profile(someone, form.values(), now=clock.now())
+    tried = attempt(form, lambda: people.update_profile(someone, form.values(), now=clock.now()))
+    if tried.is_done:
         flash(_("Your profile is saved."), "success")
         return redirect(url_for("accounts.profile"), 303)
-    status = 200 if request.method == "GET" else 422
-    return render_template("accounts/profile.html", form=form, person=someone, role_names=names.MEMBER_ROLES), status
+    page = render_template("accounts/profile.html", form=form, person=someone, role_names=names.MEMBER_ROLES)
+    return page, tried.status
 
 
 @blueprint.get("/account/security")
@@ -49,19 +48,14 @@ def guard() -> ResponseReturnValue:
 @permission("signed_in")
 def change_password() -> ResponseReturnValue:
     """Change the password; this browser stays signed in with a new session, every other sign-in ends."""
-    form = ChangePasswordForm()
-    status = 200 if request.method == "GET" else 422
-    if form.validate_on_submit():
-        someone, present = person(), security.present_sign_in()
-        try:
-            people.change_password(someone, old=text(form.password), new=text(form.new_password), now=clock.now())
-        except Refused as refused:
-            status = show(form, refused)
-        else:
-            security.sign_in(someone, is_remembered=bool(present and present.is_remembered))
-            flash(_("Your password is changed, and every other sign-in has ended."), "success")
-            return redirect(url_for("accounts.guard"), 303)
-    return render_template("accounts/change_password.html", form=form), status
+    form, someone, present = ChangePasswordForm(), person(), security.present_sign_in()
+    old, new = text(form.password), text(form.new_password)
+    tried = attempt(form, lambda: people.change_password(someone, old=old, new=new, now=clock.now()))
+    if tried.is_done:
+        security.sign_in(someone, is_remembered=bool(present and present.is_remembered))
+        flash(_("Your password is changed, and every other sign-in has ended."), "success")
+        return redirect(url_for("accounts.guard"), 303)
+    return render_template("accounts/change_password.html", form=form), tried.status
 
 
 @blueprint.route("/account/email", methods=["GET", "POST"])
@@ -70,18 +64,15 @@ def change_password() -> ResponseReturnValue:
 @permission("signed_in")
 def change_email() -> ResponseReturnValue:
     """Ask for another address; it changes when the link sent there is used."""
-    form = ChangeEmailForm()
-    status = 200 if request.method == "GET" else 422
-    if form.validate_on_submit():
-        try:
-            people.ask_for_new_email(
-                person(), new_email=text(form.email), password=text(form.password), now=clock.now()
-            )
-        except Refused as refused:
-            status = show(form, refused)
-        else:
-            return redirect(url_for("accounts.mail_sent"), 303)
-    return render_template("accounts/change_email.html", form=form, person=person()), status
+    form, someone = ChangeEmailForm(), person()
+    new_email, password = text(form.email), text(form.password)
+    tried = attempt(
+        form,
+        lambda: people.ask_for_new_email(someone, new_email=new_email, password=password, now=clock.now()),
+    )
+    if tried.is_done:
+        return redirect(url_for("accounts.mail_sent"), 303)
+    return render_template("accounts/change_email.html", form=form, person=someone), tried.status
 
 
 @blueprint.route("/account/email/<key>", methods=["GET", "POST"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, HiddenField, PasswordField, StringField, SubmitField
@@ -14,8 +15,9 @@ from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import LazyString, lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+Result = TypeVar("Result")
 LONGEST_NAME = 80
 LONGEST_EMAIL = 254
 
@@ -66,6 +68,10 @@ class RegisterForm(FlaskForm):
     email = email_field(lazy("E-mail address"), lazy("We send a link there to confirm it."))
     password = new_password_field(lazy("Password"))
     submit = SubmitField(lazy("Create account"))
+
+    def values(self) -> dict[str, str]:
+        """What `people.register` asks for."""
+        return {field.name: text(field) for field in (self.name, self.email, self.password)}
 
 
 class ConfirmForm(FlaskForm):
@@ -124,6 +130,27 @@ def choice(value: str, label: LazyString | str, group: str | None = None) -> Any
 def text(field: Field) -> str:
     """What was typed, an empty text for nothing."""
     return str(field.data or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[Result]):
+    """What became of a form: done with a result, or not (yet) with the status to show it with."""
+
+    is_done: bool
+    status: int
+    result: Result | None = None
+
+
+def attempt(form: FlaskForm, act: Callable[[], Result]) -> Attempt[Result]:
+    """Call the verb if the form was sent and is valid; what the verb refuses is put on the form."""
+    if not form.is_submitted():
+        return Attempt(is_done=False, status=200)
+    if not form.validate():
+        return Attempt(is_done=False, status=422)
+    try:
+        return Attempt(is_done=True, status=303, result=act())
+    except Refused as refused:
+        return Attempt(is_done=False, status=show(form, refused))
 
 
 def show(form: FlaskForm, refused: Refused) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, url_for
 
 from marketplace.accounts import names, organisations
 from marketplace.accounts.blueprint import blueprint
-from marketplace.accounts.forms import PressForm, show, text
+from marketplace.accounts.forms import PressForm, attempt, text
 from marketplace.accounts.models import Organisation
 from marketplace.accounts.organisation_forms import (
     DUTIES,
@@ -66,19 +66,16 @@ def members(public_id: str) -> ResponseReturnValue:
 @permission("member:owner")
 def invite(public_id: str) -> ResponseReturnValue:
     """Offer a role to an address."""
-    organisation, form = _mine(public_id), InviteForm()
-    status = 422
-    if form.validate_on_submit():
-        try:
-            organisations.invite(
-                organisation, email=text(form.email), role=text(form.role), actor=person(), now=clock.now()
-            )
-        except Refused as refused:
-            status = show(form, refused)
-        else:
-            flash(_("The invitation is on its way."), "success")
-            return _to_members(organisation)
-    return _members_page(organisation, form, status)
+    organisation, form, actor = _mine(public_id), InviteForm(), person()
+    email, role = text(form.email), text(form.role)
+    tried = attempt(
+        form,
+        lambda: organisations.invite(organisation, email=email, role=role, actor=actor, now=clock.now()),
+    )
+    if tried.is_done:
+        flash(_("The invitation is on its way."), "success")
+        return _to_members(organisation)
+    return _members_page(organisation, form, tried.status)
 
 
 @blueprint.post("/organisations/<public_id>/invitations/<invitation_id>/withdraw")
@@ -123,15 +120,15 @@ def take_role(public_id: str, person_id: str) -> ResponseReturnValue:
 @permission("member:owner")
 def edit_organisation(public_id: str) -> ResponseReturnValue:
     """Change what the organisation says of itself; its kind is the programme's to change."""
-    organisation = _mine(public_id)
+    organisation, actor = _mine(public_id), person()
     form = OrganisationForm(obj=organisation)
     del form.kind
-    if form.validate_on_submit():
-        organisations.update(organisation, form.values(), actor=person(), now=clock.now())
+    tried = attempt(form, lambda: organisations.update(organisation, form.values(), actor=actor, now=clock.now()))
+    if tried.is_done:
         flash(_("The organisation is saved."), "success")
         return _to_members(organisation)
-    status = 200 if request.method == "GET" else 422
-    return render_template("accounts/edit_organisation.html", form=form, organisation=organisation), status
+    page = render_template("accounts/edit_organisation.html", form=form, organisation=organisation)
+    return page, tried.status
 
 
 @blueprint.route("/invitations/<key>", methods=["GET", "POST"])

@@ -8,7 +8,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 
 from marketplace.accounts import names, organisations, staff
 from marketplace.accounts.blueprint import blueprint
-from marketplace.accounts.forms import show, text
+from marketplace.accounts.forms import attempt, text
 from marketplace.accounts.organisation_forms import NewOrganisationForm, RoleTakenForm, StaffRoleForm
 from marketplace.accounts.permissions import permission, person
 from marketplace.foundation import clock
@@ -65,19 +65,14 @@ def dismiss(public_id: str) -> ResponseReturnValue:
 @permission("staff:administrator")
 def staff_organisations() -> ResponseReturnValue:
     """All organisations, and a form that opens one and invites its first owner."""
-    form = NewOrganisationForm()
-    status = 200 if request.method == "GET" else 422
-    if form.validate_on_submit():
-        try:
-            organisations.create(form.values(), owner_email=text(form.owner_email), actor=person(), now=clock.now())
-        except Refused as refused:
-            status = show(form, refused)
-        else:
-            flash(_("The organisation is open, and its owner is invited."), "success")
-            return redirect(url_for("accounts.staff_organisations"), 303)
-    return render_template(
-        "accounts/staff_organisations.html",
-        form=form,
-        organisations=organisations.list_all(),
-        kinds=names.ORGANISATION_KINDS,
-    ), status
+    form, actor = NewOrganisationForm(), person()
+    tried = attempt(
+        form,
+        lambda: organisations.create(form.values(), owner_email=text(form.owner_email), actor=actor, now=clock.now()),
+    )
+    if tried.is_done:
+        flash(_("The organisation is open, and its owner is invited."), "success")
+        return redirect(url_for("accounts.staff_organisations"), 303)
+    every, kinds = organisations.list_all(), names.ORGANISATION_KINDS
+    page = render_template("accounts/staff_organisations.html", form=form, organisations=every, kinds=kinds)
+    return page, tried.status
