@@ -1,0 +1,181 @@
+"""Attempts to pay, what Stripe told us, refunds, the ledger, and what does not add up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from marketplace.enrolment.models import Order
+from marketplace.foundation import clock, ids
+from marketplace.foundation.database import Model, PrimaryKey
+from marketplace.foundation.errors import constraint
+from marketplace.foundation.i18n import lazy
+from marketplace.foundation.money import Money
+
+
+class AttemptState(StrEnum):
+    """Where an attempt to pay stands; the last three are final."""
+
+    CREATED = "created"
+    OPEN = "open"
+    PROCESSING = "processing"
+    PAID = "paid"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+LIVE_ATTEMPT = text("state IN ('created', 'open', 'processing')")
+
+
+class PaymentAttempt(Model):
+    """One Checkout Session for one order. The row is there before Stripe is called; its public id makes the call safe."""
+
+    __tablename__ = "payment_attempt"
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        UniqueConstraint("session_id"),
+        Index("uq_payment_attempt_live", "order_id", unique=True, postgresql_where=LIVE_ATTEMPT),
+        Index("ix_payment_attempt_order_id", "order_id"),
+        Index("ix_payment_attempt_unsettled", "created_at", postgresql_where=LIVE_ATTEMPT),
+        Index("ix_payment_attempt_payment_intent_id", "payment_intent_id"),
+        Index("ix_payment_attempt_paid_at", "paid_at"),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
+    state: Mapped[str] = mapped_column(Text, default=AttemptState.CREATED)
+    session_id: Mapped[str | None] = mapped_column(Text)
+    payment_intent_id: Mapped[str | None] = mapped_column(Text)
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(Text)
+    url: Mapped[str | None] = mapped_column(Text)
+    # When the Checkout Session ends by itself; kept, since a repeated call must send the same.
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    paid_at: Mapped[datetime | None]
+    failure_code: Mapped[str | None] = mapped_column(Text)
+
+    order: Mapped[Order] = relationship()
+
+    @property
+    def amount(self) -> Money:
+        """What is asked for."""
+        return Money(self.amount_minor, self.currency)
+
+
+class Refund(Model):
+    """Money given back from a paid attempt, asked for once however often the job runs."""
+
+    __tablename__ = "refund"
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        UniqueConstraint("refund_due_id"),
+        UniqueConstraint("stripe_refund_id"),
+        Index("ix_refund_attempt_id", "attempt_id"),
+        Index("ix_refund_unsettled", "created_at", postgresql_where=text("state IN ('requested', 'pending')")),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("payment_attempt.id"))
+    refund_due_id: Mapped[int | None] = mapped_column(ForeignKey("refund_due.id"))
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    # requested (not sent yet) · pending · succeeded · failed
+    state: Mapped[str] = mapped_column(Text, default="requested")
+    stripe_refund_id: Mapped[str | None] = mapped_column(Text)
+    requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    settled_at: Mapped[datetime | None]
+    failure_code: Mapped[str | None] = mapped_column(Text)
+
+    attempt: Mapped[PaymentAttempt] = relationship()
+
+    @property
+    def amount(self) -> Money:
+        """What goes back."""
+        return Money(self.amount_minor, self.currency)
+
+
+class StripeEvent(Model):
+    """One event as Stripe sent it, stored before anything is done with it."""
+
+    __tablename__ = "stripe_event"
+    __table_args__ = (
+        UniqueConstraint("event_id"),
+        Index("ix_stripe_event_waiting", "id", postgresql_where=text("state IN ('new', 'failed')")),
+    )
+
+    id: Mapped[PrimaryKey]
+    event_id: Mapped[str] = mapped_column(Text)
+    type: Mapped[str] = mapped_column(Text)
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    received_at: Mapped[datetime] = mapped_column(default=clock.now)
+    # new · handled · ignored (a type we do not need) · unknown (about nothing of ours)
+    state: Mapped[str] = mapped_column(Text, default="new")
+    handled_at: Mapped[datetime | None]
+
+
+class LedgerTransaction(Model):
+    """Entries that belong together and sum to zero; `key` names the fact behind them, so it is posted once."""
+
+    __tablename__ = "ledger_transaction"
+    __table_args__ = (UniqueConstraint("key"), Index("ix_ledger_transaction_order_id", "order_id"))
+
+    id: Mapped[PrimaryKey]
+    key: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"))
+    occurred_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    entries: Mapped[list[LedgerEntry]] = relationship(back_populates="transaction", order_by="LedgerEntry.id")
+
+
+class LedgerEntry(Model):
+    """An amount on an account: positive is a debit, negative a credit. Never changed, never deleted."""
+
+    __tablename__ = "ledger_entry"
+    __table_args__ = (
+        Index("ix_ledger_entry_transaction_id", "transaction_id"),
+        Index("ix_ledger_entry_account", "account", "currency"),
+    )
+
+    id: Mapped[PrimaryKey]
+    transaction_id: Mapped[int] = mapped_column(ForeignKey("ledger_transaction.id"))
+    account: Mapped[str] = mapped_column(Text)
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(Text)
+
+    transaction: Mapped[LedgerTransaction] = relationship(back_populates="entries")
+
+
+class Discrepancy(Model):
+    """Something reconciliation found and could not repair with certainty; staff resolve it with a note."""
+
+    __tablename__ = "discrepancy"
+    __table_args__ = (
+        UniqueConstraint("kind", "reference"),
+        UniqueConstraint("public_id"),
+        Index("ix_discrepancy_open", "id", postgresql_where=text("resolved_at IS NULL")),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    kind: Mapped[str] = mapped_column(Text)
+    reference: Mapped[str] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    found_at: Mapped[datetime] = mapped_column(default=clock.now)
+    resolved_at: Mapped[datetime | None]
+    resolved_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    note: Mapped[str | None] = mapped_column(Text)
+
+
+constraint("uq_payment_attempt_live", lazy("A payment for this order has been started already."))
