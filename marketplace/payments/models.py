@@ -33,7 +33,7 @@ LIVE_ATTEMPT = text("state IN ('created', 'open', 'processing')")
 
 
 class PaymentAttempt(Model):
-    """One Checkout Session for one order. The row is there before Stripe is called; its public id makes the call safe."""
+    """One Checkout Session for one order. The row is there before Stripe is called; its public id is the call's key."""
 
     __tablename__ = "payment_attempt"
     __table_args__ = (

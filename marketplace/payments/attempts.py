@@ -1,0 +1,208 @@
+"""Where a payment is started and settled. Locks go attempt → order → run → hold; no call to Stripe under a lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import select
+
+from marketplace.enrolment import orders
+from marketplace.enrolment.models import Order, OrderState
+from marketplace.enrolment.rules import Settlement
+from marketplace.foundation import clock, jobs
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import lazy
+from marketplace.payments import ledger, refunds, stripe_gateway
+from marketplace.payments.models import LIVE_ATTEMPT, AttemptState, PaymentAttempt
+from marketplace.payments.stripe_gateway import SHORTEST_SESSION, GatewayError, PageWanted, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+log = structlog.get_logger("payments")
+
+SWEEP_BATCH = 100
+UNREACHABLE = lazy(
+    "The payment page cannot be reached right now. Your seat is still held; please try again in a minute."
+)
+
+
+def start_payment(order_id: int, *, return_url: str, cancel_url: str, now: datetime) -> str:
+    """The address of Stripe's payment page for an order; pressed twice it is the same page.
+
+    The attempt is committed before Stripe is called with its id as idempotency key, so a crash in between makes no
+    second session. Raises Refused when the order no longer waits for money or Stripe cannot be reached.
+    """
+    attempt = _attempt_for(order_id, now=now)
+    if attempt.url is not None:
+        return attempt.url
+    page = _page_wanted(attempt, return_url=return_url, cancel_url=cancel_url)
+    attempt_id, key = attempt.id, attempt.public_id
+    # Nothing stays open in the database while Stripe is spoken to.
+    db.session.rollback()
+    try:
+        session = stripe_gateway.create_session(page)
+    except GatewayError as error:
+        log.warning("payment page not opened", code=error.code, attempt=key)
+        raise Refused("payments_unreachable", UNREACHABLE) from error
+    with transaction():
+        attempt = locked(PaymentAttempt, attempt_id)
+        if attempt.state == AttemptState.CREATED:
+            attempt.state = AttemptState.OPEN
+            attempt.session_id = session.id
+            attempt.url = session.url
+    if attempt.url is None:
+        raise Refused("payments_unreachable", UNREACHABLE)
+    return attempt.url
+
+
+def _page_wanted(attempt: PaymentAttempt, *, return_url: str, cancel_url: str) -> PageWanted:
+    """The same for the same attempt whenever it is asked: Stripe refuses a repeated key with other parameters."""
+    order = attempt.order
+    line = order.lines[0]
+    title = line.title_zh if order.locale == "zh" else line.title_en
+    return PageWanted(
+        key=attempt.public_id,
+        order_number=order.public_id,
+        amount=attempt.amount,
+        title=title or line.title_en or line.title_zh,
+        email=order.person.email,
+        locale=order.locale,
+        expires_at=attempt.expires_at,
+        return_url=return_url,
+        cancel_url=cancel_url,
+    )
+
+
+def _attempt_for(order_id: int, *, now: datetime) -> PaymentAttempt:
+    """The live attempt of the order, or a new one. Locks the order."""
+    with transaction():
+        order = locked(Order, order_id)
+        is_waiting = order.state == OrderState.AWAITING_PAYMENT and order.expires_at is not None
+        if not is_waiting or order.hold is None or not order.hold.is_live(now):
+            raise Refused("order_not_open", lazy("This order no longer waits for payment."))
+        live = db.session.scalars(select(PaymentAttempt).filter_by(order_id=order.id).where(LIVE_ATTEMPT)).one_or_none()
+        if live is not None:
+            return live
+        attempt = PaymentAttempt(
+            order_id=order.id,
+            amount_minor=order.total_minor,
+            currency=order.currency,
+            created_at=now,
+            # A minute more than Stripe's minimum, for the clocks between us.
+            expires_at=max(order.hold.until, now + SHORTEST_SESSION + SHORTEST_SESSION / 30),
+        )
+        orders.record(order, "payment_started", now=now, actor_id=order.person_id)
+        return add(attempt)
+
+
+def settle(session: Session, *, now: datetime) -> PaymentAttempt | None:
+    """Make our books agree with a session as Stripe has it now; None if it is not ours. Safe to repeat.
+
+    Locks the attempt, then order, run and hold.
+    """
+    with transaction():
+        attempt = _locked_attempt_of(session)
+        if attempt is None:
+            return None
+        attempt.payment_intent_id = session.payment_intent_id or attempt.payment_intent_id
+        if session.is_paid:
+            _settle_paid(attempt, session, now=now)
+        elif attempt.state in {AttemptState.CREATED, AttemptState.OPEN, AttemptState.PROCESSING}:
+            _settle_unpaid(attempt, session, now=now)
+        return attempt
+
+
+def _locked_attempt_of(session: Session) -> PaymentAttempt | None:
+    query = select(PaymentAttempt.id).filter_by(session_id=session.id)
+    attempt_id = db.session.scalar(query)
+    if attempt_id is None and session.reference:
+        # The event overtook the answer to our own call: the session names the attempt.
+        attempt_id = db.session.scalar(select(PaymentAttempt.id).filter_by(public_id=session.reference))
+    if attempt_id is None:
+        return None
+    attempt = locked(PaymentAttempt, attempt_id)
+    if attempt.session_id is None:
+        attempt.session_id, attempt.url, attempt.state = session.id, session.url, AttemptState.OPEN
+    return attempt if attempt.session_id == session.id else None
+
+
+def _settle_paid(attempt: PaymentAttempt, session: Session, *, now: datetime) -> None:
+    """Book the money once, and let the order decide what it buys."""
+    if attempt.state == AttemptState.PAID:
+        return
+    paid = session.amount or attempt.amount
+    attempt.state, attempt.paid_at = AttemptState.PAID, now
+    db.session.flush()
+    verdict = orders.confirm_payment(attempt.order_id, attempt_public_id=attempt.public_id, amount=paid, now=now)
+    is_kept = verdict in {Settlement.CONFIRM, Settlement.REHOLD_AND_CONFIRM}
+    owed_to = ledger.UNEARNED_REVENUE if is_kept else ledger.REFUNDS_PAYABLE
+    ledger.post(
+        f"payment:{attempt.public_id}",
+        "payment",
+        {ledger.STRIPE_BALANCE: paid, owed_to: -paid},
+        order_id=attempt.order_id,
+        occurred_at=now,
+    )
+    if not is_kept:
+        refunds.take_up_soon()
+
+
+def _settle_unpaid(attempt: PaymentAttempt, session: Session, *, now: datetime) -> None:
+    if session.status == "expired":
+        attempt.state = AttemptState.EXPIRED
+    elif session.has_failed:
+        attempt.state, attempt.failure_code = AttemptState.FAILED, session.failure_code
+        orders.payment_failed(attempt.order_id, now=now)
+    elif session.is_processing and attempt.state != AttemptState.PROCESSING:
+        attempt.state = AttemptState.PROCESSING
+        orders.payment_pending(attempt.order_id, now=now)
+
+
+def close_dead_sessions(*, now: datetime) -> int:
+    """Expire the payment pages of orders that no longer wait, so that nobody pays for a seat that is gone; how many."""
+    query = (
+        select(PaymentAttempt.session_id)
+        .join(PaymentAttempt.order)
+        .where(PaymentAttempt.state == AttemptState.OPEN, Order.state.in_(["cancelled", "expired", "confirmed"]))
+        .limit(SWEEP_BATCH)
+    )
+    return _each(query_ids(query), stripe_gateway.expire_session, now=now)
+
+
+def settle_stale(*, older_than: datetime, now: datetime) -> int:
+    """Ask Stripe about attempts that nobody told us about since `older_than`; how many were asked for."""
+    query = (
+        select(PaymentAttempt.session_id)
+        .where(PaymentAttempt.state.in_(["open", "processing"]), PaymentAttempt.created_at <= older_than)
+        .order_by(PaymentAttempt.created_at)
+        .limit(SWEEP_BATCH)
+    )
+    return _each(query_ids(query), stripe_gateway.retrieve_session, now=now)
+
+
+def query_ids(query: object) -> list[str]:
+    """The session ids of a query, read in a transaction of their own that is over before Stripe is called."""
+    ids = [row for row in db.session.scalars(query).all() if row]  # type: ignore[call-overload]
+    db.session.rollback()
+    return ids
+
+
+def _each(session_ids: list[str], ask: Callable[[str], Session], *, now: datetime) -> int:
+    for session_id in session_ids:
+        try:
+            session = ask(session_id)
+        except GatewayError as error:
+            log.warning("session not reached", code=error.code, session=session_id)
+            continue
+        settle(session, now=now)
+    return len(session_ids)
+
+
+@jobs.periodic(cron="* * * * *", name="payments.close_dead_sessions")
+def close_dead() -> None:
+    """Every minute: close the payment pages of orders that no longer wait."""
+    close_dead_sessions(now=clock.now())

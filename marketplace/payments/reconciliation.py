@@ -1,0 +1,135 @@
+"""Where our books are held against Stripe's and against themselves: what is certain is repaired, the rest is queued."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import exists, select
+from sqlalchemy.dialects.postgresql import insert
+
+from marketplace.enrolment.models import Order, RefundDue
+from marketplace.foundation import clock, ids, jobs
+from marketplace.foundation.database import db, locked, transaction
+from marketplace.foundation.errors import Invalid, NotFound
+from marketplace.foundation.i18n import lazy
+from marketplace.payments import attempts, events, ledger, refunds
+from marketplace.payments.models import AttemptState, Discrepancy, LedgerTransaction, PaymentAttempt, Refund
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+log = structlog.get_logger("reconciliation")
+
+# A webhook normally comes within seconds.
+QUIET_FOR = timedelta(minutes=10)
+STUCK_AFTER = timedelta(days=1)
+
+
+@jobs.periodic(cron="*/10 * * * *", name="payments.reconcile")
+def reconcile_often() -> None:
+    """Every ten minutes."""
+    found = reconcile(now=clock.now())
+    if any(found.values()):
+        log.info("reconciled", **found)
+
+
+def reconcile(*, now: datetime) -> dict[str, int]:
+    """Ask Stripe about quiet attempts, push waiting events and refunds, then queue what still does not add up."""
+    return {
+        "events": events.enqueue_waiting(),
+        "sessions": attempts.settle_stale(older_than=now - QUIET_FOR, now=now),
+        "refunds": _push_refunds(older_than=now - QUIET_FOR),
+        "taken_up": refunds.take_up_refunds(now=now),
+        "discrepancies": _queue_discrepancies(now=now),
+    }
+
+
+def _push_refunds(*, older_than: datetime) -> int:
+    with transaction():
+        query = select(Refund.id).where(Refund.state.in_(["requested", "pending"]), Refund.created_at <= older_than)
+        waiting = db.session.scalars(query.order_by(Refund.id).limit(100)).all()
+        for refund_id in waiting:
+            jobs.enqueue(refunds.send, key=f"refund:{refund_id}", refund_id=refund_id)
+        return len(waiting)
+
+
+def _queue_discrepancies(*, now: datetime) -> int:
+    found = [*_paid_not_enrolled(), *_enrolled_unpaid(), *_stuck(now), *_failed_refunds(), *_unposted()]
+    if not ledger.is_balanced():
+        found.append(("ledger_unbalanced", "ledger", {}))
+    new = 0
+    with transaction():
+        for kind, reference, details in found:
+            statement = insert(Discrepancy).values(
+                public_id=ids.public_id(), kind=kind, reference=reference, details=details, found_at=now
+            )
+            made = db.session.scalar(statement.on_conflict_do_nothing().returning(Discrepancy.id))
+            new += made is not None
+    return new
+
+
+Found = list[tuple[str, str, dict[str, Any]]]
+
+
+def _paid_not_enrolled() -> Found:
+    """Money is here, the order is not confirmed, and nothing says that it must go back."""
+    query = (
+        select(PaymentAttempt.public_id, Order.public_id)
+        .join(PaymentAttempt.order)
+        .where(
+            PaymentAttempt.state == AttemptState.PAID,
+            Order.state != "confirmed",
+            ~exists().where(RefundDue.attempt_public_id == PaymentAttempt.public_id),
+        )
+    )
+    return [("paid_not_enrolled", attempt, {"order": order}) for attempt, order in db.session.execute(query)]
+
+
+def _enrolled_unpaid() -> Found:
+    """The order is confirmed and had a price, but no money is here."""
+    paid = exists().where(PaymentAttempt.order_id == Order.id, PaymentAttempt.state == AttemptState.PAID)
+    query = select(Order.public_id).where(Order.state == "confirmed", Order.total_minor > 0, ~paid)
+    return [("enrolled_unpaid", order, {}) for order in db.session.scalars(query)]
+
+
+def _stuck(now: datetime) -> Found:
+    """Attempts that Stripe never heard of, or whose delayed payment takes longer than any should."""
+    query = select(PaymentAttempt.public_id, PaymentAttempt.state).where(
+        PaymentAttempt.state == AttemptState.CREATED, PaymentAttempt.created_at <= now - STUCK_AFTER
+    )
+    return [("stuck_attempt", attempt, {"state": state}) for attempt, state in db.session.execute(query)]
+
+
+def _failed_refunds() -> Found:
+    query = select(Refund.public_id, Refund.failure_code).filter_by(state="failed")
+    return [("refund_failed", refund, {"code": code}) for refund, code in db.session.execute(query)]
+
+
+def _unposted() -> Found:
+    """Paid attempts that the ledger does not know."""
+    posted = exists().where(LedgerTransaction.key == "payment:" + PaymentAttempt.public_id)
+    query = select(PaymentAttempt.public_id).where(PaymentAttempt.state == AttemptState.PAID, ~posted)
+    return [("payment_not_posted", attempt, {}) for attempt in db.session.scalars(query)]
+
+
+def list_open(limit: int = 100) -> list[Discrepancy]:
+    """What waits for staff, oldest first."""
+    query = select(Discrepancy).where(Discrepancy.resolved_at.is_(None)).order_by(Discrepancy.id).limit(limit)
+    return list(db.session.scalars(query))
+
+
+def resolve(public_id: str, *, note: str, actor_id: int, now: datetime) -> Discrepancy:
+    """Close a discrepancy with a note of what was done; closing it again changes nothing. Locks it."""
+    if not note.strip():
+        message = lazy("Say what was done about it.")
+        raise Invalid("note_missing", message, {"note": message})
+    with transaction():
+        row_id = db.session.scalar(select(Discrepancy.id).filter_by(public_id=public_id))
+        if row_id is None:
+            raise NotFound
+        found = locked(Discrepancy, row_id)
+        if found.resolved_at is None:
+            found.resolved_at, found.resolved_by_id, found.note = now, actor_id, note.strip()
+        return found
