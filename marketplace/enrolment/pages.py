@@ -67,6 +67,7 @@ def event_names() -> dict[str, str]:
     return {
         "placed": _("Order placed, seat held"),
         "extended": _("Time to pay extended"),
+        "payment_started": _("Payment page opened"),
         "payment_pending": _("Payment on its way"),
         "payment_failed": _("The payment did not succeed"),
         "confirmed": _("Paid and confirmed"),

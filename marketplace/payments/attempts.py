@@ -162,6 +162,15 @@ def _settle_unpaid(attempt: PaymentAttempt, session: Session, *, now: datetime) 
         orders.payment_pending(attempt.order_id, now=now)
 
 
+def settle_returned(order_id: int, *, now: datetime) -> None:
+    """Ask Stripe about the order's live attempt, so that the returning person need not wait for the webhook.
+
+    Stripe out of reach is no trouble here: the webhook and reconciliation settle it.
+    """
+    query = select(PaymentAttempt.session_id).filter_by(order_id=order_id).where(LIVE_ATTEMPT)
+    _each(query_ids(query), stripe_gateway.retrieve_session, now=now)
+
+
 def close_dead_sessions(*, now: datetime) -> int:
     """Expire the payment pages of orders that no longer wait, so that nobody pays for a seat that is gone; how many."""
     query = (

@@ -156,6 +156,11 @@ class LedgerEntry(Model):
 
     transaction: Mapped[LedgerTransaction] = relationship(back_populates="entries")
 
+    @property
+    def amount(self) -> Money:
+        """Positive for a debit, negative for a credit."""
+        return Money(self.amount_minor, self.currency)
+
 
 class Discrepancy(Model):
     """Something reconciliation found and could not repair with certainty; staff resolve it with a note."""

@@ -1,0 +1,120 @@
+"""What finance staff read: payments, the money of one order, balances; and their words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment.models import Order, OrderLine
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import NotFound
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.money import Money
+from marketplace.payments import ledger, refunds
+from marketplace.payments.models import AttemptState, LedgerTransaction, PaymentAttempt, Refund
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class OrderMoney:
+    """Everything about the money of one order; `left` is what can still be given back."""
+
+    attempts: Sequence[PaymentAttempt]
+    refunds: Sequence[Refund]
+    transactions: Sequence[LedgerTransaction]
+    left: Money | None
+
+
+def list_payments(*, before: int | None) -> tuple[list[PaymentAttempt], int | None]:
+    """Attempts, newest first, a page at a time; the second value continues the list."""
+    query = select(PaymentAttempt).options(joinedload(PaymentAttempt.order).joinedload(Order.person))
+    if before is not None:
+        query = query.where(PaymentAttempt.id < before)
+    rows = list(db.session.scalars(query.order_by(PaymentAttempt.id.desc()).limit(PAGE + 1)))
+    return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
+
+
+def list_balances() -> list[tuple[str, Money]]:
+    """Each account with its balance, by currency."""
+    return [(account, Money(minor, currency)) for (account, currency), minor in sorted(ledger.balances().items())]
+
+
+def get_order(public_id: str) -> Order:
+    """Any order with its lines and timeline, for staff; raises NotFound."""
+    query = (
+        select(Order)
+        .filter_by(public_id=public_id)
+        .options(
+            selectinload(Order.lines).joinedload(OrderLine.run).joinedload(CourseRun.course),
+            selectinload(Order.events),
+            joinedload(Order.person),
+            joinedload(Order.hold),
+        )
+    )
+    order = db.session.scalars(query).one_or_none()
+    if order is None:
+        raise NotFound
+    return order
+
+
+def money_of(order: Order) -> OrderMoney:
+    """Payments, refunds and ledger of an order, oldest first."""
+    attempts = db.session.scalars(select(PaymentAttempt).filter_by(order_id=order.id).order_by(PaymentAttempt.id)).all()
+    given_back = db.session.scalars(
+        select(Refund).where(Refund.attempt_id.in_([attempt.id for attempt in attempts])).order_by(Refund.id)
+    ).all()
+    posted = select(LedgerTransaction).filter_by(order_id=order.id).options(selectinload(LedgerTransaction.entries))
+    paid = [attempt for attempt in attempts if attempt.state == AttemptState.PAID]
+    left = refunds.refundable(paid[0]) if paid and order.confirmed_at is not None else None
+    return OrderMoney(attempts, given_back, db.session.scalars(posted.order_by(LedgerTransaction.id)).all(), left)
+
+
+def account_names() -> dict[str, str]:
+    """The accounts of the ledger in words."""
+    return {
+        ledger.STRIPE_BALANCE: _("Held by Stripe for us"),
+        ledger.UNEARNED_REVENUE: _("Paid for courses"),
+        ledger.REFUNDS_PAYABLE: _("Owed back to learners"),
+    }
+
+
+def attempt_names() -> dict[str, tuple[str, str]]:
+    """The states of an attempt in words, with the kind of their badge."""
+    return {
+        "created": (_("Being opened"), ""),
+        "open": (_("Page open"), "warn"),
+        "processing": (_("On its way"), "warn"),
+        "paid": (_("Paid"), "good"),
+        "failed": (_("Failed"), "bad"),
+        "expired": (_("Page closed"), ""),
+    }
+
+
+def refund_names() -> dict[str, tuple[str, str]]:
+    """The states of a refund in words, with the kind of their badge."""
+    return {
+        "requested": (_("Being sent"), "warn"),
+        "pending": (_("On its way"), "warn"),
+        "succeeded": (_("Given back"), "good"),
+        "failed": (_("Failed"), "bad"),
+    }
+
+
+def discrepancy_names() -> dict[str, str]:
+    """The kinds of discrepancy in words."""
+    return {
+        "paid_not_enrolled": _("Paid, but neither enrolled nor refunded"),
+        "enrolled_unpaid": _("Enrolled without a payment"),
+        "stuck_attempt": _("A payment page that was never opened"),
+        "refund_failed": _("A refund that Stripe refused"),
+        "payment_not_posted": _("A payment missing in the ledger"),
+        "ledger_unbalanced": _("The ledger does not sum to zero"),
+    }

@@ -1,0 +1,49 @@
+"""What finance staff enter: a refund, and the note that closes a discrepancy."""
+
+from __future__ import annotations
+
+from flask_wtf import FlaskForm
+from wtforms import StringField, SubmitField, TextAreaField
+from wtforms.validators import InputRequired, Length, ValidationError
+
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import lazy
+from marketplace.foundation.money import Money, MoneyError
+
+
+class RefundForm(FlaskForm):
+    """An amount in the order's currency and the reason, which the order's history keeps."""
+
+    amount = StringField(lazy("Amount"), validators=[InputRequired(lazy("Enter an amount, like 1280.00."))])
+    reason = StringField(
+        lazy("Reason"),
+        validators=[InputRequired(lazy("Say why the money goes back.")), Length(max=200)],
+        description=lazy("Kept in the order's history; the learner does not see it."),
+    )
+    submit = SubmitField(lazy("Give back"))
+
+    def __init__(self, *, currency: str) -> None:
+        """The currency that the amount is read in."""
+        super().__init__()
+        self.currency = currency
+
+    def validate_amount(self, field: StringField) -> None:
+        """Refuse what is no amount in the currency."""
+        try:
+            Money.parse(field.data or "", self.currency)
+        except MoneyError as error:
+            raise ValidationError(_("Enter an amount, like 1280.00.")) from error
+
+    @property
+    def money(self) -> Money:
+        """The amount entered."""
+        return Money.parse(self.amount.data or "", self.currency)
+
+
+class ResolveForm(FlaskForm):
+    """What was done about a discrepancy."""
+
+    note = TextAreaField(
+        lazy("What was done"), validators=[InputRequired(lazy("Say what was done about it.")), Length(max=2000)]
+    )
+    submit = SubmitField(lazy("Close it"))
