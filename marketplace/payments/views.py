@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from config import Settings
+    from marketplace.enrolment.models import Order
+
+LONGEST_ID = 19  # digits of a bigint
 
 __all__ = ["blueprint", "webhooks"]
 
@@ -66,7 +69,9 @@ def returned(public_id: str) -> ResponseReturnValue:
 def desk() -> ResponseReturnValue:
     """What came in and what does not add up."""
     before = request.args.get("before", "")
-    payments, next_before = books.list_payments(before=int(before) if before.isdecimal() and len(before) < 19 else None)
+    payments, next_before = books.list_payments(
+        before=int(before) if before.isdecimal() and len(before) < LONGEST_ID else None
+    )
     return render_template(
         "payments/desk.html",
         payments=payments,
@@ -93,31 +98,37 @@ def resolve(public_id: str) -> ResponseReturnValue:
     return redirect(url_for("payments.desk"), 303)
 
 
-@blueprint.route("/staff/orders/<public_id>", methods=["GET", "POST"])
+@blueprint.get("/staff/orders/<public_id>")
 @permission("staff:finance_officer")
 def order_money(public_id: str) -> ResponseReturnValue:
-    """The money of one order: payments, refunds, ledger; and giving some of it back."""
+    """The money of one order: payments, refunds, ledger."""
+    order = books.get_order(public_id)
+    return _money_page(order, RefundForm(currency=order.currency))
+
+
+@blueprint.post("/staff/orders/<public_id>")
+@permission("staff:finance_officer")
+def refund(public_id: str) -> ResponseReturnValue:
+    """Give back all or part of what was paid."""
     order = books.get_order(public_id)
     form = RefundForm(currency=order.currency)
-    status = 200
-    if form.validate_on_submit():
-        try:
-            refunds.request_refund(
-                order.id, form.money, reason=form.reason.data or "", actor_id=person().id, now=clock.now()
-            )
-        except Refused as refusal:
-            form.form_errors.append(str(refusal.message))
-            status = refusal.status
-        else:
-            flash(_("The refund is on its way."), "success")
-            return redirect(url_for("payments.order_money", public_id=public_id), 303)
-    elif request.method == "POST":
-        status = 422
-    money = books.money_of(order)
-    page = render_template(
+    if not form.validate_on_submit():
+        return _money_page(order, form), 422
+    reason, now = form.reason.data or "", clock.now()
+    try:
+        refunds.request_refund(order.id, form.money, reason=reason, actor_id=person().id, now=now)
+    except Refused as refusal:
+        form.form_errors.append(str(refusal.message))
+        return _money_page(order, form), refusal.status
+    flash(_("The refund is on its way."), "success")
+    return redirect(url_for("payments.order_money", public_id=public_id), 303)
+
+
+def _money_page(order: Order, form: RefundForm) -> str:
+    return render_template(
         "payments/order_money.html",
         order=order,
-        money=money,
+        money=books.money_of(order),
         form=form,
         states=pages.state_names(),
         timeline=pages.order_page(order, now=clock.now()).timeline,
@@ -125,4 +136,3 @@ def order_money(public_id: str) -> ResponseReturnValue:
         refund_states=books.refund_names(),
         attempt_states=books.attempt_names(),
     )
-    return page, status
