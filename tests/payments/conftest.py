@@ -1,0 +1,77 @@
+"""The payments sandbox in this process, reached by the real SDK over the loopback."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+
+import pytest
+from werkzeug.serving import make_server
+
+from marketplace.payments.sandbox import checkout
+from marketplace.payments.sandbox.app import create_sandbox
+from marketplace.payments.sandbox.events import signature
+from marketplace.payments.sandbox.store import Store
+
+
+class Sandbox:
+    """Its store, its address, and events handed to the application instead of being sent."""
+
+    def __init__(self, store: Store, address: str) -> None:
+        self.store = store
+        self.address = address
+        self.requests: list[tuple[str, str, str]] = []
+
+    def events(self):
+        """All events so far, oldest first."""
+        return list(reversed(self.store.list_kind("event")))
+
+    def session_of(self, attempt):
+        """The attempt's session as it is now."""
+        return checkout.get_session(self.store, attempt.session_id)
+
+    def pay(self, attempt):
+        """The person pays by card and it succeeds."""
+        checkout.try_to_pay(self.store, self.session_of(attempt), method="card")
+
+    def decline(self, attempt):
+        """The person's card is declined."""
+        checkout.try_to_pay(self.store, self.session_of(attempt), method="card", failure="card_declined")
+
+    def delay(self, attempt):
+        """The person chooses a method that settles later."""
+        checkout.begin_delayed(self.store, self.session_of(attempt), method="alipay")
+
+    def settle(self, attempt, failure=None):
+        """The delayed money arrives, or the payment fails."""
+        checkout.settle(self.store, self.session_of(attempt), failure=failure)
+
+
+@pytest.fixture
+def sandbox(app, monkeypatch) -> Iterator[Sandbox]:
+    store = Store(":memory:")
+    wsgi = create_sandbox(store, key=app.config["SETTINGS"].stripe_secret_key)
+    server = make_server("127.0.0.1", 0, wsgi, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    made = Sandbox(store, f"http://127.0.0.1:{server.server_port}")
+
+    def keep():
+        from flask import request  # noqa: PLC0415 - the sandbox's request, not the marketplace's
+
+        made.requests.append((request.method, request.path, request.get_data(as_text=True)))
+
+    wsgi.before_request(keep)
+    settings = dataclasses.replace(app.config["SETTINGS"], stripe_api_base=made.address)
+    monkeypatch.setitem(app.config, "SETTINGS", settings)
+    yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def signed(app, payload: bytes, *, at: int) -> dict[str, str]:
+    """The headers Stripe would send with a payload."""
+    secret = app.config["SETTINGS"].stripe_webhook_secret
+    return {"Stripe-Signature": signature(payload, secret, at), "Content-Type": "application/json"}

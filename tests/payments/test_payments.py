@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+import random
+import time
+from datetime import timedelta
+
+import pytest
+
+from marketplace.enrolment import orders, rules
+from marketplace.enrolment.models import Enrolment, RefundDue
+from marketplace.foundation import clock, ids, jobs
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.money import Money
+from marketplace.payments import attempts, ledger, reconciliation, refunds
+from marketplace.payments.models import Discrepancy, LedgerTransaction, PaymentAttempt, Refund, StripeEvent
+from tests.factories import make_person, make_run, make_staff, sign_in
+from tests.payments.conftest import signed
+
+BACK = {"return_url": "http://localhost/back", "cancel_url": "http://localhost/cancel"}
+
+
+@pytest.fixture
+def now(app):
+    moment = clock.now()
+    clock.set_to(moment)
+    return moment
+
+
+@pytest.fixture
+def order(now):
+    return place(make_run(capacity=1), now=now)
+
+
+def place(run, *, now, person=None):
+    someone = person or make_person()
+    return orders.place_order(
+        run.id, someone.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
+    )
+
+
+def start(order, *, now):
+    attempts.start_payment(order.id, **BACK, now=now)
+    return db.session.query(PaymentAttempt).filter_by(order_id=order.id).order_by(PaymentAttempt.id.desc()).first()
+
+
+def deliver(app, client, events):
+    for event in events:
+        payload = json.dumps(event).encode()
+        answer = client.post("/webhooks/stripe", data=payload, headers=signed(app, payload, at=int(time.time())))
+        assert answer.status_code == 200
+    jobs.run_pending()
+
+
+def test_a_payment_enrols_once_however_its_events_arrive(app, client, sandbox, order, now):
+    attempt = start(order, now=now)
+    sandbox.decline(attempt)
+    sandbox.pay(attempt)
+    events = sandbox.events() * 2
+    random.Random(7).shuffle(events)
+
+    deliver(app, client, events)
+
+    assert (order.state, attempt.state) == ("confirmed", "paid")
+    assert db.session.query(Enrolment).filter_by(person_id=order.person_id).count() == 1
+    assert ledger.balances() == {
+        ("stripe_balance", "CNY"): order.total_minor,
+        ("unearned_revenue", "CNY"): -order.total_minor,
+    }
+
+
+def test_pressing_pay_twice_leads_to_one_page(sandbox, order, now):
+    first = attempts.start_payment(order.id, **BACK, now=now)
+
+    assert attempts.start_payment(order.id, **BACK, now=now) == first
+    assert len(sandbox.store.list_kind("checkout.session")) == 1
+
+
+def test_an_answer_lost_on_its_way_makes_no_second_page(sandbox, order, now):
+    sandbox.store.turn("timeout_after", "1")
+
+    start(order, now=now)
+    assert len(sandbox.store.list_kind("checkout.session")) == 1
+
+
+def test_stripe_out_of_reach_is_said_and_can_be_tried_again(sandbox, order, now):
+    sandbox.store.turn("fail_before", "9")
+    with pytest.raises(Refused, match="payments_unreachable"):
+        start(order, now=now)
+
+    sandbox.store.turn("fail_before", "0")
+    assert start(order, now=now).state == "open"
+    assert db.session.query(PaymentAttempt).count() == 1
+
+
+def test_the_returning_person_need_not_wait_for_the_webhook(client, sandbox, order, now):
+    attempt = start(order, now=now)
+    sandbox.pay(attempt)
+    sign_in(client, order.person)
+
+    page = client.get(f"/orders/{order.public_id}/returned", follow_redirects=True).text
+    assert "报名成功" in page
+
+
+def test_the_pay_button_leads_to_the_hosted_page(client, sandbox, order):
+    sign_in(client, order.person)
+
+    answer = client.post(f"/orders/{order.public_id}/pay")
+    assert answer.status_code == 303
+    assert answer.location.startswith(f"{sandbox.address}/pay/cs_test_")
+
+
+def test_delayed_money_is_pending_and_then_enrols(app, client, sandbox, order, now):
+    attempt = start(order, now=now)
+    sandbox.delay(attempt)
+    deliver(app, client, sandbox.events())
+    assert (order.state, attempt.state) == ("payment_pending", "processing")
+
+    sandbox.settle(attempt)
+    deliver(app, client, sandbox.events())
+    assert (order.state, attempt.state) == ("confirmed", "paid")
+
+
+def test_delayed_money_that_fails_lets_the_person_pay_again(app, client, sandbox, order, now):
+    attempt = start(order, now=now)
+    sandbox.delay(attempt)
+    deliver(app, client, sandbox.events())
+    sandbox.settle(attempt, failure="card_declined")
+    deliver(app, client, sandbox.events())
+
+    assert (order.state, attempt.state) == ("awaiting_payment", "failed")
+    assert start(order, now=now).public_id != attempt.public_id
+
+
+def test_money_for_a_seat_that_is_gone_goes_back_by_itself(app, client, sandbox, order, now):
+    attempt = start(order, now=now)
+    late = now + rules.HOLD_FOR
+    place(order.lines[0].run, now=late)
+    clock.set_to(late)
+    sandbox.pay(attempt)
+    deliver(app, client, sandbox.events())
+
+    refund = db.session.query(Refund).one()
+    assert (refund.state, refund.amount, refund.reason) == ("succeeded", order.total, "seat_gone")
+    assert set(ledger.balances().values()) == {0}
+    assert db.session.query(RefundDue).one().picked_up_at == late
+    deliver(app, client, sandbox.events())
+    assert db.session.query(Refund).count() == 1
+
+
+def test_the_page_of_a_cancelled_order_is_closed(sandbox, order, now):
+    attempt = start(order, now=now)
+    orders.cancel_order(order.id, actor_id=None, now=now)
+
+    assert attempts.close_dead_sessions(now=now) == 1
+    assert (sandbox.session_of(attempt)["status"], attempt.state) == ("expired", "expired")
+
+
+def test_a_page_paid_in_the_moment_it_is_closed_is_refunded(sandbox, order, now):
+    attempt = start(order, now=now)
+    orders.cancel_order(order.id, actor_id=None, now=now)
+    sandbox.pay(attempt)
+
+    attempts.close_dead_sessions(now=now)
+    jobs.run_pending()
+    assert attempt.state == "paid"
+    assert db.session.query(Refund).one().state == "succeeded"
+
+
+def paid(sandbox, order, now):
+    attempt = start(order, now=now)
+    sandbox.pay(attempt)
+    attempts.settle_returned(order.id, now=now)
+    return attempt
+
+
+def test_a_part_refund_keeps_the_place_and_the_rest_ends_it(sandbox, order, now):
+    attempt = paid(sandbox, order, now)
+    officer = make_staff("finance_officer")
+
+    refunds.request_refund(order.id, Money(28000, "CNY"), reason="goodwill", actor_id=officer.id, now=now)
+    jobs.run_pending()
+    enrolment = db.session.query(Enrolment).filter_by(person_id=order.person_id).one()
+    assert (refunds.refundable(attempt).minor, enrolment.ended_at) == (100000, None)
+
+    with pytest.raises(Invalid):
+        refunds.request_refund(order.id, Money(100001, "CNY"), reason="x", actor_id=officer.id, now=now)
+    refunds.request_refund(order.id, Money(100000, "CNY"), reason="illness", actor_id=officer.id, now=now)
+    jobs.run_pending()
+    assert enrolment.ended_at == now
+    assert set(ledger.balances().values()) == {0}
+
+
+def test_a_refund_stripe_refuses_waits_for_staff(app, client, sandbox, order, now):
+    paid(sandbox, order, now)
+    sandbox.store.turn("refund_fails", "1")
+    refunds.request_refund(order.id, order.total, reason="x", actor_id=make_staff("finance_officer").id, now=now)
+    jobs.run_pending()
+    deliver(app, client, sandbox.events())
+
+    reconciliation.reconcile(now=now)
+    assert [found.kind for found in reconciliation.list_open()] == ["refund_failed"]
+    assert ledger.balances()["stripe_balance", "CNY"] == order.total_minor
+
+
+def test_reconciliation_settles_what_no_webhook_told(sandbox, order, now):
+    attempt = start(order, now=now)
+    sandbox.pay(attempt)
+
+    later = now + timedelta(minutes=11)
+    clock.set_to(later)
+    assert reconciliation.reconcile(now=later)["sessions"] == 1
+    assert order.state == "confirmed"
+    assert db.session.query(Discrepancy).count() == 0
+
+
+def test_reconciliation_queues_what_it_cannot_repair_and_staff_close_it(order, now):
+    order.state, order.confirmed_at = "confirmed", now
+    db.session.flush()
+    for _ in range(2):
+        reconciliation.reconcile(now=now)
+
+    [found] = reconciliation.list_open()
+    assert (found.kind, found.reference) == ("enrolled_unpaid", order.public_id)
+    officer = make_staff("finance_officer")
+    with pytest.raises(Invalid):
+        reconciliation.resolve(found.public_id, note=" ", actor_id=officer.id, now=now)
+    reconciliation.resolve(found.public_id, note="paid in cash", actor_id=officer.id, now=now)
+    assert reconciliation.list_open() == []
+
+
+def test_a_wrong_signature_is_refused_and_keeps_nothing(app, client):
+    payload = b'{"id": "evt_1", "type": "x"}'
+    headers = signed(app, payload + b" ", at=int(time.time()))
+
+    assert client.post("/webhooks/stripe", data=payload, headers=headers).status_code == 400
+    assert db.session.query(StripeEvent).count() == 0
+
+
+def test_every_event_stripe_may_send_is_taken_in_any_order_twice(app, client, sandbox, shared_data):
+    events = [json.loads(path.read_text()) for path in sorted((shared_data / "stripe" / "events").glob("*.json"))]
+    assert len(events) == 88
+    for number, event in enumerate(events):
+        event["id"] = f"evt_shared_{number}"
+    shuffled = events * 2
+    random.Random(3).shuffle(shuffled)
+
+    deliver(app, client, shuffled)
+
+    states = {state for (state,) in db.session.query(StripeEvent.state)}
+    assert db.session.query(StripeEvent).count() == 88
+    assert states == {"ignored", "unknown"}
+    assert jobs.dead_letters() == []
+    assert db.session.query(LedgerTransaction).count() == 0
+
+
+def test_finance_staff_see_the_desk_and_others_do_not(client, sandbox, order, now):
+    paid(sandbox, order, now)
+    sign_in(client, make_staff("finance_officer"))
+    assert order.public_id in client.get("/staff/payments?lang=en").text
+    page = client.get(f"/staff/orders/{order.public_id}?lang=en").text
+    assert "Held by Stripe for us" in page
+
+    answer = client.post(f"/staff/orders/{order.public_id}?lang=en", data={"amount": "9999999", "reason": "x"})
+    assert answer.status_code == 422
+    assert 'value="9999999"' in answer.text
+    answer = client.post(f"/staff/orders/{order.public_id}", data={"amount": "1,280.00", "reason": "ill"})
+    assert answer.status_code == 303
+
+    sign_in(client, order.person)
+    assert client.get("/staff/payments").status_code == 403
