@@ -132,7 +132,8 @@ def _secure(response: Response) -> Response:
         response.headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}; includeSubDomains")
     if request.endpoint != "static" and "Cache-Control" not in response.headers:
         # Pages name the person; a shared cache or the back button after signing out must not show them.
-        response.headers["Cache-Control"] = "no-store" if g.get("_login_user") else "private, no-cache"
+        is_personal = getattr(g.get("_login_user"), "is_authenticated", False)
+        response.headers["Cache-Control"] = "no-store" if is_personal else "private, no-cache"
     response.vary.update(["Cookie", "Accept-Language"])
     return response
 

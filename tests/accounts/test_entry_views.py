@@ -149,6 +149,12 @@ def test_a_reset_ends_what_was_open_and_tells_the_person(client, app, person):
     assert client.post("/sign-in", data={"email": NEW["email"], "password": "nine loud umbrellas"}).status_code == 303
 
 
+def test_pages_that_name_a_person_are_stored_nowhere(client, person):
+    assert client.get("/sign-in").headers["Cache-Control"] == "private, no-cache"
+    client.post("/sign-in", data={"email": NEW["email"], "password": PASSWORD})
+    assert client.get("/account").headers["Cache-Control"] == "no-store"
+
+
 def test_the_session_is_new_after_signing_in(client, person):
     with client.session_transaction() as session:
         session["planted"] = "by someone else"
