@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import contains_eager
 
-from marketplace.accounts import events, keys
+from marketplace.accounts import events, keys, people
 from marketplace.accounts.addresses import normal_email
 from marketplace.accounts.mailed_links import LinkSpent
 from marketplace.accounts.models import Invitation, MemberRole, Membership, Organisation, Person
@@ -100,31 +100,29 @@ def invite(organisation: Organisation, *, email: str, role: str, actor: Person, 
     with transaction():
         if _holds(organisation, address, role):
             raise Refused("already_member", lazy("This person already has this role in the organisation."))
-        invitation = add(
-            Invitation(
-                organisation_id=organisation.id,
-                email=address,
-                role=MemberRole(role).value,
-                key_hash=keys.digest(key),
-                invited_by_id=actor.id,
-                created_at=now,
-                expires_at=now + INVITATION_LIVES,
-                accepted_at=None,
-                withdrawn_at=None,
-            )
-        )
-        mail.send(
-            "accounts/invitation",
-            to=address,
-            locale=actor.locale,
-            invitation=invitation,
-            role=MEMBER_ROLES[MemberRole(role)],
-            link_key=key,
-        )
-        events.record(
-            "invited", now=now, organisation_id=organisation.id, actor_id=actor.id, role=role, invitation=invitation.id
-        )
-        return invitation
+        offer = add(_offer(organisation, address, role, key, actor=actor, now=now))
+        known = people.find_by_email(address)
+        locale = known.locale if known else actor.locale
+        name = MEMBER_ROLES[MemberRole(role)]
+        mail.send("accounts/invitation", to=address, locale=locale, invitation=offer, role=name, link_key=key)
+        events.record("invited", now=now, organisation_id=organisation.id, actor_id=actor.id, role=role)
+        return offer
+
+
+def _offer(
+    organisation: Organisation, address: str, role: str, key: str, *, actor: Person, now: datetime
+) -> Invitation:
+    return Invitation(
+        organisation_id=organisation.id,
+        email=address,
+        role=MemberRole(role).value,
+        key_hash=keys.digest(key),
+        invited_by_id=actor.id,
+        created_at=now,
+        expires_at=now + INVITATION_LIVES,
+        accepted_at=None,
+        withdrawn_at=None,
+    )
 
 
 def _holds(organisation: Organisation, address: str, role: str) -> bool:

@@ -80,6 +80,13 @@ def test_an_invitation_grows_old_and_can_be_withdrawn(organisation, owner):
     invited(organisation, owner, "guest@example.com")
 
 
+def test_an_invitation_speaks_the_language_of_whoever_is_known(organisation, owner):
+    make_person(email="known@example.com", locale="zh")
+    for email in ("known@example.com", "unknown@example.com"):
+        invited(organisation, owner, email)
+    assert [mail.locale for mail in db.session.query(OutgoingMail).order_by("id")] == ["zh", "en"]
+
+
 def test_a_member_is_not_invited_to_the_same_role(organisation, owner):
     with pytest.raises(Refused, match="already_member"):
         organisations.invite(organisation, email=owner.email, role="owner", actor=owner, now=clock.now())
