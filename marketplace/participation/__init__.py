@@ -1,0 +1,1 @@
+"""Who took part: attendance session by session, assessments, and completion as a dated fact."""
