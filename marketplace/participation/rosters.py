@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.accounts.models import Person
@@ -65,7 +66,7 @@ def latest_marks(run_id: int, *, enrolment_id: int | None = None) -> dict[tuple[
         select(Attendance.enrolment_id, Attendance.session_id, Attendance.status)
         .join(Enrolment, Enrolment.id == Attendance.enrolment_id)
         .where(Enrolment.run_id == run_id)
-        .distinct(Attendance.enrolment_id, Attendance.session_id)
+        .ext(distinct_on(Attendance.enrolment_id, Attendance.session_id))
         .order_by(Attendance.enrolment_id, Attendance.session_id, Attendance.recorded_at.desc(), Attendance.id.desc())
     )
     if enrolment_id is not None:
@@ -78,7 +79,7 @@ def latest_assessments(enrolment_ids: Iterable[int]) -> dict[int, Assessment]:
     query = (
         select(Assessment)
         .where(Assessment.enrolment_id.in_(list(enrolment_ids)))
-        .distinct(Assessment.enrolment_id)
+        .ext(distinct_on(Assessment.enrolment_id))
         .order_by(Assessment.enrolment_id, Assessment.recorded_at.desc(), Assessment.id.desc())
     )
     return {assessment.enrolment_id: assessment for assessment in db.session.scalars(query)}
