@@ -191,7 +191,9 @@ def live(make_database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
     with open_inbox() as opened:
         processes = Marketplace(address, folder, smtp_port=opened.port)
         processes.inbox = opened
-        app = create_app(settings_for(address, folder))
+        # The same database and keys from inside the tests: rows they make are seen at once by the processes.
+        secret = processes.environment["SECRET_KEY"]
+        app = processes.app = create_app(settings_for(address, folder, secret_key=secret))
         if "demo" in app.cli.commands:
             result = app.test_cli_runner().invoke(args=["demo", "load"], catch_exceptions=False)
             assert result.exit_code == 0, result.output

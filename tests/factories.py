@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import count
 
+from flask import Flask, session
 from flask.testing import FlaskClient
+from flask_wtf.csrf import generate_csrf
 
 from marketplace.accounts import sign_ins
 from marketplace.accounts.models import Membership, Organisation, Person, StaffAppointment
@@ -89,3 +91,12 @@ def sign_in(client: FlaskClient, person: Person) -> FlaskClient:
         session["_user_id"] = person.fs_uniquifier
         session["_fresh"] = True
     return client
+
+
+def session_of(app: Flask, person: Person) -> tuple[str, str]:
+    """A session cookie of this person and the token its forms send; to be called outside an application context."""
+    with app.test_request_context():
+        key = sign_ins.begin(person, user_agent="test", address="127.0.0.1", is_remembered=False, now=clock.now())
+        session.update({KEY: key, "_user_id": person.fs_uniquifier, "_fresh": True})
+        token = generate_csrf()
+        return app.session_interface.get_signing_serializer(app).dumps(dict(session)), token

@@ -9,6 +9,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from flask import Flask
+
 from marketplace import serve
 from tests.inbox import Inbox, free_port
 
@@ -21,6 +23,7 @@ class Marketplace:
     def __init__(self, database_url: str, folder: Path, *, smtp_port: int | None = None, **environment: str) -> None:
         self.folder = folder
         self.inbox: Inbox | None = None
+        self.app: Flask | None = None
         self.port, self.sandbox_port = free_port(), free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.sandbox = f"http://127.0.0.1:{self.sandbox_port}"

@@ -4,30 +4,17 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
-from flask import session
-from flask_wtf.csrf import generate_csrf
 from sqlalchemy import func, select
 
 from marketplace import create_app
-from marketplace.accounts import sign_ins
-from marketplace.accounts.security import KEY
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment.models import Order
-from marketplace.foundation import clock, ids
+from marketplace.foundation import ids
 from marketplace.foundation.database import db, transaction
 from tests.conftest import settings_for
-from tests.factories import make_person, make_run
+from tests.factories import make_person, make_run, session_of
 
 PEOPLE, SEATS, CONNECTIONS = 500, 100, 32
-
-
-def browser_of(app, person):
-    """The cookie and the form's token of someone who is signed in, made without 500 visits to the sign-in page."""
-    with app.test_request_context():
-        key = sign_ins.begin(person, user_agent="race", address="127.0.0.1", is_remembered=False, now=clock.now())
-        session.update({KEY: key, "_user_id": person.fs_uniquifier, "_fresh": True})
-        token = generate_csrf()
-        return app.session_interface.get_signing_serializer(app).dumps(dict(session)), token
 
 
 def test_500_posts_by_32_connections_for_100_seats_sell_exactly_100(marketplace, tmp_path):
@@ -38,7 +25,7 @@ def test_500_posts_by_32_connections_for_100_seats_sell_exactly_100(marketplace,
         url, run_id = f"{marketplace.address}/runs/{run.public_id}/enrol", run.id
         people = [make_person(locale="en") for _ in range(PEOPLE)]
     # Outside: a token is kept in the application context, and each visitor needs one of their own.
-    visitors = [browser_of(app, person) for person in people]
+    visitors = [session_of(app, person) for person in people]
     marketplace.start("web")
 
     def enrol(share):

@@ -1,0 +1,80 @@
+"""Somebody with a browser, a language and a screen, who looks at every page with axe."""
+
+import re
+import time
+
+from axe_playwright_python.sync_playwright import Axe
+
+from marketplace.foundation.i18n import chinese
+from tests.factories import session_of
+
+WAIT_SECONDS = 30
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+
+
+class Visitor:
+    """Acts on the marketplace `live`; sentences are given in English and looked for in the visitor's language."""
+
+    def __init__(self, browser, live, language, size):
+        self.live, self.language = live, language
+        # axe is injected into the page, which its policy would refuse.
+        self.context = browser.new_context(
+            base_url=live.address, viewport=size, bypass_csp=True, locale={"en": "en-GB", "zh": "zh-CN"}[language]
+        )
+        self.page = self.context.new_page()
+
+    def say(self, sentence, **values):
+        """The sentence in the visitor's language."""
+        said = chinese().gettext(sentence) if self.language == "zh" else sentence
+        return said % values if values else said
+
+    def be(self, person):
+        """Sign in without the sign-in page."""
+        cookie, _ = session_of(self.live.app, person)
+        self.context.add_cookies([{"name": "session", "value": cookie, "url": self.live.address}])
+        return self
+
+    def open(self, path):
+        """Go somewhere and look."""
+        self.page.goto(path)
+        self.look()
+
+    def look(self):
+        """Find no fault with the page for people who see, hear or move otherwise."""
+        found = Axe().run(self.page)
+        assert found.violations_count == 0, f"{self.page.url}\n{found.generate_report()}"
+
+    def press(self, sentence, **values):
+        """Press the button of this name and look at what comes."""
+        name = re.compile(re.escape(self.say(sentence, **values)))
+        self.page.get_by_role("main").get_by_role("button", name=name).first.click()
+        self.look()
+
+    def follow(self, sentence, **values):
+        """Follow the link of this name and look at what comes."""
+        self.page.get_by_role("main").get_by_role("link", name=self.say(sentence, **values)).first.click()
+        self.look()
+
+    def sees(self, sentence, **values):
+        """The sentence is on the page."""
+        self.page.get_by_text(self.say(sentence, **values)).first.wait_for(timeout=5000)
+
+    def sees_soon(self, sentence, **values):
+        """The sentence is on the page, now or after looking again for a while: work of the worker."""
+        until(lambda: self._finds_after_reload(sentence, values), lambda: self.page.inner_text("body"))
+        self.look()
+
+    def _finds_after_reload(self, sentence, values):
+        if self.page.get_by_text(self.say(sentence, **values)).count():
+            return True
+        self.page.reload()
+        return False
+
+
+def until(happened, explain):
+    """Wait for what other processes do; returns its first true value, or fails with the explanation."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (found := happened()):
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.2)
+    return found
