@@ -10,7 +10,9 @@ from flask.cli import AppGroup
 
 from marketplace.accounts import people, permissions, staff
 from marketplace.accounts.models import Role
+from marketplace.demo import loading, population
 from marketplace.foundation import clock, jobs
+from marketplace.foundation.errors import Refused
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -69,8 +71,30 @@ def show_permissions() -> None:
         click.echo(f"{endpoint:40}{demanded}")
 
 
+demo_commands = AppGroup("demo", help="The demo: a catalogue, 400 people and two years of what they did.")
+
+
+@demo_commands.command("load")
+def load_demo() -> None:
+    """Load the demo into an empty database, once."""
+    try:
+        is_loaded = loading.load(now=clock.now())
+    except Refused as refusal:
+        raise click.ClickException(str(refusal)) from refusal
+    click.echo("The demo is loaded." if is_loaded else "The demo is there already.")
+
+
+@demo_commands.command("accounts")
+def demo_accounts() -> None:
+    """Print the accounts one can look around with."""
+    click.echo(f"Accounts to look around with, all with the password {population.PASSWORD}:")
+    for account in population.ACCOUNTS:
+        click.echo(f"  {account.email:34}{account.name_en}")
+
+
 def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(accounts_commands)
+    app.cli.add_command(demo_commands)
     app.cli.add_command(worker)
     app.cli.add_command(jobs_commands)

@@ -1,0 +1,80 @@
+"""Loads the demo, once, into a database without people: everything in one transaction, clearly marked as a demo."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from flask import current_app
+from sqlalchemy import exists, select
+
+from marketplace.accounts.models import Person
+from marketplace.demo import history, money, offer, participation, population
+from marketplace.foundation.database import db, transaction
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import lazy
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.demo.offer import LoadedRun
+
+
+def load(*, now: datetime) -> bool:
+    """Insert the demo relative to `now`; False if it is there already.
+
+    Raises Refused in production and in a database that holds real people.
+    """
+    if current_app.config["SETTINGS"].is_production:
+        raise Refused("demo_in_production", lazy("The demo is not for production."))
+    with transaction():
+        if db.session.scalar(select(exists().where(Person.is_demo))):
+            return False
+        if db.session.scalar(select(exists().where(Person.id.is_not(None)))):
+            raise Refused("not_empty", lazy("This database holds real people; the demo is for an empty one."))
+        _load(now)
+    return True
+
+
+def _load(now: datetime) -> None:
+    loaded = offer.load_offer(now=now)
+    learner = population.load_accounts(loaded.organisations, now=now)
+    people = population.load_people(now=now)
+    purchases = history.plan_purchases(loaded.runs, people, now=now)
+    purchases = _with_learner(purchases, learner.id)
+    written = history.write_purchases(purchases)
+    money.write_money(written)
+    participation.write_participation(written, now=now)
+    _count_seats(loaded.runs, written)
+
+
+def _with_learner(purchases: list[history.Purchase], learner_id: int) -> list[history.Purchase]:
+    """Give the learner to look around with the place of someone in a past run and in one under way."""
+    changed, taken = list(purchases), set()
+    for fate in ("running", "past"):
+        for index in range(len(changed) - 1, -1, -1):
+            purchase = changed[index]
+            is_fit = (
+                purchase.outcome == "confirmed" and purchase.run.plan.fate == fate and purchase.run.plan.price_minor
+            )
+            if is_fit and fate not in taken:
+                changed[index] = history.Purchase(
+                    purchase.run,
+                    learner_id,
+                    purchase.placed_at,
+                    purchase.settled_at,
+                    purchase.outcome,
+                    purchase.ended_at,
+                    purchase.numbers,
+                )
+                taken.add(fate)
+    return changed
+
+
+def _count_seats(runs: list[LoadedRun], written: history.Written) -> None:
+    """Write into each run how many seats its enrolments take; all holds of the demo are over."""
+    taken = Counter(
+        purchase.run.run.id for purchase in written.purchases if purchase.is_bought and purchase.ended_at is None
+    )
+    for loaded in runs:
+        loaded.run.seats_taken = taken[loaded.run.id]

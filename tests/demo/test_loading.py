@@ -1,0 +1,83 @@
+"""What the demo wrote in bulk obeys the rules the verbs keep."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from sqlalchemy import func, select, text
+
+from marketplace.accounts.models import Organisation, Person
+from marketplace.catalog.models import Course, CourseRun
+from marketplace.demo import loading
+from marketplace.enrolment.models import Enrolment, Order, SeatHold
+from marketplace.foundation import clock
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import Refused
+from marketplace.metrics import computation, indicators
+from marketplace.metrics.computation import Scope
+from marketplace.payments import ledger, reconciliation
+from tests.factories import make_person
+
+
+def count(model, *conditions):
+    return db.session.scalar(select(func.count()).select_from(model).where(*conditions))
+
+
+def test_the_demo_is_whole_and_consistent(app):
+    now = clock.now()
+    clock.set_to(now)
+    assert loading.load(now=now) is True
+    assert loading.load(now=now) is False
+
+    assert (count(Course), count(CourseRun), count(Organisation)) == (60, 120, 15)
+    assert count(Person, Person.email.like("%@people.demo.example")) == 400
+    assert count(SeatHold, SeatHold.ended_at.is_(None)) == 0
+    assert db.session.execute(text(_WRONG_COUNTERS)).all() == []
+    assert db.session.execute(text(_AFTER_NOW), {"now": now}).scalar() == 0
+    assert count(CourseRun, CourseRun.seats_taken == CourseRun.capacity) >= 7
+    assert count(Order, Order.state == "expired") > 20
+    _money_is_explained(now)
+    _figures_say_something(now)
+
+
+def _money_is_explained(now):
+    assert ledger.is_balanced()
+    found = reconciliation._queue_discrepancies(now=now)
+    assert found == 0, [(one.kind, one.reference) for one in reconciliation.list_open()]
+    kept = select(func.sum(Order.total_minor)).where(
+        Order.state == "confirmed", Order.id.in_(select(text("order_id FROM order_line JOIN enrolment_source "
+        "ON order_line_id = order_line.id WHERE revoked_at IS NULL")))
+    )  # fmt: skip
+    assert ledger.balances()["unearned_revenue", "CNY"] == -db.session.scalar(kept)
+
+
+def _figures_say_something(now):
+    scope = Scope(first=date(now.year - 3, 1, 1), last=date(now.year, 12, 1), as_of=now)
+    totals = {one.code: computation.compute(one, scope)[()] for one in indicators.INDICATORS}
+    assert totals["enrolments"].value == count(Enrolment, Enrolment.ended_at.is_(None)) > 1000
+    assert 300 < totals["people"].value <= 401
+    assert 70 < totals["attendance_rate"].number < 97
+    assert 50 < totals["completion_rate"].number < 97
+    assert len(computation.compute(indicators.ENROLMENTS, scope, ["month"])) >= 24
+
+
+def test_the_demo_is_refused_beside_real_people(app):
+    make_person()
+
+    with pytest.raises(Refused, match="not_empty"):
+        loading.load(now=clock.now())
+
+
+_WRONG_COUNTERS = """
+    SELECT run.public_id FROM course_run AS run
+     WHERE run.seats_taken <> (SELECT count(*) FROM enrolment WHERE run_id = run.id AND ended_at IS NULL)
+                            + (SELECT count(*) FROM seat_hold WHERE run_id = run.id AND ended_at IS NULL)
+"""
+_AFTER_NOW = """
+    SELECT (SELECT count(*) FROM order_event WHERE occurred_at > :now)
+         + (SELECT count(*) FROM enrolment WHERE enrolled_at > :now OR ended_at > :now)
+         + (SELECT count(*) FROM ledger_transaction WHERE recorded_at > :now)
+         + (SELECT count(*) FROM attendance WHERE recorded_at > :now)
+         + (SELECT count(*) FROM completion WHERE recorded_at > :now)
+"""
