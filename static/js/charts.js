@@ -1,6 +1,7 @@
 // Draws the figures of a page as bars, from the same numbers as its table. ECharts, as SVG so that it prints sharp.
 const data = JSON.parse(document.getElementById("chart-data").textContent);
 const style = getComputedStyle(document.documentElement);
+const compact = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact" });
 const colour = (name) => style.getPropertyValue(name).trim();
 
 for (const element of document.querySelectorAll("[data-chart]")) {
@@ -15,7 +16,7 @@ for (const element of document.querySelectorAll("[data-chart]")) {
     grid: { left: 8, right: 8, top: 16, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     tooltip: { trigger: "axis", renderMode: "richText", valueFormatter: (value) => (value === null ? "–" : `${value} ${series.unit}`) },
     xAxis: { type: "category", data: data.labels, axisLabel: { color: colour("--ink-soft"), hideOverlap: true }, axisLine: { lineStyle: { color: colour("--line-strong") } }, axisTick: { show: false } },
-    yAxis: { type: "value", axisLabel: { color: colour("--ink-soft") }, splitLine: { lineStyle: { color: colour("--line") } } },
+    yAxis: { type: "value", axisLabel: { color: colour("--ink-soft"), formatter: (value) => compact.format(value) }, splitLine: { lineStyle: { color: colour("--line") } } },
     series: [{ name: series.name, type: "bar", barMaxWidth: 36, data: series.numbers }],
   });
   addEventListener("resize", () => chart.resize());
