@@ -60,7 +60,7 @@ def sandbox(app, monkeypatch) -> Iterator[Sandbox]:
     def keep():
         from flask import request  # noqa: PLC0415 - the sandbox's request, not the marketplace's
 
-        made.requests.append((request.method, request.path, request.get_data(as_text=True)))
+        made.requests.append((request.method, request.full_path.rstrip("?"), request.get_data(as_text=True)))
 
     wsgi.before_request(keep)
     settings = dataclasses.replace(app.config["SETTINGS"], stripe_api_base=made.address)
