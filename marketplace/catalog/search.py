@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import rjieba
@@ -18,7 +19,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG, distinct_on
 from sqlalchemy.orm import selectinload
 
 from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseSkill
-from marketplace.foundation.database import db
+from marketplace.foundation import clock, jobs
+from marketplace.foundation.database import db, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 # Raised when the tokens change; `flask catalog reindex` rewrites courses of an older version.
 TOKENISER_VERSION = 1
 PAGE = 24
+# The job runs each hour; a day covers one that could not.
+STALE_AFTER = timedelta(days=1)
 LONGEST_QUERY = 120
 # Below this the nearest titles are noise: "交互" and "交友" share half of their trigrams.
 NEAREST = 0.3
@@ -253,3 +257,20 @@ def reindex(*, now: datetime, batch: int = 200, everything: bool = False) -> int
         index_course(course, now=now)
         done += 1
     return done
+
+
+def refresh_facets(*, now: datetime) -> int:
+    """Index anew the courses with a run that stopped being bookable since STALE_AFTER before `now`; how many."""
+    ended = select(CourseRun.course_id).where(CourseRun.enrol_closes_at.between(now - STALE_AFTER, now))
+    query = select(Course).where(Course.id.in_(ended)).options(*_what_a_card_shows(), selectinload(Course.runs))
+    with transaction():
+        courses = db.session.scalars(query).all()
+        for course in courses:
+            index_course(course, now=now)
+    return len(courses)
+
+
+@jobs.periodic(cron="11 * * * *", name="catalog.refresh_facets")
+def refresh() -> None:
+    """Every hour: facets tell of runs that can be booked, and runs close as time passes."""
+    refresh_facets(now=clock.now())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission
-from marketplace.catalog import calendars, listing, offer, search
+from marketplace.catalog import calendars, listing, offer, search, structured
 from marketplace.foundation import clock
 from marketplace.foundation.i18n import gettext as _
 
@@ -58,7 +58,10 @@ def course(public_id: str) -> ResponseReturnValue:
     now = clock.now()
     shown = offer.get_published(public_id)
     runs = offer.runs_on_page(shown, now=now)
-    return render_template("catalog/course.html", course=shown, runs=runs, levels=listing.level_names())
+    address = url_for("catalog.course", public_id=public_id, _external=True)
+    data = structured.course_data(shown, runs, address=address)
+    levels = listing.level_names()
+    return render_template("catalog/course.html", course=shown, runs=runs, levels=levels, address=address, data=data)
 
 
 @blueprint.get("/runs/<public_id>.ics")

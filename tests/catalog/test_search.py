@@ -92,3 +92,11 @@ def test_reindexing_touches_only_older_tokens(courses):
     with transaction():
         assert search.reindex(now=clock.now()) == 0
         assert search.reindex(now=clock.now(), everything=True) == 4
+
+
+def test_facets_follow_runs_that_close(courses):
+    later = courses["hci"].runs[0].enrol_closes_at
+    assert search.find_courses(search.Wish()).counts["mode:online"] == 1
+
+    assert search.refresh_facets(now=later) == 1
+    assert "mode:online" not in search.find_courses(search.Wish()).counts

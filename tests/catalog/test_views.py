@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from sqlalchemy import event
 
@@ -101,3 +104,14 @@ def test_the_sitemap_names_published_courses_in_both_languages(client):
     page = client.get("/sitemap.xml").text
     assert f"/courses/{course.public_id}</loc>" in page
     assert f"/courses/{course.public_id}?lang=en" in page
+
+
+def test_a_course_page_describes_itself_to_search_engines(client):
+    run = make_run(price_minor=128050, mode="online")
+
+    page = client.get(f"/courses/{run.course.public_id}?lang=en").text
+    data = json.loads(re.search(r'<script type="application/ld\+json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
+    [instance] = data["hasCourseInstance"]
+    assert (data["name"], instance["courseMode"]) == (run.course.title_en, "Online")
+    assert (instance["offers"]["price"], instance["offers"]["priceCurrency"]) == ("1280.50", "CNY")
+    assert f'<link rel="canonical" href="http://localhost/courses/{run.course.public_id}">' in page
