@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import rjieba
 from sqlalchemy import BigInteger, Text, cast, func, literal, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG, distinct_on
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import defer, selectinload
 
 from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseSkill
 from marketplace.foundation import clock, jobs
@@ -219,8 +219,21 @@ def count_facets(conditions: list[ColumnElement[bool]]) -> tuple[dict[str, int],
 
 def _what_a_card_shows() -> list[Any]:
     return [
+        # The long texts are for the course's own page.
+        *(defer(column) for column in (Course.description_zh, Course.description_en)),
+        *(defer(column) for column in (Course.outcomes_zh, Course.outcomes_en)),
+        *(defer(column) for column in (Course.syllabus_zh, Course.syllabus_en)),
         selectinload(Course.providers).joinedload(CourseProvider.organisation),
         selectinload(Course.category),
+    ]
+
+
+def _what_words_need() -> list[Any]:
+    return [
+        selectinload(Course.providers).joinedload(CourseProvider.organisation),
+        selectinload(Course.category),
+        selectinload(Course.runs),
+        selectinload(Course.skills).joinedload(CourseSkill.skill),
     ]
 
 
@@ -241,15 +254,7 @@ def next_runs(course_ids: Iterable[int], *, now: datetime) -> dict[int, CourseRu
 
 def reindex(*, now: datetime, batch: int = 200, everything: bool = False) -> int:
     """Rewrite the words of courses indexed by an older tokeniser (or of all); the caller's transaction. How many."""
-    query = (
-        select(Course)
-        .order_by(Course.id)
-        .options(
-            *_what_a_card_shows(),
-            selectinload(Course.runs),
-            selectinload(Course.skills).joinedload(CourseSkill.skill),
-        )
-    )
+    query = select(Course).order_by(Course.id).options(*_what_words_need())
     if not everything:
         query = query.where(Course.search_version < TOKENISER_VERSION)
     done = 0
@@ -262,7 +267,7 @@ def reindex(*, now: datetime, batch: int = 200, everything: bool = False) -> int
 def refresh_facets(*, now: datetime) -> int:
     """Index anew the courses with a run that stopped being bookable since STALE_AFTER before `now`; how many."""
     ended = select(CourseRun.course_id).where(CourseRun.enrol_closes_at.between(now - STALE_AFTER, now))
-    query = select(Course).where(Course.id.in_(ended)).options(*_what_a_card_shows(), selectinload(Course.runs))
+    query = select(Course).where(Course.id.in_(ended)).options(*_what_words_need())
     with transaction():
         courses = db.session.scalars(query).all()
         for course in courses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -16,6 +17,7 @@ COLOURS = 8
 Line = tuple[tuple[float, float], ...]
 
 
+@lru_cache(maxsize=4096)
 def cover_svg(seed: str, colour: int) -> Markup:
     """A decorative SVG of 320 × 180 units in the category's colour (a class of components.css, as our policy wants)."""
     chance = random.Random(seed)  # noqa: S311 - it draws pictures

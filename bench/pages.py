@@ -1,0 +1,107 @@
+"""Pages per second: course list, search and course page, signed out, against the floor of one query and one template.
+
+python -m bench.pages [--courses 2000] [--seconds 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+
+from sqlalchemy import text
+
+from bench import stage
+from marketplace.catalog import search
+from marketplace.demo import loading
+from marketplace.foundation import clock
+from marketplace.foundation.database import db, transaction
+
+WORDS = ("设计", "游戏", "museum", "数字 档案", "interaction", "动画", "data", "声音")
+# More courses are copies of the demo's sixty, each under an id of its own: the words stay as rare as in the demo.
+COPY = """
+    INSERT INTO course (public_id, title_zh, title_en, summary_zh, summary_en, description_zh, description_en,
+                        outcomes_zh, outcomes_en, syllabus_zh, syllabus_en, translation_state,
+                        category_id, level, state, cover_seed,
+                        is_demo, created_at, updated_at, published_at, search, search_text, facets, search_version)
+    SELECT substr(md5(course.id || '-' || copy), 1, 12), title_zh || copy, title_en || ' ' || copy,
+           summary_zh, summary_en,
+           description_zh, description_en, outcomes_zh, outcomes_en, syllabus_zh, syllabus_en, translation_state,
+           category_id, level, state, cover_seed, is_demo, created_at, updated_at,
+           published_at - make_interval(secs => copy * 61), search, search_text || ' ' || copy, facets, search_version
+      FROM course, generate_series(1, :copies) AS copy
+"""
+PROVIDERS = """
+    INSERT INTO course_provider (course_id, organisation_id, role, position)
+    SELECT course.id, (SELECT min(id) FROM organisation), 'lead', 0 FROM course
+     WHERE NOT EXISTS (SELECT 1 FROM course_provider WHERE course_id = course.id)
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--courses", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=8)
+    given = parser.parse_args()
+    with stage.database("bench_pages") as address:
+        course_id = fill(address, given.courses)
+        pages = {
+            "course list": ["/courses"],
+            "search": [f"/courses?q={quoted}" for quoted in map(_quoted, WORDS)],
+            "course page": [f"/courses/{course_id}"],
+        }
+        with stage.served("bench.floor:app", address, 5801) as floor:
+            floors = {clients: measure(floor, [f"/page/{course_id}"], clients, given.seconds) for clients in (1, 16)}
+        print(f"{given.courses} courses; floor: {floors[1]:.0f} pages/s by 1 client, {floors[16]:.0f} by 16")
+        with stage.served("marketplace:create_app()", address, 5802) as site:
+            for name, paths in pages.items():
+                for clients in (1, 16):
+                    rate = measure(site, paths, clients, given.seconds)
+                    print(f"{name:12} {clients:2} clients {rate:7.1f} pages/s  ratio {rate / floors[clients]:.2f}")
+
+
+def fill(address: str, courses: int) -> str:
+    """The demo and copies of it; the public id of one course. Prints the median time of a search in the database."""
+    app = stage.marketplace_on(address)
+    with app.app_context():
+        loading.load(now=clock.now())
+        with transaction():
+            db.session.execute(text(COPY), {"copies": max(0, courses // 60 - 1)})
+            db.session.execute(text(PROVIDERS))
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+        times = sorted(_timed_search(word) for word in WORDS * 5)
+        print(f"search with counts, in the process: p50 {times[len(times) // 2]:.1f} ms, worst {times[-1]:.1f} ms")
+        chosen = db.session.scalar(
+            text("SELECT course.public_id FROM course JOIN course_run ON course_id = course.id LIMIT 1")
+        )
+        db.session.remove()
+        db.engine.dispose()
+        return str(chosen)
+
+
+def _timed_search(word: str) -> float:
+    started = time.perf_counter()
+    search.find_courses(search.Wish(words=word, order="relevance"))
+    db.session.expunge_all()
+    return (time.perf_counter() - started) * 1000
+
+
+def measure(address: str, paths: list[str], clients: int, seconds: float) -> float:
+    """Pages per second over these addresses in turn, after a second of warming up."""
+    turn = itertools.cycle(paths)
+
+    def get() -> stage.Request:
+        return "GET", next(turn), None, {"Accept-Language": "zh"}
+
+    stage.crowd(address, get, clients=clients, seconds=1)
+    return stage.crowd(address, get, clients=clients, seconds=seconds)
+
+
+def _quoted(words: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in words.encode())
+
+
+if __name__ == "__main__":
+    main()
