@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +10,8 @@ from flask.cli import AppGroup
 
 from marketplace.accounts import people, permissions, staff
 from marketplace.accounts.models import Role
-from marketplace.catalog import esco, imports, search
-from marketplace.catalog.import_readers import READERS, FileFault
 from marketplace.demo import loading, population
 from marketplace.foundation import clock, jobs
-from marketplace.foundation.database import transaction
 from marketplace.foundation.errors import Refused
 
 if TYPE_CHECKING:
@@ -75,46 +71,6 @@ def show_permissions() -> None:
         click.echo(f"{endpoint:40}{demanded}")
 
 
-catalog_commands = AppGroup("catalog", help="The catalogue: imports, skills, and the words of the search.")
-
-
-@catalog_commands.command("import")
-@click.argument("source", type=click.Choice(sorted(READERS)))
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--capacity", type=click.IntRange(1, 100_000), help="Seats of dated runs; without it they stay drafts.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
-def import_catalogue(source: str, files: tuple[Path, ...], capacity: int | None, *, dry_run: bool) -> None:
-    """Import a catalogue: icourse163 FILE.csv, or mit-sloan COURSES.json RUNS.json."""
-    if len(files) != len(READERS[source]):
-        raise click.UsageError(f"{source} comes in {len(READERS[source])} file(s)")
-    contents = [file.read_bytes() for file in files]
-    try:
-        batch = imports.import_catalogue(source, contents, capacity=capacity, is_dry_run=dry_run, now=clock.now())
-    except FileFault as fault:
-        raise click.ClickException(str(fault)) from fault
-    for outcome, number in sorted(batch.counts.items()):
-        click.echo(f"{outcome:20}{number:6}")
-    for row in imports.refused_rows(batch):
-        click.echo(f"refused: {row.kind} in line {row.line} ({row.key}): {', '.join(row.reasons)}")
-
-
-@catalog_commands.command("import-esco")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def import_esco(files: tuple[Path, ...]) -> None:
-    """Import skills from ESCO's CSV files."""
-    for file in files:
-        new, changed = esco.import_skills(file.read_bytes())
-        click.echo(f"{file.name}: {new} new, {changed} changed")
-
-
-@catalog_commands.command("reindex")
-@click.option("--all", "everything", is_flag=True, help="All courses, not only those of an older tokeniser.")
-def reindex(*, everything: bool) -> None:
-    """Write the words of the search anew."""
-    with transaction():
-        click.echo(f"{search.reindex(now=clock.now(), everything=everything)} courses indexed")
-
-
 demo_commands = AppGroup("demo", help="The demo: a catalogue, 400 people and two years of what they did.")
 
 
@@ -139,7 +95,6 @@ def demo_accounts() -> None:
 def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(accounts_commands)
-    app.cli.add_command(catalog_commands)
     app.cli.add_command(demo_commands)
     app.cli.add_command(worker)
     app.cli.add_command(jobs_commands)

@@ -262,35 +262,6 @@ class Session(Model):
     run: Mapped[CourseRun] = relationship(back_populates="sessions")
 
 
-class ImportBatch(Model):
-    """One import of a foreign catalogue; a dry run left its report alone."""
-
-    __tablename__ = "import_batch"
-    __table_args__ = (UniqueConstraint("public_id"),)
-
-    id: Mapped[PrimaryKey]
-    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
-    source: Mapped[str] = mapped_column(Text)
-    is_dry_run: Mapped[bool]
-    imported_at: Mapped[datetime]
-    counts: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)
-
-
-class ImportRow(Model):
-    """What became of one row of an import: accepted, changed, unchanged or refused, with its reasons or notes."""
-
-    __tablename__ = "import_row"
-    __table_args__ = (Index("ix_import_row_batch_id", "batch_id"),)
-
-    id: Mapped[PrimaryKey]
-    batch_id: Mapped[int] = mapped_column(ForeignKey("import_batch.id"))
-    line: Mapped[int] = mapped_column(Integer)
-    kind: Mapped[str] = mapped_column(Text)
-    key: Mapped[str] = mapped_column(Text)
-    outcome: Mapped[str] = mapped_column(Text)
-    reasons: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
-
-
 constraint("ck_course_run_seats_within_capacity", lazy("This run is full."), Refused)
 constraint(
     "ck_course_run_dates_in_order", lazy("A run ends after it starts, and enrolment closes after it opens."), Invalid
