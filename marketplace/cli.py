@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 from flask import current_app
@@ -10,8 +11,11 @@ from flask.cli import AppGroup
 
 from marketplace.accounts import people, permissions, staff
 from marketplace.accounts.models import Role
+from marketplace.catalog import imports, search, skills
+from marketplace.catalog.import_rules import MAPPINGS
 from marketplace.demo import loading, population
 from marketplace.foundation import clock, jobs
+from marketplace.foundation.database import transaction
 from marketplace.foundation.errors import Refused
 
 if TYPE_CHECKING:
@@ -92,9 +96,44 @@ def demo_accounts() -> None:
         click.echo(f"  {account.email:34}{account.name_en}")
 
 
+catalog_commands = AppGroup("catalog", help="Courses: catalogues of others, skills and the search index.")
+
+
+@catalog_commands.command("import")
+@click.argument("mapping", type=click.Choice(list(MAPPINGS)))
+@click.argument("file", type=click.File("rb"))
+@click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
+def import_catalogue(mapping: str, file: BinaryIO, *, dry_run: bool) -> None:
+    """Take in somebody's catalogue, row by row, and tell what became of each row that deserves a word."""
+    name = Path(file.name).name
+    made = imports.begin(mapping, file.read(), file_name=name, is_dry_run=dry_run, person_id=None, now=clock.now())
+    import_id = made.id
+    imports.take_in.func(import_id=import_id)
+    for row in imports.list_rows(import_id, told_only=True):
+        click.echo(f"{row.number}\t{row.outcome}\t{row.key}\t{' '.join(imports.notes_of(row))}")
+    click.echo(", ".join(f"{number} {outcome}" for outcome, number in imports.count_outcomes(import_id).items()))
+
+
+@catalog_commands.command("import-skills")
+@click.argument("files", type=click.File("rb"), nargs=-1, required=True)
+def import_skills(files: tuple[BinaryIO, ...]) -> None:
+    """Take in collections of ESCO skills (CSV)."""
+    for file in files:
+        click.echo(f"{skills.import_esco(file.read())}\t{file.name}")
+
+
+@catalog_commands.command("reindex")
+@click.option("--everything", is_flag=True, help="Also what this version of the tokeniser has indexed.")
+def reindex(*, everything: bool) -> None:
+    """Write the search index of courses again."""
+    with transaction():
+        click.echo(f"{search.reindex(now=clock.now(), everything=everything)} indexed")
+
+
 def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(accounts_commands)
     app.cli.add_command(demo_commands)
     app.cli.add_command(worker)
+    app.cli.add_command(catalog_commands)
     app.cli.add_command(jobs_commands)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Response, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission
-from marketplace.catalog import calendars, listing, offer, search, structured
+from marketplace.catalog import calendars, import_views, listing, offer, search, structured
+from marketplace.catalog.blueprint import blueprint
 from marketplace.foundation import clock
 from marketplace.foundation.i18n import gettext as _
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-blueprint = Blueprint("catalog", __name__)
+__all__ = ["blueprint", "import_views"]
 
 
 @blueprint.get("/")

@@ -128,3 +128,14 @@ def test_esco_skills_are_known_by_their_uri(app, shared_data):
     assert skills.import_esco(content) == 1284
     assert skills.import_esco(content) == 1284
     assert skills.count_skills() == count(Skill) == 1284
+
+
+def test_the_command_tells_what_deserves_a_word(app, tmp_path):
+    file = tmp_path / "courses.json"
+    file.write_text(json.dumps([sloan(), sloan(Course_Id="b", Title="")]))
+
+    result = app.test_cli_runner().invoke(args=["catalog", "import", "mit-sloan-courses", str(file)])
+
+    assert result.exit_code == 0, result.output
+    assert "2\trefused\tb\t" in result.output
+    assert result.output.endswith("1 accepted, 1 refused\n")

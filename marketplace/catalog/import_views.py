@@ -1,0 +1,101 @@
+"""Doors for staff who take in the catalogues of others."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from flask import Response, redirect, render_template, url_for
+
+from marketplace.accounts.permissions import permission, person
+from marketplace.catalog import imports as verbs
+from marketplace.catalog.blueprint import blueprint
+from marketplace.catalog.import_forms import ImportForm
+from marketplace.catalog.import_rules import MAPPINGS
+from marketplace.foundation import clock
+from marketplace.foundation.errors import Invalid
+from marketplace.foundation.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+ROWS_SHOWN = 500
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@blueprint.get("/manage/imports")
+@permission("staff:reviewer")
+def imports() -> ResponseReturnValue:
+    """What was taken in lately, and the form for the next file."""
+    return _imports_page(ImportForm())
+
+
+@blueprint.post("/manage/imports")
+@permission("staff:reviewer")
+def begin_import() -> ResponseReturnValue:
+    """Take a file and let a job work through it."""
+    form = ImportForm()
+    if not form.validate_on_submit():
+        return _imports_page(form), 422
+    try:
+        made = verbs.begin(
+            form.mapping.data,
+            form.file.data.read(),
+            file_name=form.file.data.filename or "",
+            is_dry_run=form.is_dry_run.data,
+            person_id=person().id,
+            now=clock.now(),
+        )
+    except Invalid as refused:
+        form.file.errors = [*form.file.errors, str(refused.message)]
+        return _imports_page(form), refused.status
+    return redirect(url_for("catalog.import_report", public_id=made.public_id), 303)
+
+
+def _imports_page(form: ImportForm) -> str:
+    return render_template(
+        "catalog/imports.html", form=form, imports=verbs.list_recent(), mappings=MAPPINGS, outcomes=outcome_names()
+    )
+
+
+@blueprint.get("/manage/imports/<public_id>")
+@permission("staff:reviewer")
+def import_report(public_id: str) -> ResponseReturnValue:
+    """How far an import is, and what there is to say about its rows."""
+    found = verbs.get(public_id)
+    return render_template(
+        "catalog/import_report.html",
+        found=found,
+        counts=verbs.count_outcomes(found.id),
+        rows=[(row, verbs.notes_of(row)) for row in verbs.list_rows(found.id, told_only=True, limit=ROWS_SHOWN)],
+        mappings=MAPPINGS,
+        outcomes=outcome_names(),
+        shown=ROWS_SHOWN,
+    )
+
+
+@blueprint.get("/manage/imports/<public_id>.csv")
+@permission("staff:reviewer")
+def import_report_csv(public_id: str) -> ResponseReturnValue:
+    """Every row of an import, as a spreadsheet."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([_("Row"), _("Key"), _("Outcome"), _("Note")])
+    names = outcome_names()
+    for row in verbs.list_rows(verbs.get(public_id).id):
+        key = f"'{row.key}" if row.key.startswith(FORMULA_STARTS) else row.key
+        writer.writerow([row.number, key, names[row.outcome], " ".join(verbs.notes_of(row))])
+    headers = {"Content-Disposition": f"attachment; filename=import-{public_id}.csv"}
+    # With its mark at the front Excel reads Chinese as it is.
+    return Response(out.getvalue().encode("utf-8-sig"), mimetype="text/csv", headers=headers)
+
+
+def outcome_names() -> dict[str, str]:
+    """What a row may come to, in the reader's language."""
+    return {
+        "accepted": _("Accepted"),
+        "changed": _("Changed"),
+        "unchanged": _("Unchanged"),
+        "refused": _("Refused"),
+    }
