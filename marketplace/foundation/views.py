@@ -9,7 +9,7 @@ from flask import Blueprint, abort, current_app, jsonify, redirect, render_templ
 
 from marketplace.foundation import health, mail
 from marketplace.foundation.i18n import COOKIE, LANGUAGES
-from marketplace.foundation.web import YEAR_SECONDS
+from marketplace.foundation.web import YEAR_SECONDS, csrf
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -41,6 +41,11 @@ def language() -> ResponseReturnValue:
     secure = current_app.config["SESSION_COOKIE_SECURE"]
     response.set_cookie(COOKIE, chosen, max_age=YEAR_SECONDS, secure=secure, httponly=True, samesite="Lax")
     return response
+
+
+# Without a token: a stranger who changes someone's language does no harm, and a token in the head of every page would
+# give every visitor a session cookie.
+csrf.exempt(language)
 
 
 @blueprint.get("/styleguide")

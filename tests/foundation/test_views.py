@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from marketplace.foundation.views import safe_path
+
+
+def test_every_page_carries_its_headers_and_a_fresh_nonce(client):
+    first, second = client.get("/courses"), client.get("/courses")
+
+    policy = first.headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'self'" in policy
+    assert re.findall("nonce-([^']+)", policy)[0] not in second.headers["Content-Security-Policy"]
+    assert first.headers["X-Content-Type-Options"] == "nosniff"
+    assert first.headers["X-Frame-Options"] == "DENY"
+    assert len(first.headers["X-Request-ID"]) == 16
+
+
+def test_a_visitor_who_only_looks_gets_no_cookie(client):
+    assert client.get("/courses").headers.getlist("Set-Cookie") == []
+
+
+def test_a_request_id_of_a_proxy_is_kept_and_nonsense_is_not(client):
+    assert (
+        client.get("/healthz", headers={"X-Request-ID": "abcd-1234-efgh"}).headers["X-Request-ID"] == "abcd-1234-efgh"
+    )
+    assert client.get("/healthz", headers={"X-Request-ID": "<script>"}).headers["X-Request-ID"] != "<script>"
+
+
+def test_the_chosen_language_is_remembered_and_leads_back(client):
+    answer = client.post("/language", data={"language": "en", "next": "/courses?q=a"})
+    assert (answer.status_code, answer.location) == (303, "/courses?q=a")
+    assert '<html lang="en">' in client.get("/courses").text
+
+    client.post("/language", data={"language": "zh"})
+    assert '<html lang="zh-Hans-CN">' in client.get("/courses", headers={"Accept-Language": "en"}).text
+    assert client.post("/language", data={"language": "xx"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("accepted", "lang"),
+    [("en-GB,en;q=0.9", "en"), ("zh-TW", "zh-Hans-CN"), ("fr,en;q=0.5", "en"), ("fr", "zh-Hans-CN")],
+)
+def test_a_browser_is_answered_in_its_language(client, accepted, lang):
+    assert f'<html lang="{lang}">' in client.get("/courses", headers={"Accept-Language": accepted}).text
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "javascript:alert(1)", "courses"],
+)
+def test_nobody_is_led_away(target):
+    assert safe_path(target) == "/"
+
+
+def test_errors_speak_the_readers_language_and_machines_get_json(client):
+    page = client.get("/nothing?lang=zh")
+    assert (page.status_code, "没有找到您要访问的内容" in page.text) == (404, True)
+
+    answer = client.get("/nothing", headers={"Accept": "application/json", "Accept-Language": "en"})
+    assert answer.json["message"] == "We could not find what you asked for."
+
+
+def test_health_asks_nothing_and_readiness_asks_everything(client):
+    assert client.get("/healthz").json == {"status": "ok"}
+
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["parts"] == {"database": "ok", "migrations": "ok", "worker": "no heartbeat in the last minute"}
