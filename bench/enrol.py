@@ -58,7 +58,8 @@ def main() -> None:
         for name, runs, buyers in (("one hot run", 1, people[:half]), ("1,000 runs", RUNS, people[half:])):
             floor = pgbench(address, runs, seconds)
             rate = by_verb(address, run_ids[:runs], buyers, seconds)
-            print(f"{name:12} verb {rate:7.1f} orders/s  floor {floor:7.1f} transactions/s  ratio {rate / floor:.2f}")
+            ratio = rate / floor
+            print(f"{name:12} verb {rate:7.1f} orders/s  floor {floor:7.1f} transactions/s  ratio {ratio:.2f}")
         with stage.served("bench.floor:app", address, 5803) as floor_address:
             turn = itertools.count()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -68,9 +69,8 @@ def main() -> None:
 
             http_floor = stage.crowd(floor_address, post, clients=16, seconds=seconds)
         rate = through_http(address, seconds)
-        print(
-            f"1,000 runs   HTTP {rate:7.1f} orders/s  floor {http_floor:7.1f} requests/s      ratio {rate / http_floor:.2f}"
-        )
+        ratio = rate / http_floor
+        print(f"1,000 runs   HTTP {rate:7.1f} orders/s  floor {http_floor:7.1f} requests/s      ratio {ratio:.2f}")
 
 
 def fill(address: str) -> tuple[list[int], list[int]]:
