@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import text
@@ -19,6 +20,7 @@ DIMENSIONS: tuple[Dimension, ...] = ("month", "provider", "category")
 # Figures are the city's: a month begins at midnight in Shanghai wherever a run takes place.
 ZONE = "Asia/Shanghai"
 Cell = tuple[object, ...]
+TENTH = Decimal("0.1")
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class Figure:
     unit: Unit
 
     @property
-    def number(self) -> float | None:
-        """As shown: yuan, per cent, hours or a count."""
+    def number(self) -> Decimal | None:
+        """As shown: yuan to the fen, per cent and hours to a tenth (halves go up), or a count. Never a float."""
         if self.unit is Unit.PERCENT:
-            return round(100 * self.value / self.of, 1) if self.of else None
+            return (Decimal(100 * self.value) / self.of).quantize(TENTH, ROUND_HALF_UP) if self.of else None
         if self.unit is Unit.MONEY:
-            return self.value / 100
-        return round(self.value / 60, 1) if self.unit is Unit.HOURS else self.value
+            return Decimal(self.value).scaleb(-2)
+        if self.unit is Unit.HOURS:
+            return (Decimal(self.value) / 60).quantize(TENTH, ROUND_HALF_UP)
+        return Decimal(self.value)
 
 
 def compute(indicator: Indicator, scope: Scope, by: Sequence[Dimension] = ()) -> dict[Cell, Figure]:
@@ -111,4 +115,4 @@ def table(scope: Scope, by: Sequence[Dimension]) -> tuple[list[Cell], dict[str, 
     """Every cell that has any figure, in order, and the figures."""
     figures = compute_all(scope, by)
     cells = {cell for by_cell in figures.values() for cell in by_cell}
-    return sorted(cells, key=lambda cell: tuple((part is None, str(part)) for part in cell)), figures
+    return sorted(cells, key=lambda cell: tuple((part is None, part or 0) for part in cell)), figures

@@ -6,6 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
@@ -121,7 +122,7 @@ def names_of(by: Dimension, cells: Sequence[Cell]) -> dict[object, str]:
     model: Any = Organisation if by == "provider" else Category
     rows = db.session.scalars(select(model).where(model.id.in_([value for value in values if value is not None])))
     names: dict[object, str] = {row.id: str(pick(row, "name")) for row in rows}
-    return names | {None: _("None")}
+    return names | {None: _("No category")}
 
 
 def chart(cells: Sequence[Cell], found: Found, names: Mapping[object, str]) -> dict[str, Any]:
@@ -133,15 +134,20 @@ def chart(cells: Sequence[Cell], found: Found, names: Mapping[object, str]) -> d
                 "code": indicator.code,
                 "name": str(indicator.name),
                 "unit": unit_names()[indicator.unit],
-                "numbers": [_number(found[indicator.code].get(cell)) for cell in cells],
+                "numbers": [_height(_number(found[indicator.code].get(cell))) for cell in cells],
             }
             for indicator in INDICATORS
         ],
     }
 
 
-def _number(figure: Figure | None) -> float | None:
+def _number(figure: Figure | None) -> Decimal | None:
     return None if figure is None else figure.number
+
+
+def _height(number: Decimal | None) -> float | None:
+    """The height of a bar; only pictures are drawn with floats."""
+    return None if number is None else float(number)
 
 
 def unit_names() -> dict[Unit, str]:

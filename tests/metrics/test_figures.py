@@ -203,7 +203,7 @@ def test_the_file_opens_in_excel_with_its_chinese(client, world):
     assert lines[0].startswith("统计时点,2026-11-01T")
     header = next(line for line in lines if line.startswith("月份,"))
     assert header.startswith("月份,办学机构,领域分类,报名人次,人数,实收课程款 (元),出勤率 (%)")
-    assert any(line.startswith("2026-03,") and ",遗产,2,2,1280.0,75.0,3,4," in line for line in lines)
+    assert any(line.startswith("2026-03,") and ",遗产,2,2,1280.00,75.0,3,4," in line for line in lines)
 
 
 def test_a_name_that_looks_like_a_formula_is_told_to_be_text():
