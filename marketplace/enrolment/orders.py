@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
-from marketplace.accounts.models import Person
-from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import rules, seats
+from marketplace.accounts.models import Membership, Person
+from marketplace.catalog.models import CourseProvider, CourseRun
+from marketplace.enrolment import learning, rules, seats
 from marketplace.enrolment.models import (
     Enrolment,
     EnrolmentSource,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("orders")
 
 SWEEP_BATCH = 200
-LONGEST_REQUEST_KEY = 64
 
 
 class PriceChanged(Refused):
@@ -60,17 +59,14 @@ def place_order(
     PriceChanged.
     """
     with transaction():
-        again = find_by_request_key(request_key, person_id)
-        if again is not None:
-            return again
         run = locked(CourseRun, run_id)
-        again = find_by_request_key(request_key, person_id) or find_open_order(run_id, person_id, now=now)
+        again = learning.find_again(run_id, person_id, request_key, now=now)
         if again is not None:
             return again
         check_may_enrol(run, person_id, now=now)
         if run.price != shown_price:
             raise PriceChanged(run.price)
-        hold = seats.hold_seat(run_id, person_id, now=now)
+        hold = seats.hold_seat_of(run, person_id, now=now)
         order = _write_order(run, person_id, hold, request_key=request_key, locale=locale, now=now)
         if order.total.is_zero:
             _confirm(order, run, hold, now=now)
@@ -79,12 +75,16 @@ def place_order(
 
 def check_may_enrol(run: CourseRun, person_id: int, *, now: datetime) -> None:
     """Raise the Refused that says why this person cannot take a seat in this run now."""
-    person = db.session.get_one(Person, person_id)
+    is_provider = exists().where(
+        Membership.person_id == person_id,
+        Membership.organisation_id == CourseProvider.organisation_id,
+        CourseProvider.course_id == run.course_id,
+    )
     rules.check_may_enrol(
         state=run.state,
         opens_at=run.enrol_opens_at,
         closes_at=run.enrol_closes_at,
-        is_provider=bool(person.roles_in(run.course.organisation_ids)),
+        is_provider=bool(db.session.scalar(select(is_provider))),
         now=now,
     )
     if run.course.state != "published":
@@ -105,7 +105,7 @@ def _write_order(
             total_minor=price.minor,
             placed_at=now,
             expires_at=hold.until,
-            request_key=request_key[:LONGEST_REQUEST_KEY],
+            request_key=request_key[: learning.LONGEST_REQUEST_KEY],
         )
     )
     add(
@@ -376,24 +376,3 @@ def _is_paid_by(order: Order, attempt_public_id: str) -> bool:
     """Whether it was this payment that confirmed the order."""
     query = select(OrderEvent.details).filter_by(order_id=order.id, kind="confirmed")
     return any(details.get("attempt") == attempt_public_id for details in db.session.scalars(query))
-
-
-def find_by_request_key(request_key: str, person_id: int) -> Order | None:
-    """The person's order made by this form, if it was sent before."""
-    query = select(Order).filter_by(request_key=request_key[:LONGEST_REQUEST_KEY], person_id=person_id)
-    return db.session.scalars(query).one_or_none()
-
-
-def find_open_order(run_id: int, person_id: int, *, now: datetime) -> Order | None:
-    """The person's order for the run that can still be paid at `now`, if there is one."""
-    query = (
-        select(Order)
-        .join(OrderLine)
-        .where(
-            OrderLine.run_id == run_id,
-            Order.person_id == person_id,
-            Order.state.in_([OrderState.AWAITING_PAYMENT, OrderState.PAYMENT_PENDING]),
-            Order.expires_at > now,
-        )
-    )
-    return db.session.scalars(query.order_by(Order.id.desc())).first()

@@ -33,16 +33,20 @@ def hold_seat(run_id: int, person_id: int, *, now: datetime) -> SeatHold:
     Raises RunFull, or Refused when the person is enrolled already.
     """
     with transaction():
-        run = locked(CourseRun, run_id)
-        release_expired_of(run, now=now)
-        held = find_live_hold(run_id, person_id)
-        if held is not None:
-            return held
-        if find_enrolment(run_id, person_id) is not None:
-            raise Refused("already_enrolled", lazy("You are already enrolled in this run."))
-        take_seat(run)
-        # A hold taken in time may be paid after the window closed: its end does not look at the window.
-        return add(SeatHold(run_id=run_id, person_id=person_id, until=now + HOLD_FOR, created_at=now))
+        return hold_seat_of(locked(CourseRun, run_id), person_id, now=now)
+
+
+def hold_seat_of(run: CourseRun, person_id: int, *, now: datetime) -> SeatHold:
+    """The same for a run that the caller has locked already, in the caller's transaction."""
+    release_expired_of(run, now=now)
+    held = find_live_hold(run.id, person_id)
+    if held is not None:
+        return held
+    if find_enrolment(run.id, person_id) is not None:
+        raise Refused("already_enrolled", lazy("You are already enrolled in this run."))
+    take_seat(run)
+    # A hold taken in time may be paid after the window closed: its end does not look at the window.
+    return add(SeatHold(run_id=run.id, person_id=person_id, until=now + HOLD_FOR, created_at=now))
 
 
 def take_seat(run: CourseRun) -> None:

@@ -32,7 +32,7 @@ def enrol(public_id: str) -> ResponseReturnValue:
     """What one is about to take: run, price, terms; and, when it cannot be taken, why."""
     run = offer.get_run(public_id)
     now = clock.now()
-    open_order = orders.find_open_order(run.id, person().id, now=now)
+    open_order = learning.find_open_order(run.id, person().id, now=now)
     if open_order is not None:
         return redirect(url_for("enrolment.order", public_id=open_order.public_id), 303)
     return _enrol_page(run, refusal=pages.find_obstacle(run, person().id, now=now))
