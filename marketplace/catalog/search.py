@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
 # Raised when the tokens change; `flask catalog reindex` rewrites courses of an older version.
-TOKENISER_VERSION = 1
+TOKENISER_VERSION = 2
 PAGE = 24
 # The job runs each hour; a day covers one that could not.
 STALE_AFTER = timedelta(days=1)
@@ -66,7 +66,7 @@ def _pairs(run: str) -> list[str]:
 def index_course(course: Course, *, now: datetime) -> None:
     """Write what a course is found by; every verb that changes a course or its runs calls it."""
     providers = [part for p in course.providers for part in (p.organisation.name_zh, p.organisation.name_en)]
-    labels = [s.skill.label_en if s.skill else s.free_text or "" for s in course.skills]
+    labels = [text or "" for s in course.skills for text in _skill_texts(s)]
     parts = {
         "A": [course.title_zh, course.title_en],
         "B": [course.summary_zh, course.summary_en, *providers, *labels],
@@ -90,6 +90,10 @@ def index_course(course: Course, *, now: datetime) -> None:
         )
         .execution_options(synchronize_session=False)
     )
+
+
+def _skill_texts(taught: CourseSkill) -> tuple[str | None, ...]:
+    return (taught.skill.label_zh, taught.skill.label_en) if taught.skill else (taught.free_text,)
 
 
 def facet_keys(course: Course, *, now: datetime) -> list[str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from random import Random
 
 PEOPLE = 400
+# Before the first run of the demo opened.
+REGISTERED_BEFORE = timedelta(days=820)
 # Public, as these accounts are for looking around: production refuses a database that holds them.
 PASSWORD = "lantern-ferry-courtyard"  # noqa: S105 - public on purpose
 DOMAIN = "demo.example"
@@ -61,9 +63,9 @@ def load_accounts(organisations: dict[str, Organisation], *, now: datetime) -> P
                 email=account.email,
                 name=account.name_zh,
                 password=hashed,
-                confirmed_at=now,
+                confirmed_at=now - REGISTERED_BEFORE,
                 is_demo=True,
-                created_at=now - timedelta(days=30),
+                created_at=now - REGISTERED_BEFORE,
                 region=SHANGHAI,
             )
         )
@@ -94,7 +96,7 @@ def _person(index: int, content: dict[str, Any], chance: Random, now: datetime) 
     trades = content["occupation"]
     trade = chance.choices(trades, [row["weight"] for row in trades])[0]
     bands = content["experience"]
-    registered = now - timedelta(days=760)
+    registered = now - REGISTERED_BEFORE
     # Not everyone says everything: optional fields are optional.
     says = [chance.random() < share for share in (0.9, 0.8, 0.85, 0.7, 0.75)]
     is_local = chance.random() < 0.84  # noqa: PLR2004 - most live in the city

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from marketplace.catalog import search
-from marketplace.catalog.models import Category
+from marketplace.catalog.models import Category, CourseSkill, Skill
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, transaction
 from tests.factories import make_course, make_run
@@ -100,3 +100,14 @@ def test_facets_follow_runs_that_close(courses):
 
     assert search.refresh_facets(now=later) == 1
     assert "mode:online" not in search.find_courses(search.Wish()).counts
+
+
+def test_a_course_is_found_by_its_skills_in_both_languages(app):
+    with transaction():
+        course = make_course()
+        skill = add(Skill(framework="t", uri="t:1", label_zh="点云配准", label_en="Point cloud registration"))
+        course.skills.append(CourseSkill(skill_id=skill.id, skill=skill, state="reviewed"))
+        search.index_course(course, now=clock.now())
+
+    for words in ("点云", "registration"):
+        assert [found.id for found in search.find_courses(search.Wish(words=words)).courses] == [course.id]
