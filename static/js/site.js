@@ -34,6 +34,20 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
 });
 
+// One menu of the head is open at a time; a click elsewhere or Escape closes it.
+function closeMenus(except) {
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    if (menu !== except) menu.open = false;
+  }
+}
+document.addEventListener("click", (event) => closeMenus(event.target.closest("details[data-menu]")));
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const menu = document.activeElement?.closest("details[data-menu][open]");
+  closeMenus();
+  menu?.querySelector("summary").focus();
+});
+
 if (matchMedia("(min-width: 56rem)").matches) {
   for (const box of document.querySelectorAll("details[data-open-wide]")) box.open = true;
 }

@@ -62,6 +62,16 @@ class Visitor:
     def sees(self, name):
         assert self.page.get_by_text(self.words[name]).first.is_visible()
 
+    def open_account_menu(self):
+        """By the keyboard alone; on a phone it stands in the sheet behind the menu button."""
+        opener = self.page.locator(".nav-opener")
+        if opener.is_visible():
+            opener.focus()
+            self.page.keyboard.press("Enter")
+        self.page.locator("#account-menu summary").focus()
+        self.page.keyboard.press("Enter")
+        self.look()
+
     def sign_in(self, email, password):
         self.open("/sign-in")
         self.page.fill("#email", email)
@@ -116,6 +126,7 @@ def test_an_account_from_its_first_day(browser, live, language, size):
     elsewhere.page.goto("/account")
     assert "/sign-in" in elsewhere.page.url
 
+    visitor.open_account_menu()
     page.get_by_role("button", name=visitor.words["sign out"], exact=True).click()
     page.goto("/account")
     assert "/sign-in" in page.url
