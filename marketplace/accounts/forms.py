@@ -67,6 +67,10 @@ class RegisterForm(FlaskForm):
     )
     email = email_field(lazy("E-mail address"), lazy("We send a link there to confirm it."))
     password = new_password_field(lazy("Password"))
+    agrees = BooleanField(
+        lazy("I agree to the terms of service and have read the privacy notice"),
+        [InputRequired(lazy("You need to agree to the terms to have an account."))],
+    )
     submit = SubmitField(lazy("Create account"))
 
     def values(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from flask_security import UserMixin
-from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -272,8 +272,41 @@ class AccountEvent(Model):
     occurred_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+class Consent(Model):
+    """A person agreed to a version of a text by an act; nothing changes afterwards but `withdrawn_at`, once."""
+
+    __tablename__ = "consent"
+    __table_args__ = (
+        Index("ix_consent_person_id", "person_id"),
+        Index(
+            "uq_consent_open_sharing",
+            "organisation_id",
+            "person_id",
+            unique=True,
+            postgresql_where=text("document = 'sharing' AND withdrawn_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[PrimaryKey]
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    document: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(Integer)
+    # The language it was read in.
+    language: Mapped[str] = mapped_column(Text)
+    act: Mapped[str] = mapped_column(Text)
+    # What the act was about: an order's number.
+    reference: Mapped[str] = mapped_column(Text, default="")
+    # With whom it lets us share.
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisation.id"))
+    given_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+    organisation: Mapped[Organisation | None] = relationship()
+
+
 constraint("uq_person_email", lazy("This e-mail address cannot be used."), Refused)
 constraint("ck_person_email_is_normal", lazy("Enter an e-mail address, like name@example.com."), Invalid)
+constraint("uq_consent_open_sharing", lazy("This organisation may see your participation already."))
 constraint(
     "uq_membership_person_id_organisation_id_role", lazy("This person already has this role in the organisation.")
 )

@@ -54,3 +54,9 @@ EVENT_KINDS = {
     "appointed": lazy("Appointed to a staff role"),
     "dismissed": lazy("Dismissed from a staff role"),
 }
+CONSENT_ACTS = {
+    "registration": lazy("when you created the account"),
+    "purchase": lazy("with order"),
+    "account_page": lazy("on your account page"),
+    "subsidy": lazy("when you asked for a subsidy"),
+}

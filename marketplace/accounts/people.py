@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from marketplace.accounts import events, letters, mailed_links, passwords, sign_ins
+from marketplace.accounts import consents, events, letters, mailed_links, passwords, sign_ins
 from marketplace.accounts.addresses import normal_email
 from marketplace.accounts.models import Person
 from marketplace.foundation import jobs
@@ -58,7 +58,8 @@ def register(*, name: str, email: str, password: str, locale: str, now: datetime
     """Make an account that waits for confirmation; for a known address the same, seen from outside.
 
     Someone with a confirmed account is told by mail. An account never confirmed takes the new name and password:
-    whoever confirms must know the password too, so nobody can prepare an account for another's address.
+    whoever confirms must know the password too, so nobody can prepare an account for another's address. What
+    registering agrees to is recorded with it.
     """
     address = normal_email(email)
     password_hash = passwords.hashed(password, name=name, email=address)
@@ -69,6 +70,8 @@ def register(*, name: str, email: str, password: str, locale: str, now: datetime
         elif known.confirmed_at is None:
             waiting = locked(Person, known.id)
             waiting.name, waiting.password, waiting.locale = name, password_hash, locale
+        if known.confirmed_at is None:
+            consents.register(known.id, language=locale, now=now)
         jobs.enqueue(letters.already_registered if known.confirmed_at else letters.welcome, person_id=known.id)
 
 

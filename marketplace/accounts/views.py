@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from marketplace.accounts import account_views, entry_views, organisation_views, security, staff_views, sweeping
+from marketplace.accounts import (
+    account_views,
+    consent_views,
+    entry_views,
+    organisation_views,
+    security,
+    staff_views,
+    sweeping,
+)
 from marketplace.accounts.blueprint import blueprint
 
-__all__ = ["account_views", "blueprint", "entry_views", "init_app", "organisation_views", "staff_views", "sweeping"]
+__all__ = [
+    "account_views",
+    "blueprint",
+    "consent_views",
+    "entry_views",
+    "init_app",
+    "organisation_views",
+    "staff_views",
+    "sweeping",
+]
 
 init_app = security.init_app
 blueprint.before_app_request(security.enforce)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import exists, select
 
+from marketplace.accounts import consents
+from marketplace.accounts.agreements import NEWEST, TERMS
 from marketplace.accounts.models import Membership, Person
 from marketplace.catalog.models import CourseProvider, CourseRun
 from marketplace.enrolment import learning, rules, seats
@@ -116,9 +118,11 @@ def _write_order(
             due_minor=price.minor,
             title_zh=run.course.title_zh,
             title_en=run.course.title_en,
+            terms_version=NEWEST[TERMS],
             price_rule={"rule": "list_price", "version": 1},
         )
     )
+    consents.purchase(person_id, order_number=order.public_id, language=locale, now=now)
     record(order, "placed", now=now, actor_id=person_id)
     return order
 

@@ -13,6 +13,7 @@ from tests.factories import make_person
 
 PASSWORD = "seven quiet lanterns"
 NEW = {"name": "Li Na", "email": "li.na@example.com", "password": PASSWORD}
+FORM = NEW | {"agrees": "y"}
 
 
 def mails():
@@ -45,7 +46,7 @@ def signed_in(client):
 
 
 def test_registering_confirming_and_signing_out(client):
-    answer = client.post("/register", data=NEW)
+    answer = client.post("/register", data=FORM)
     assert (answer.status_code, answer.location) == (303, "/mail-sent")
     assert mails() == [("accounts/confirm", "li.na@example.com", "zh")]
 
@@ -62,8 +63,8 @@ def test_registering_confirming_and_signing_out(client):
 
 
 def test_registering_a_known_address_looks_the_same_and_tells_its_owner(client, person):
-    fresh = client.post("/register", data=NEW | {"email": "new@example.com"})
-    known = client.post("/register", data=NEW | {"name": "Mallory", "password": "another long secret"})
+    fresh = client.post("/register", data=FORM | {"email": "new@example.com"})
+    known = client.post("/register", data=FORM | {"name": "Mallory", "password": "another long secret"})
 
     assert (known.status_code, known.location, known.data) == (fresh.status_code, fresh.location, fresh.data)
     assert mails() == [
@@ -110,7 +111,7 @@ def test_registering_leads_on_to_where_one_was_going(client):
     page = client.get("/sign-in?next=/courses?q%3Ddesign").text
     [link] = re.findall(r'href="(/register\?[^"]+)"', page)
     client.get(link)
-    client.post("/register", data=NEW)
+    client.post("/register", data=FORM)
     jobs.run_pending()
     assert client.post(mailed_path(), data={"password": PASSWORD}).location == "/courses?q=design"
     assert client.get("/sign-in?next=/account/security").location == "/account/security", "signed in already"
@@ -127,7 +128,7 @@ def test_an_unconfirmed_person_is_sent_the_link_again(client):
     assert client.post("/sign-in", data={"email": "new@example.com", "password": PASSWORD}).status_code == 422
     assert mails() == [], "a wrong password sends nothing"
 
-    client.post("/register", data=NEW)
+    client.post("/register", data=FORM)
     jobs.run_pending()
     answer = client.post("/sign-in", data={"email": NEW["email"], "password": PASSWORD})
     assert answer.status_code == 422

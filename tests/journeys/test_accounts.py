@@ -99,6 +99,7 @@ def test_an_account_from_its_first_day(browser, live, language, size):
     page.fill("#name", "Lin Wen")
     page.fill("#email", email)
     page.fill("#password", PASSWORD)
+    page.check("#agrees")
     visitor.press("create")
     assert page.url.endswith("/mail-sent")
 
