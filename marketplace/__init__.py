@@ -44,8 +44,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _open_rooms(app: Flask, settings: Settings) -> None:
     for room in ROOMS:
-        if (ROOT / "marketplace" / room / "models.py").exists():
-            import_module(f"marketplace.{room}.models")
+        for models in sorted((ROOT / "marketplace" / room).glob("*models.py")):
+            import_module(f"marketplace.{room}.{models.stem}")
         if not (ROOT / "marketplace" / room / "views.py").exists():
             continue
         views = import_module(f"marketplace.{room}.views")

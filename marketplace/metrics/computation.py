@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import text
 
 from marketplace.foundation.database import db
-from marketplace.metrics.indicators import INDICATORS, Indicator, Unit
+from marketplace.metrics.indicators import INDICATORS, PLACEMENTS, Indicator, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,15 +87,11 @@ def statement(indicator: Indicator, by: Sequence[Dimension]) -> str:
         WITH fact AS ({indicator.facts}),
         placed AS (
             SELECT date_trunc('month', fact.at AT TIME ZONE :zone)::date AS month,
-                   lead.organisation_id AS provider, course.category_id AS category,
+                   placement.lead_id AS provider, placement.category_id AS category,
                    fact.person_id, fact.part, fact.whole
               FROM fact
               JOIN course_run AS run ON run.id = fact.run_id
-              JOIN course ON course.id = run.course_id
-              LEFT JOIN LATERAL (
-                    SELECT organisation_id FROM course_provider
-                     WHERE course_id = course.id ORDER BY position, organisation_id LIMIT 1
-                   ) AS lead ON true
+              LEFT JOIN ({PLACEMENTS}) AS placement ON placement.course_id = run.course_id
         )
         SELECT {columns}{indicator.value}, {indicator.of}
           FROM placed

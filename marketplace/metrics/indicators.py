@@ -44,6 +44,28 @@ class Indicator:
     is_additive: bool = True
 
 
+def _as_of(history: str, key: str, columns: str) -> str:
+    """For each `key` the row of a history that was known at the cut-off; before its first row, the first one."""
+    return f"""
+        SELECT DISTINCT ON ({key}) {key}, {columns}
+          FROM {history}
+         ORDER BY {key}, (recorded_at <= :as_of) DESC, CASE WHEN recorded_at <= :as_of THEN -id ELSE id END
+    """  # noqa: S608 - our own texts
+
+
+PLACEMENTS = _as_of("course_placement", "course_id", "category_id, lead_id")
+_RUNS = f"""
+    SELECT run.id, coalesce(known.ends_at, run.ends_at) AS ends_at
+      FROM course_run AS run
+      LEFT JOIN ({_as_of("run_dates", "run_id", "ends_at")}) AS known ON known.run_id = run.id
+"""  # noqa: S608 - our own texts
+_SESSIONS = f"""
+    SELECT session.id, session.run_id, coalesce(known.starts_at, session.starts_at) AS starts_at,
+           coalesce(known.ends_at, session.ends_at) AS ends_at
+      FROM run_session AS session
+      LEFT JOIN ({_as_of("session_dates", "session_id", "starts_at, ends_at")}) AS known
+        ON known.session_id = session.id
+"""  # noqa: S608 - our own texts
 # Enrolments that count at the cut-off: recorded by then, and not given up or refunded by then.
 _ENROLMENTS = """
     SELECT enrolment.id, enrolment.enrolled_at, enrolment.run_id, enrolment.person_id
@@ -65,7 +87,7 @@ _MARKS = """
 
 ENROLMENTS = Indicator(
     code="enrolments",
-    version=1,
+    version=2,
     name=lazy("Enrolments"),
     definition=lazy(
         "Places in runs taken in the month, without those given up or refunded by the cut-off. One person in two runs "
@@ -77,7 +99,7 @@ ENROLMENTS = Indicator(
 )
 PEOPLE = Indicator(
     code="people",
-    version=1,
+    version=2,
     name=lazy("Persons"),
     definition=lazy(
         "Different people with such an enrolment. Totals count each person once, so they are less than the sum of "
@@ -90,7 +112,7 @@ PEOPLE = Indicator(
 )
 PAID_REVENUE = Indicator(
     code="paid_revenue",
-    version=1,
+    version=2,
     name=lazy("Paid revenue"),
     definition=lazy(
         "Money received for places in the month less money given back in the month, in yuan, from the ledger."
@@ -109,7 +131,7 @@ PAID_REVENUE = Indicator(
 )
 ATTENDANCE_RATE = Indicator(
     code="attendance_rate",
-    version=1,
+    version=2,
     name=lazy("Attendance rate"),
     definition=lazy(
         "Of the places marked present or absent in sessions of the month, the share marked present. Excused ones count "
@@ -120,7 +142,7 @@ ATTENDANCE_RATE = Indicator(
         SELECT session.starts_at AS at, session.run_id, enrolment.person_id,
                (mark.status = 'present')::int AS part, 1 AS whole
           FROM ({_MARKS}) AS mark
-          JOIN run_session AS session ON session.id = mark.session_id
+          JOIN ({_SESSIONS}) AS session ON session.id = mark.session_id
           JOIN enrolment ON enrolment.id = mark.enrolment_id
          WHERE mark.status <> 'excused'
     """,  # noqa: S608 - our own text
@@ -129,7 +151,7 @@ ATTENDANCE_RATE = Indicator(
 )
 COMPLETION_RATE = Indicator(
     code="completion_rate",
-    version=1,
+    version=2,
     name=lazy("Completion rate"),
     definition=lazy(
         "Of the enrolments in runs that ended in the month, without those given up by the cut-off, the share whose "
@@ -140,7 +162,7 @@ COMPLETION_RATE = Indicator(
         SELECT run.ends_at AS at, run.id AS run_id, counted.person_id,
                (completion.id IS NOT NULL)::int AS part, 1 AS whole
           FROM ({_ENROLMENTS}) AS counted
-          JOIN course_run AS run ON run.id = counted.run_id
+          JOIN ({_RUNS}) AS run ON run.id = counted.run_id
           LEFT JOIN completion ON completion.enrolment_id = counted.id AND completion.recorded_at <= :as_of
          WHERE run.ends_at <= :as_of
     """,  # noqa: S608 - our own text
@@ -149,7 +171,7 @@ COMPLETION_RATE = Indicator(
 )
 TRAINING_HOURS = Indicator(
     code="training_hours",
-    version=1,
+    version=2,
     name=lazy("Training hours"),
     definition=lazy(
         "Hours of sessions in the month, for each person marked present in them by the latest mark at the cut-off."
@@ -160,7 +182,7 @@ TRAINING_HOURS = Indicator(
         SELECT session.starts_at AS at, session.run_id, enrolment.person_id,
                (extract(epoch FROM session.ends_at - session.starts_at) / 60)::bigint AS part, NULL::bigint AS whole
           FROM ({_MARKS}) AS mark
-          JOIN run_session AS session ON session.id = mark.session_id
+          JOIN ({_SESSIONS}) AS session ON session.id = mark.session_id
           JOIN enrolment ON enrolment.id = mark.enrolment_id
          WHERE mark.status = 'present'
     """,  # noqa: S608 - our own text

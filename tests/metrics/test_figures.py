@@ -6,6 +6,7 @@ from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from marketplace.accounts.models import Organisation
 from marketplace.catalog.models import Category, Course, CourseRun, Session
@@ -17,7 +18,7 @@ from marketplace.metrics import computation, indicators, reports
 from marketplace.metrics.computation import Scope
 from marketplace.participation.models import Attendance, Completion
 from marketplace.payments import ledger
-from tests.factories import make_course, make_person, make_run, make_staff, sign_in
+from tests.factories import make_course, make_organisation, make_person, make_run, make_staff, sign_in
 
 MARCH = datetime(2026, 3, 10, 2, tzinfo=UTC)
 LATER = datetime(2026, 11, 1, tzinfo=UTC)
@@ -79,6 +80,8 @@ def world(app):
         receive(first, wen, 128000, at=MARCH)
         receive(second, sam, 90000, at=MARCH)
         receive(second, li, -30000, at=MARCH + timedelta(days=30))
+        # What a commit would do: the placements of the courses are noted.
+        db.session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
     return {"first": first, "second": second}
 
 
@@ -155,6 +158,36 @@ def test_a_figure_of_the_past_does_not_change(world):
     assert (rate.value, rate.of) == (4, 4)
     before_giving_up = Scope(SCOPE.first, SCOPE.last, as_of=MARCH + timedelta(days=1))
     assert computation.compute(indicators.ENROLMENTS, before_giving_up)[()].value == 4
+
+
+def test_a_course_moved_to_another_shelf_or_provider_leaves_the_past_as_it_was(world):
+    before = [computation.compute(one, SCOPE, computation.DIMENSIONS) for one in indicators.INDICATORS]
+    with transaction():
+        games = add(Category(code="games", name_zh="游戏", name_en="Games", position=2))
+        course = world["first"].course
+        course.category_id = games.id
+        course.providers[0].organisation_id = make_organisation().id
+
+    after = [computation.compute(one, SCOPE, computation.DIMENSIONS) for one in indicators.INDICATORS]
+    assert after == before
+    afterwards = Scope(SCOPE.first, SCOPE.last, as_of=datetime.now(UTC) + timedelta(hours=1), category_id=games.id)
+    assert computation.compute(indicators.ENROLMENTS, afterwards)[()].value == 2
+
+
+def test_a_session_or_run_moved_later_leaves_the_past_as_it_was(world):
+    counted_by_time = (indicators.ATTENDANCE_RATE, indicators.COMPLETION_RATE, indicators.TRAINING_HOURS)
+    before = [computation.compute(one, SCOPE, ["month"]) for one in counted_by_time]
+    with transaction():
+        run = world["first"]
+        run.ends_at += timedelta(days=60)
+        for session in run.sessions:
+            session.starts_at += timedelta(days=60)
+            session.ends_at += timedelta(days=60, hours=2)
+
+    assert [computation.compute(one, SCOPE, ["month"]) for one in counted_by_time] == before
+    afterwards = Scope(SCOPE.first, SCOPE.last, as_of=datetime.now(UTC) + timedelta(hours=1))
+    moved = computation.compute(indicators.TRAINING_HOURS, afterwards, ["month"])
+    assert {cell[0]: figure.number for cell, figure in moved.items()} == {date(2026, 5, 1): 15}
 
 
 @pytest.mark.parametrize("indicator", indicators.INDICATORS, ids=lambda one: one.code)
