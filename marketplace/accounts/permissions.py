@@ -79,6 +79,7 @@ PERMISSIONS: dict[str, Permission] = {
         "foundation.healthz",
         "foundation.readyz",
         "foundation.language",
+        "foundation.cover",
         "foundation.styleguide",
         "foundation.mails",
         "foundation.mail_preview",

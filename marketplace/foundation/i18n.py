@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from babel.messages.pofile import read_po
 from flask import current_app, g, has_request_context, request
-from flask_babel import Babel, force_locale, get_locale
+from flask_babel import Babel, force_locale
 from flask_babel import LazyString as LazyString
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flask import Flask
 
 LANGUAGES = ("zh", "en")
@@ -24,6 +25,10 @@ DEFAULT_ZONE = "Asia/Shanghai"
 BABEL_LOCALES = {"zh": "zh_Hans_CN", "en": "en"}
 COOKIE = "language"
 TRANSLATIONS = Path(__file__).resolve().parent.parent / "translations"
+# Where a request keeps its language: a page asks for it a hundred times.
+KEPT = "marketplace.language"
+# The language inside `speaking`, which wins over the request's.
+_spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
 
 
 class Catalogue:
@@ -71,8 +76,15 @@ def chinese_messages() -> Iterator[tuple[str, str | tuple[str, ...], str]]:
 
 def language() -> str:
     """The language being spoken here: "zh" or "en"."""
-    locale = get_locale()
-    return DEFAULT_LANGUAGE if locale is None else ("zh" if locale.language == "zh" else "en")
+    spoken = _spoken.get()
+    if spoken is not None:
+        return spoken
+    if not has_request_context():
+        return DEFAULT_LANGUAGE
+    kept: str | None = request.environ.get(KEPT)
+    if kept is None:
+        kept = request.environ[KEPT] = _requested_language()
+    return kept
 
 
 def gettext(message: str, **variables: Any) -> str:
@@ -128,9 +140,15 @@ def pick(row: object, field: str, lang: str | None = None) -> Text:
     return Text(fallback, other, is_fallback=True) if fallback else Text("", wanted)
 
 
-def speaking(lang: str) -> Any:
-    """Context manager: speak `lang` ("zh" or "en") inside, as mails do to their reader."""
-    return force_locale(BABEL_LOCALES[lang])
+@contextmanager
+def speaking(lang: str) -> Iterator[None]:
+    """Speak `lang` ("zh" or "en") inside, as mails do to their reader."""
+    token = _spoken.set(lang)
+    try:
+        with force_locale(BABEL_LOCALES[lang]):
+            yield
+    finally:
+        _spoken.reset(token)
 
 
 def html_lang() -> str:
@@ -150,9 +168,7 @@ def init_app(app: Flask) -> None:
 
 
 def _select_locale() -> str:
-    if not has_request_context():
-        return BABEL_LOCALES[DEFAULT_LANGUAGE]
-    return BABEL_LOCALES[_requested_language()]
+    return BABEL_LOCALES[language()]
 
 
 def _requested_language() -> str:

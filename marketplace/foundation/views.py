@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, current_app, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request
 
-from marketplace.foundation import health, mail
+from marketplace.foundation import covers, health, mail
 from marketplace.foundation.i18n import COOKIE, LANGUAGES
 from marketplace.foundation.web import YEAR_SECONDS, csrf
 
@@ -46,6 +46,16 @@ def language() -> ResponseReturnValue:
 # Without a token: a stranger who changes someone's language does no harm, and a token in the head of every page would
 # give every visitor a session cookie.
 csrf.exempt(language)
+
+
+@blueprint.get("/covers/<int:edition>/<string(maxlength=40):seed>-<int:colour>.svg")
+def cover(edition: int, seed: str, colour: int) -> ResponseReturnValue:
+    """A generated cover. Its address says all there is to draw, so whoever has it may keep it for ever."""
+    if edition != covers.EDITION or colour >= len(covers.COLOURS):
+        abort(404)
+    picture = Response(covers.cover_svg(seed, colour), mimetype="image/svg+xml")
+    picture.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+    return picture
 
 
 @blueprint.get("/styleguide")

@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING
 
 import structlog
 from flask import current_app, g, jsonify, render_template, request
-from flask_babel import format_date, format_datetime, format_decimal, format_percent, format_time
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from marketplace.foundation import clock
-from marketplace.foundation.covers import cover_svg
+from marketplace.foundation.addresses import address_of, asset
+from marketplace.foundation.covers import cover_address
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
-from marketplace.foundation.i18n import BABEL_LOCALES, gettext, language, lazy
+from marketplace.foundation.formats import (
+    format_date,
+    format_datetime,
+    format_decimal,
+    format_money,
+    format_percent,
+    format_time,
+)
+from marketplace.foundation.i18n import gettext, lazy
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -24,13 +32,23 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response
 
     from config import Settings
-    from marketplace.foundation.money import Money
 
 csrf = CSRFProtect()
 log = structlog.get_logger("web")
 
 LARGEST_UPLOAD_BYTES = 16 * 1024 * 1024
 YEAR_SECONDS = 365 * 24 * 3600
+POLICY = (
+    "default-src 'self'; script-src 'self' 'nonce-%(nonce)s'; style-src 'self' 'nonce-%(nonce)s'; "
+    "img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' %(forms)s"
+)
+HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "strict-origin-when-cross-origin"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=()"),
+)
 HTTP_SENTENCES = {
     400: lazy("The request could not be read. Please go back and try again."),
     401: lazy("Please sign in to go on."),
@@ -106,35 +124,23 @@ def _begin() -> None:
 
 
 def _secure(response: Response) -> Response:
-    nonce = f"'nonce-{csp_nonce()}'"
-    policy = {
-        "default-src": "'self'",
-        "script-src": f"'self' {nonce}",
-        "style-src": f"'self' {nonce}",
-        "img-src": "'self' data:",
-        "object-src": "'none'",
-        "base-uri": "'none'",
-        "frame-ancestors": "'none'",
-        "form-action": "'self' " + current_app.config.get("FORM_ACTIONS", "https://checkout.stripe.com"),
-    }
-    headers = {
-        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "strict-origin-when-cross-origin",
-        "X-Frame-Options": "DENY",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
-        "X-Request-ID": g.get("request_id", ""),
-    }
-    for name, value in headers.items():
-        response.headers.setdefault(name, value)
+    headers = response.headers
+    forms = current_app.config.get("FORM_ACTIONS", "https://checkout.stripe.com")
+    headers.setdefault("Content-Security-Policy", POLICY % {"nonce": csp_nonce(), "forms": forms})
+    for name, value in HEADERS:
+        headers.setdefault(name, value)
+    headers.setdefault("X-Request-ID", g.get("request_id", ""))
     if current_app.config["SESSION_COOKIE_SECURE"]:
-        response.headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}; includeSubDomains")
-    if request.endpoint != "static" and "Cache-Control" not in response.headers:
+        headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}; includeSubDomains")
+    if request.endpoint == "static":
+        if "v" in request.args:
+            headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+    elif "Cache-Control" not in headers:
         # Pages name the person; a shared cache or the back button after signing out must not show them.
         is_personal = getattr(g.get("_login_user"), "is_authenticated", False)
-        response.headers["Cache-Control"] = "no-store" if is_personal else "private, no-cache"
-    response.vary.update(["Cookie", "Accept-Language"])
+        headers["Cache-Control"] = "no-store" if is_personal else "private, no-cache"
+    if not headers.get("Cache-Control", "").startswith("public"):
+        response.vary.update(["Cookie", "Accept-Language"])
     return response
 
 
@@ -177,16 +183,6 @@ def _fault(error: Exception) -> ResponseReturnValue:
     return error_page(500, HTTP_SENTENCES[500])
 
 
-def babel_locale() -> str:
-    """Babel's name of the language spoken here."""
-    return BABEL_LOCALES[language()]
-
-
-def format_money(amount: Money) -> str:
-    """An amount as the reader's language writes it."""
-    return amount.format(babel_locale())
-
-
 def _install_filters(app: Flask) -> None:
     app.jinja_env.filters.update(
         money=format_money,
@@ -196,7 +192,8 @@ def _install_filters(app: Flask) -> None:
         decimal=format_decimal,
         percent=format_percent,
     )
-    app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now, cover_svg=cover_svg)
+    app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now, cover_address=cover_address)
+    app.jinja_env.globals.update(url_for=address_of, asset=asset)
     # A page may come before the room it links to: base.html asks whether an endpoint exists.
     app.jinja_env.globals.update(view_functions=app.view_functions, settings=app.config["SETTINGS"])
     app.jinja_env.trim_blocks = True

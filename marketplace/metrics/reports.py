@@ -16,9 +16,9 @@ from sqlalchemy import select
 from marketplace.accounts.models import PROVIDER_KINDS, Organisation
 from marketplace.catalog.models import Category
 from marketplace.foundation.database import db
+from marketplace.foundation.formats import babel_locale
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import language, pick
-from marketplace.foundation.web import babel_locale
 from marketplace.metrics.computation import DIMENSIONS, ZONE, Cell, Dimension, Figure, Scope
 from marketplace.metrics.indicators import INDICATORS, Unit
 

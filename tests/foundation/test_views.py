@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from marketplace.foundation import covers
 from marketplace.foundation.views import safe_path
 
 
@@ -70,3 +71,26 @@ def test_health_asks_nothing_and_readiness_asks_everything(client):
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json["parts"] == {"database": "ok", "migrations": "ok", "worker": "no heartbeat in the last minute"}
+
+
+def test_a_cover_is_drawn_from_its_address_and_may_be_kept_for_ever(client):
+    address = covers.cover_address("p7taknbpq1es", 10)
+
+    answer = client.get(address)
+    assert address == f"/covers/{covers.EDITION}/p7taknbpq1es-2.svg"
+    assert (answer.mimetype, answer.text) == ("image/svg+xml", covers.cover_svg("p7taknbpq1es", 2))
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/covers/0/p7taknbpq1es-2.svg", "/covers/1/p7taknbpq1es-8.svg"])
+def test_no_other_covers_are_drawn(client, path):
+    assert client.get(path).status_code == 404
+
+
+def test_files_of_pages_carry_a_mark_of_their_content(client):
+    [sheet] = re.findall(r'href="(/static/css/base\.css\?v=[0-9a-f]{10})"', client.get("/sign-in").text)
+
+    with client.get(sheet) as kept, client.get("/static/css/base.css") as asked_again:
+        assert kept.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert asked_again.headers["Cache-Control"] == "no-cache"
