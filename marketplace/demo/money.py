@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from marketplace.demo.rows import insert_rows
-from marketplace.payments import ledger
+from marketplace.foundation.money import Money
+from marketplace.payments import posting_rules
 from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, Refund
+from marketplace.payments.posting_rules import Account, Entries
 from marketplace.payments.stripe_gateway import SHORTEST_SESSION
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from marketplace.demo.history import Purchase, Written
 
-Posting = tuple[str, str, int, "datetime", dict[str, int]]
+
+@dataclass(frozen=True)
+class Posting:
+    """A ledger transaction to be written, with the moment it happened and was recorded."""
+
+    key: str
+    kind: str
+    moment: datetime
+    entries: Entries
+    order_id: int | None = None
+    run_id: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 def write_money(written: Written) -> None:
@@ -28,7 +42,7 @@ def write_money(written: Written) -> None:
         if purchase.outcome == "refunded"
     ]
     insert_rows(Refund, [_refund(*pair) for pair in refunded])
-    _post([posting for purchase, order in paid for posting in _postings(purchase, order)])
+    post_all([posting for purchase, order in paid for posting in _postings(purchase, order)])
 
 
 def _attempt(purchase: Purchase, order_id: int) -> dict[str, Any]:
@@ -63,24 +77,43 @@ def _refund(purchase: Purchase, attempt_id: int) -> dict[str, Any]:
 
 
 def _postings(purchase: Purchase, order_id: int) -> list[Posting]:
-    price = purchase.run.plan.price_minor
-    bought = {ledger.STRIPE_BALANCE: price, ledger.UNEARNED_REVENUE: -price}
-    made: list[Posting] = [(f"payment:{purchase.numbers['attempt']}", "payment", order_id, purchase.settled_at, bought)]
+    price = Money(purchase.run.plan.price_minor, "CNY")
+    bought = posting_rules.received(price, into=Account.STRIPE_BALANCE, is_kept=True)
+    key, run_id = f"payment:{purchase.numbers['attempt']}", purchase.run.run.id
+    made = [Posting(key, "payment", purchase.settled_at, bought, order_id, run_id)]
     if purchase.outcome == "refunded" and purchase.ended_at is not None:
-        back = {account: -amount for account, amount in bought.items()}
-        made.append((f"refund:{purchase.numbers['refund']}", "refund", order_id, purchase.ended_at, back))
+        back = posting_rules.given_back(price, out_of=Account.STRIPE_BALANCE, was_kept=True)
+        made.append(
+            Posting(f"refund:{purchase.numbers['refund']}", "refund", purchase.ended_at, back, order_id, run_id)
+        )
     return made
 
 
-def _post(postings: list[Posting]) -> None:
+def post_all(postings: Sequence[Posting]) -> None:
+    """Insert postings as if each had been made at its moment. Call inside a transaction."""
     rows = [
-        {"key": key, "kind": kind, "order_id": order_id, "occurred_at": moment, "recorded_at": moment}
-        for key, kind, order_id, moment, _entries in postings
+        {
+            "key": posting.key,
+            "kind": posting.kind,
+            "order_id": posting.order_id,
+            "run_id": posting.run_id,
+            "occurred_at": posting.moment,
+            "recorded_at": posting.moment,
+            "details": posting.details,
+        }
+        for posting in postings
     ]
     ids = insert_rows(LedgerTransaction, rows)
     entries = [
-        {"transaction_id": transaction, "account": account, "amount_minor": amount, "currency": "CNY"}
+        {
+            "transaction_id": transaction,
+            "account": str(entry.account),
+            "amount_minor": entry.amount.minor,
+            "currency": entry.amount.currency,
+            "organisation_id": entry.organisation_id,
+            "programme_id": entry.programme_id,
+        }
         for transaction, posting in zip(ids, postings, strict=True)
-        for account, amount in posting[4].items()
+        for entry in posting.entries
     ]
     insert_rows(LedgerEntry, entries)

@@ -118,6 +118,7 @@ PAID_REVENUE = Indicator(
         "Money received for places in the month less money given back in the month, in yuan, from the ledger."
     ),
     unit=Unit.MONEY,
+    # What is earned when a run is over leaves the account too, but nobody was paid or given anything then.
     facts="""
         SELECT posted.occurred_at AS at, line.run_id, bought.person_id, -entry.amount_minor AS part,
                NULL::bigint AS whole
@@ -126,6 +127,7 @@ PAID_REVENUE = Indicator(
           JOIN "order" AS bought ON bought.id = posted.order_id
           JOIN order_line AS line ON line.order_id = bought.id
          WHERE entry.account = 'unearned_revenue' AND entry.currency = 'CNY' AND posted.recorded_at <= :as_of
+           AND posted.kind <> 'earned'
     """,
     value="coalesce(sum(part), 0)",
 )

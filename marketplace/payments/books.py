@@ -15,6 +15,7 @@ from marketplace.foundation.errors import NotFound
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.money import Money
 from marketplace.payments import ledger, refunds
+from marketplace.payments.chart import CHART
 from marketplace.payments.models import AttemptState, LedgerTransaction, PaymentAttempt, Refund
 
 if TYPE_CHECKING:
@@ -79,10 +80,20 @@ def money_of(order: Order) -> OrderMoney:
 
 def account_names() -> dict[str, str]:
     """The accounts of the ledger in words."""
+    return {str(line.code): str(line.name) for line in CHART}
+
+
+def posting_names() -> dict[str, str]:
+    """The kinds of posting in words."""
     return {
-        ledger.STRIPE_BALANCE: _("Held by Stripe for us"),
-        ledger.UNEARNED_REVENUE: _("Paid for courses"),
-        ledger.REFUNDS_PAYABLE: _("Owed back to learners"),
+        "payment": _("Payment"),
+        "refund": _("Refund"),
+        "earned": _("Run over: shares"),
+        "processor_fee": _("Payment fee"),
+        "payout": _("Payout"),
+        "payout_arrived": _("Payout at the bank"),
+        "exchange": _("Currency exchange"),
+        "unmatched": _("Money without a fact"),
     }
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -127,14 +127,23 @@ class LedgerTransaction(Model):
     """Entries that belong together and sum to zero; `key` names the fact behind them, so it is posted once."""
 
     __tablename__ = "ledger_transaction"
-    __table_args__ = (UniqueConstraint("key"), Index("ix_ledger_transaction_order_id", "order_id"))
+    __table_args__ = (
+        UniqueConstraint("key"),
+        Index("ix_ledger_transaction_order_id", "order_id"),
+        Index("ix_ledger_transaction_run_id", "run_id"),
+        Index("ix_ledger_transaction_occurred_at", "occurred_at", "id"),
+    )
 
     id: Mapped[PrimaryKey]
     key: Mapped[str] = mapped_column(Text)
+    # Which rule made the entries: payment, refund, earned, processor_fee …
     kind: Mapped[str] = mapped_column(Text)
     order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("course_run.id"))
     occurred_at: Mapped[datetime]
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
+    # What the rule was told beside the amounts: the version of the terms, say.
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
 
     entries: Mapped[list[LedgerEntry]] = relationship(back_populates="transaction", order_by="LedgerEntry.id")
 
@@ -146,6 +155,9 @@ class LedgerEntry(Model):
     __table_args__ = (
         Index("ix_ledger_entry_transaction_id", "transaction_id"),
         Index("ix_ledger_entry_account", "account", "currency"),
+        Index(
+            "ix_ledger_entry_owner", "account", "organisation_id", postgresql_where=text("organisation_id IS NOT NULL")
+        ),
     )
 
     id: Mapped[PrimaryKey]
@@ -153,6 +165,9 @@ class LedgerEntry(Model):
     account: Mapped[str] = mapped_column(Text)
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(Text)
+    # Whose it is, where the chart says that the account is kept by owner.
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisation.id"))
+    programme_id: Mapped[int | None]
 
     transaction: Mapped[LedgerTransaction] = relationship(back_populates="entries")
 
@@ -160,6 +175,20 @@ class LedgerEntry(Model):
     def amount(self) -> Money:
         """Positive for a debit, negative for a credit."""
         return Money(self.amount_minor, self.currency)
+
+
+class RevenueTerms(Model):
+    """The default agreement from a moment on, until providers have agreements of their own. Never changed: added to."""
+
+    __tablename__ = "revenue_terms"
+
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    valid_from: Mapped[datetime]
+    # Basis points: 1000 is ten per cent. Tax is inside the price; the fee is of the price without tax.
+    platform_fee: Mapped[int] = mapped_column(Integer)
+    tax: Mapped[int] = mapped_column(Integer)
+    recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
+    recorded_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
 
 
 class Discrepancy(Model):

@@ -12,7 +12,7 @@ from marketplace.enrolment import learning, pages
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
-from marketplace.payments import attempts, books, reconciliation, refunds, webhooks
+from marketplace.payments import attempts, books, books_views, reconciliation, refunds, webhooks
 from marketplace.payments.blueprint import blueprint
 from marketplace.payments.forms import RefundForm, ResolveForm
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LONGEST_ID = 19  # digits of a bigint
 
-__all__ = ["blueprint", "webhooks"]
+__all__ = ["blueprint", "books_views", "webhooks"]
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -16,7 +16,8 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
-from marketplace.payments import ledger, reconciliation
+from marketplace.payments import ledger, postings, reconciliation
+from marketplace.payments.models import LedgerEntry
 from tests.factories import make_person
 
 
@@ -45,11 +46,20 @@ def _money_is_explained(now):
     assert ledger.is_balanced()
     found = reconciliation._queue_discrepancies(now=now)
     assert found == 0, [(one.kind, one.reference) for one in reconciliation.list_open()]
-    kept = select(func.sum(Order.total_minor)).where(
-        Order.state == "confirmed", Order.id.in_(select(text("order_id FROM order_line JOIN enrolment_source "
-        "ON order_line_id = order_line.id WHERE revoked_at IS NULL")))
-    )  # fmt: skip
-    assert ledger.balances()["unearned_revenue", "CNY"] == -db.session.scalar(kept)
+    to_come = select(func.sum(Order.total_minor)).where(Order.id.in_(select(text(_PLACES_TO_COME))))
+    assert ledger.balances()["unearned_revenue", "CNY"] == -db.session.execute(to_come, {"now": now}).scalar()
+    assert postings.earn_due(now=now) == 0
+    _providers_are_owed_their_shares()
+
+
+def _providers_are_owed_their_shares():
+    held = {account: -minor for (account, _), minor in ledger.balances().items()}
+    earned = held["tax_payable"] + held["platform_fee"] + held["provider_payable"]
+    assert held["tax_payable"] == pytest.approx(earned * 6 / 106, abs=1500)
+    assert held["platform_fee"] == pytest.approx((earned - held["tax_payable"]) / 10, abs=1500)
+    owed = ledger.balances_of(LedgerEntry.organisation_id, "provider_payable")
+    assert sum(-amount.minor for _, amount in owed) == held["provider_payable"]
+    assert len(owed) >= 8
 
 
 def _figures_say_something(now):
@@ -69,6 +79,11 @@ def test_the_demo_is_refused_beside_real_people(app):
         loading.load(now=clock.now())
 
 
+_PLACES_TO_COME = """
+    order_id FROM order_line JOIN enrolment_source ON order_line_id = order_line.id
+      JOIN course_run AS run ON run.id = order_line.run_id
+     WHERE revoked_at IS NULL AND run.ends_at > :now
+"""
 _WRONG_COUNTERS = """
     SELECT run.public_id FROM course_run AS run
      WHERE run.seats_taken <> (SELECT count(*) FROM enrolment WHERE run_id = run.id AND ended_at IS NULL)

@@ -1,0 +1,189 @@
+"""Pure rules of the books: each kind of fact and the debits (positive) and credits (negative) it stands for.
+
+Every rule sums to zero in each currency, whatever its amounts; the accounts are explained in `chart`. A rule takes what
+the fact says and nothing else, so that the same fact gives the same entries at any time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from marketplace.foundation.money import Money
+
+
+class Account(StrEnum):
+    """The accounts of the ledger, by the code that entries carry."""
+
+    BANK = "bank"
+    STRIPE_BALANCE = "stripe_balance"
+    PAYOUTS_IN_TRANSIT = "payouts_in_transit"
+    DISPUTES_HELD = "disputes_held"
+    LEARNER_RECEIVABLE = "learner_receivable"
+    SUBSIDY_PROMISED = "subsidy_promised"
+    SUBSIDY_RECEIVABLE = "subsidy_receivable"
+    VOUCHER_RECEIVABLE = "voucher_receivable"
+    UNEARNED_REVENUE = "unearned_revenue"
+    UNEARNED_SUBSIDY = "unearned_subsidy"
+    UNEARNED_VOUCHER = "unearned_voucher"
+    REFUNDS_PAYABLE = "refunds_payable"
+    PROVIDER_PAYABLE = "provider_payable"
+    TAX_PAYABLE = "tax_payable"
+    UNMATCHED_MONEY = "unmatched_money"
+    PLATFORM_FEE = "platform_fee"
+    PROCESSOR_FEE = "processor_fee"
+    VOUCHER_COST = "voucher_cost"
+    CURRENCY_EXCHANGE = "currency_exchange"
+
+
+UNEARNED = (Account.UNEARNED_REVENUE, Account.UNEARNED_SUBSIDY, Account.UNEARNED_VOUCHER)
+WHOLE = 10_000  # basis points
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An amount on an account, with whose it is where the account needs it: an organisation, a funding programme."""
+
+    account: str
+    amount: Money
+    organisation_id: int | None = None
+    programme_id: int | None = None
+
+
+Entries = tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The default agreement in force when an order was placed; both shares in basis points."""
+
+    version: int
+    platform_fee: int
+    tax: int
+
+
+def move(debit: str, credit: str, amount: Money) -> Entries:
+    """The simplest posting: one account to another; nothing for a zero amount."""
+    return _kept([Entry(debit, amount), Entry(credit, -amount)])
+
+
+def received(amount: Money, *, into: str, is_kept: bool) -> Entries:
+    """Money of a learner: it buys a place, or it must go back."""
+    return move(into, Account.UNEARNED_REVENUE if is_kept else Account.REFUNDS_PAYABLE, amount)
+
+
+def given_back(amount: Money, *, out_of: str, was_kept: bool) -> Entries:
+    """Money that went back to a learner, of a place or of what never bought one."""
+    return move(Account.UNEARNED_REVENUE if was_kept else Account.REFUNDS_PAYABLE, out_of, amount)
+
+
+def subsidy_promised(amount: Money, *, programme_id: int) -> Entries:
+    """A programme stands for part of a confirmed line, if its conditions are met later. Negative: it is let go."""
+    return _of_programme(move(Account.SUBSIDY_PROMISED, Account.UNEARNED_SUBSIDY, amount), programme_id)
+
+
+def subsidy_earned(amount: Money, *, programme_id: int) -> Entries:
+    """The conditions are met: what was promised is owed. Also when they failed and the funder bears it."""
+    return _of_programme(move(Account.SUBSIDY_RECEIVABLE, Account.SUBSIDY_PROMISED, amount), programme_id)
+
+
+def subsidy_paid(amount: Money, *, programme_id: int) -> Entries:
+    """The funder has paid a claim by bank transfer."""
+    return _of_programme(move(Account.BANK, Account.SUBSIDY_RECEIVABLE, amount), programme_id)
+
+
+def subsidy_owed_by_learner(amount: Money, *, programme_id: int, was_earned: bool) -> Entries:
+    """The funder does not pay (or takes back what it paid): the learner owes it."""
+    owed = Account.SUBSIDY_RECEIVABLE if was_earned else Account.SUBSIDY_PROMISED
+    return _of_programme(move(Account.LEARNER_RECEIVABLE, owed, amount), programme_id)
+
+
+def voucher_redeemed(amount: Money, *, sponsor_id: int | None) -> Entries:
+    """A voucher covers part of a line: its sponsor owes it, or the programme bears it. Negative: it is given back."""
+    account = Account.VOUCHER_COST if sponsor_id is None else Account.VOUCHER_RECEIVABLE
+    entries = move(account, Account.UNEARNED_VOUCHER, amount)
+    return tuple(replace(entry, organisation_id=sponsor_id) for entry in entries)
+
+
+def earned(unearned: Iterable[Entry], *, so_far: Money, terms: Terms, provider_id: int | None) -> Entries:
+    """A run is over: what stands as unearned for an order becomes tax, platform fee and the provider's share.
+
+    `unearned` are the order's balances on the accounts of UNEARNED (credits, so negative; a refund after the end leaves
+    a debit, which takes the shares back). `so_far` is what was earned of the order before. The shares are those of the
+    new whole less those of the old one: in the end they are the same however many steps it took.
+    """
+    balances = [entry for entry in unearned if entry.amount.minor]
+    step = sum((-entry.amount.minor for entry in balances), 0)
+    before, after = _shares(so_far, terms), _shares(Money(so_far.minor + step, so_far.currency), terms)
+    owners = {Account.PROVIDER_PAYABLE: provider_id}
+    shares = [Entry(name, before[name] - after[name], organisation_id=owners.get(name)) for name in after]
+    return _kept([*(replace(entry, amount=-entry.amount) for entry in balances), *shares])
+
+
+def _shares(gross: Money, terms: Terms) -> dict[Account, Money]:
+    """Tax is inside the price; the platform's fee is a part of what remains without it."""
+    net, tax = gross.allocate([WHOLE, terms.tax])
+    fee, share = net.allocate([terms.platform_fee, WHOLE - terms.platform_fee])
+    return {Account.TAX_PAYABLE: tax, Account.PLATFORM_FEE: fee, Account.PROVIDER_PAYABLE: share}
+
+
+def processor_fee(fee: Money) -> Entries:
+    """What Stripe keeps of a movement; negative when it gives a fee back."""
+    return move(Account.PROCESSOR_FEE, Account.STRIPE_BALANCE, fee)
+
+
+def payout_left(amount: Money) -> Entries:
+    """Stripe sends money to our bank; negative when it comes back."""
+    return move(Account.PAYOUTS_IN_TRANSIT, Account.STRIPE_BALANCE, amount)
+
+
+def payout_arrived(amount: Money) -> Entries:
+    """A payout is on our bank account."""
+    return move(Account.BANK, Account.PAYOUTS_IN_TRANSIT, amount)
+
+
+def dispute_opened(amount: Money) -> Entries:
+    """Stripe holds back a payment that the cardholder disputes; negative when it is won and comes back."""
+    return move(Account.DISPUTES_HELD, Account.STRIPE_BALANCE, amount)
+
+
+def dispute_lost(amount: Money) -> Entries:
+    """The cardholder keeps the money: it is as if it had been refunded."""
+    return move(Account.UNEARNED_REVENUE, Account.DISPUTES_HELD, amount)
+
+
+def unmatched(amount: Money) -> Entries:
+    """Money on Stripe's side that belongs to nothing we know, until staff say what it is."""
+    return move(Account.STRIPE_BALANCE, Account.UNMATCHED_MONEY, amount)
+
+
+def exchanged(booked: Money, settled: Money) -> Entries:
+    """Stripe keeps our balance in another currency than the one paid: `booked` becomes `settled`."""
+    return (
+        *move(Account.CURRENCY_EXCHANGE, Account.STRIPE_BALANCE, booked),
+        *move(Account.STRIPE_BALANCE, Account.CURRENCY_EXCHANGE, settled),
+    )
+
+
+def sums(entries: Iterable[Entry]) -> dict[str, int]:
+    """The minor units of each currency in all; every value is zero in a posting that balances."""
+    totals: dict[str, int] = defaultdict(int)
+    for entry in entries:
+        totals[entry.amount.currency] += entry.amount.minor
+    return dict(totals)
+
+
+def from_amounts(amounts: Mapping[str, Money]) -> Entries:
+    """Entries without dimensions, of accounts and their amounts."""
+    return tuple(Entry(account, amount) for account, amount in amounts.items())
+
+
+def _of_programme(entries: Entries, programme_id: int) -> Entries:
+    return tuple(replace(entry, programme_id=programme_id) for entry in entries)
+
+
+def _kept(entries: Iterable[Entry]) -> Entries:
+    """Without the zero ones, which the database refuses."""
+    return tuple(entry for entry in entries if entry.amount.minor)

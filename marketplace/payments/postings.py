@@ -1,0 +1,142 @@
+"""Where facts become postings: each is picked up exactly once by its key, by a job after the commit or by the sweep.
+
+Money in and out is posted in the transaction that learns of it (`attempts`, `refunds`); what other rooms and Stripe
+leave as rows is picked up here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import exists, func, select
+
+from marketplace.catalog.models import CourseProvider, CourseRun
+from marketplace.enrolment.models import Order
+from marketplace.foundation import clock, jobs
+from marketplace.foundation.database import db, locked, transaction
+from marketplace.foundation.money import Money
+from marketplace.payments import ledger, posting_rules
+from marketplace.payments.models import LedgerEntry, LedgerTransaction, RevenueTerms
+from marketplace.payments.posting_rules import UNEARNED, Entry, Terms
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+log = structlog.get_logger("postings")
+
+EARNED = "earned"
+BATCH = 1000
+
+
+@jobs.periodic(cron="7 * * * *", name="payments.earn")
+def earn_hourly() -> None:
+    """Every hour: what was paid for runs that are over becomes tax, fee and the provider's share."""
+    done = earn_due(now=clock.now())
+    if done:
+        log.info("revenue earned", orders=done)
+
+
+def earn_due(*, now: datetime) -> int:
+    """Earn every order of an ended run that has anything unearned, each in a transaction of its own; how many."""
+    query = (
+        select(LedgerTransaction.order_id)
+        .join(LedgerTransaction.entries)
+        .join(CourseRun, CourseRun.id == LedgerTransaction.run_id)
+        .where(
+            LedgerEntry.account.in_(UNEARNED),
+            LedgerTransaction.order_id.is_not(None),
+            CourseRun.ends_at <= now,
+            CourseRun.state != "cancelled",
+        )
+        .group_by(LedgerTransaction.order_id, LedgerEntry.account)
+        .having(func.sum(LedgerEntry.amount_minor) != 0)
+    )
+    due = sorted({order_id for order_id in db.session.scalars(query) if order_id is not None})
+    return sum(earn(order_id, now=now) for order_id in due[:BATCH])
+
+
+def earn(order_id: int, *, now: datetime) -> bool:
+    """Turn what stands as unearned for an order into shares; False when nothing does. Locks the order.
+
+    A refund after the end leaves a debit behind, which this takes back from the same shares.
+    """
+    with transaction():
+        order = locked(Order, order_id)
+        unearned = _unearned_of(order_id)
+        if not unearned:
+            return False
+        before = _earned_before(order_id, order.currency)
+        run = db.session.get_one(CourseRun, order.lines[0].run_id)
+        terms = terms_at(order.placed_at)
+        entries = posting_rules.earned(unearned, so_far=before[1], terms=terms, provider_id=_lead(run.course_id))
+        ledger.post(
+            f"{EARNED}:{order.public_id}:{before[0] + 1}",
+            EARNED,
+            entries,
+            order_id=order_id,
+            occurred_at=max(run.ends_at or now, _last_moved(order_id)),
+            details={"terms": terms.version},
+        )
+        return True
+
+
+def _unearned_of(order_id: int) -> list[Entry]:
+    """The order's balances on the unearned accounts, zero ones left out."""
+    total = func.sum(LedgerEntry.amount_minor)
+    key = (LedgerEntry.account, LedgerEntry.currency, LedgerEntry.organisation_id, LedgerEntry.programme_id)
+    query = (
+        select(*key, total)
+        .join(LedgerEntry.transaction)
+        .where(LedgerTransaction.order_id == order_id, LedgerEntry.account.in_(UNEARNED))
+        .group_by(*key)
+        .having(total != 0)
+        .order_by(LedgerEntry.account)
+    )
+    return [
+        Entry(account, Money(int(minor), currency), organisation_id, programme_id)
+        for account, currency, organisation_id, programme_id, minor in db.session.execute(query)
+    ]
+
+
+def _earned_before(order_id: int, currency: str) -> tuple[int, Money]:
+    """How many times and how much of the order was earned so far."""
+    query = (
+        select(func.count(LedgerTransaction.id.distinct()), func.coalesce(func.sum(LedgerEntry.amount_minor), 0))
+        .join(LedgerTransaction.entries)
+        .where(
+            LedgerTransaction.order_id == order_id,
+            LedgerTransaction.kind == EARNED,
+            LedgerEntry.account.in_(UNEARNED),
+        )
+    )
+    times, minor = db.session.execute(query).one()
+    return int(times), Money(int(minor), currency)
+
+
+def _last_moved(order_id: int) -> datetime:
+    """When the latest fact behind the unearned balance occurred: nothing is earned before it was paid."""
+    query = select(func.max(LedgerTransaction.occurred_at)).where(
+        LedgerTransaction.order_id == order_id,
+        exists().where(LedgerEntry.transaction_id == LedgerTransaction.id, LedgerEntry.account.in_(UNEARNED)),
+    )
+    moment: datetime = db.session.scalars(query).one()
+    return moment
+
+
+def _lead(course_id: int) -> int | None:
+    """The leading provider, to whom the share is owed until co-providers have agreements of their own."""
+    query = select(CourseProvider.organisation_id).filter_by(course_id=course_id)
+    return db.session.scalar(query.order_by(CourseProvider.position, CourseProvider.organisation_id).limit(1))
+
+
+def terms_at(moment: datetime) -> Terms:
+    """The default agreement in force at a moment: an order keeps those of the day it was placed."""
+    query = select(RevenueTerms).where(RevenueTerms.valid_from <= moment)
+    found = db.session.scalars(query.order_by(RevenueTerms.version.desc()).limit(1)).one()
+    return Terms(found.version, platform_fee=found.platform_fee, tax=found.tax)
+
+
+def list_terms() -> list[RevenueTerms]:
+    """Every version of the terms, newest first."""
+    return list(db.session.scalars(select(RevenueTerms).order_by(RevenueTerms.version.desc())))

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace.foundation.money import Money
+from marketplace.payments import posting_rules as rules
+from marketplace.payments.posting_rules import Account, Entry, Terms
+
+AMOUNTS = st.integers(-(10**12), 10**12).map(lambda minor: Money(minor, "CNY"))
+IDS = st.integers(1, 9)
+TERMS = st.builds(Terms, version=st.just(1), platform_fee=st.integers(0, 10_000), tax=st.integers(0, 10_000))
+EVERY_RULE = {
+    "received": lambda a, i, b: rules.received(a, into=Account.BANK if b else Account.STRIPE_BALANCE, is_kept=b),
+    "given_back": lambda a, i, b: rules.given_back(a, out_of=Account.STRIPE_BALANCE, was_kept=b),
+    "subsidy_promised": lambda a, i, b: rules.subsidy_promised(a, programme_id=i),
+    "subsidy_earned": lambda a, i, b: rules.subsidy_earned(a, programme_id=i),
+    "subsidy_paid": lambda a, i, b: rules.subsidy_paid(a, programme_id=i),
+    "subsidy_owed_by_learner": lambda a, i, b: rules.subsidy_owed_by_learner(a, programme_id=i, was_earned=b),
+    "voucher_redeemed": lambda a, i, b: rules.voucher_redeemed(a, sponsor_id=i if b else None),
+    "processor_fee": lambda a, i, b: rules.processor_fee(a),
+    "payout_left": lambda a, i, b: rules.payout_left(a),
+    "payout_arrived": lambda a, i, b: rules.payout_arrived(a),
+    "dispute_opened": lambda a, i, b: rules.dispute_opened(a),
+    "dispute_lost": lambda a, i, b: rules.dispute_lost(a),
+    "unmatched": lambda a, i, b: rules.unmatched(a),
+    "exchanged": lambda a, i, b: rules.exchanged(a, Money(a.minor // 7, "USD")),
+}
+
+
+@pytest.mark.parametrize("name", EVERY_RULE)
+@given(amount=AMOUNTS, owner=IDS, flag=st.booleans())
+def test_every_posting_sums_to_zero_in_each_currency(name, amount, owner, flag):
+    entries = EVERY_RULE[name](amount, owner, flag)
+
+    assert set(rules.sums(entries).values()) <= {0}
+    assert all(entry.amount.minor for entry in entries)
+    assert {entry.account for entry in entries} <= set(Account)
+
+
+def step_by_step(steps, terms):
+    """The shares after earning these unearned balances one after the other."""
+    so_far, totals = Money(0, "CNY"), dict.fromkeys(Account, 0)
+    for learner, funder, sponsor in steps:
+        unearned = [
+            Entry(account, Money(-minor, "CNY"))
+            for account, minor in zip(rules.UNEARNED, (learner, funder, sponsor), strict=True)
+        ]
+        entries = rules.earned(unearned, so_far=so_far, terms=terms, provider_id=3)
+        assert set(rules.sums(entries).values()) <= {0}
+        so_far += Money(learner + funder + sponsor, "CNY")
+        for entry in entries:
+            totals[entry.account] += entry.amount.minor
+    return totals
+
+
+SMALL = st.integers(-(10**7), 10**7)
+
+
+@given(steps=st.lists(st.tuples(SMALL, SMALL, SMALL), min_size=1, max_size=5), terms=TERMS)
+def test_shares_do_not_depend_on_how_many_steps_they_took(steps, terms):
+    in_one = [tuple(sum(column) for column in zip(*steps, strict=True))]
+
+    assert step_by_step(steps, terms) == step_by_step(in_one, terms)
+
+
+@given(minor=SMALL, terms=TERMS)
+def test_what_is_given_back_in_whole_leaves_no_share_behind(minor, terms):
+    assert set(step_by_step([(minor, 0, 0), (-minor, 0, 0)], terms).values()) == {0}
+
+
+def test_a_sale_is_shared_by_its_terms():
+    unearned = [Entry(Account.UNEARNED_REVENUE, Money(-106000, "CNY"))]
+    entries = rules.earned(unearned, so_far=Money(0, "CNY"), terms=Terms(1, 1000, 600), provider_id=7)
+
+    assert entries == (
+        Entry(Account.UNEARNED_REVENUE, Money(106000, "CNY")),
+        Entry(Account.TAX_PAYABLE, Money(-6000, "CNY")),
+        Entry(Account.PLATFORM_FEE, Money(-10000, "CNY")),
+        Entry(Account.PROVIDER_PAYABLE, Money(-90000, "CNY"), organisation_id=7),
+    )

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from marketplace.enrolment.models import Order
+from marketplace.foundation import clock
+from marketplace.foundation.database import add, db, transaction
+from marketplace.foundation.money import Money
+from marketplace.metrics import computation, indicators
+from marketplace.metrics.computation import Scope
+from marketplace.payments import ledger, posting_rules, postings
+from marketplace.payments.models import LedgerEntry, LedgerTransaction, RevenueTerms
+from marketplace.payments.posting_rules import Account
+from tests.factories import make_course, make_organisation, make_run
+from tests.payments.test_payments import paid, place
+
+
+@pytest.fixture
+def now(app):
+    moment = clock.now()
+    clock.set_to(moment)
+    return moment
+
+
+@pytest.fixture
+def provider(app):
+    return make_organisation()
+
+
+@pytest.fixture
+def order(provider, sandbox, now):
+    """Paid: CNY 1,280 for a run that ends in 37 days."""
+    found = place(make_run(make_course(provider)), now=now)
+    paid(sandbox, found, now)
+    return found
+
+
+def own(account):
+    return ledger.balances().get((account, "CNY"), 0)
+
+
+def after(order):
+    return order.lines[0].run.ends_at + timedelta(hours=1)
+
+
+def give_back(order, minor, *, at):
+    amount = Money(minor, "CNY")
+    entries = posting_rules.given_back(amount, out_of=Account.STRIPE_BALANCE, was_kept=True)
+    with transaction():
+        ledger.post(f"refund:test{at}", "refund", entries, order_id=order.id, occurred_at=at)
+
+
+def test_a_posting_knows_its_run(order):
+    assert db.session.query(LedgerTransaction.run_id).scalar() == order.lines[0].run_id
+
+
+def test_nothing_is_earned_before_the_run_is_over(order):
+    assert postings.earn_due(now=order.lines[0].run.ends_at - timedelta(seconds=1)) == 0
+    assert own("unearned_revenue") == -128000
+
+
+def test_a_run_that_is_over_is_earned_once(order, provider):
+    later = after(order)
+    clock.set_to(later)
+
+    assert [postings.earn_due(now=later), postings.earn_due(now=later)] == [1, 0]
+    assert own("unearned_revenue") == 0
+    shares = {name: own(name) for name in ("tax_payable", "platform_fee", "provider_payable")}
+    assert shares == {"tax_payable": -7245, "platform_fee": -12076, "provider_payable": -108679}
+    [(owner, amount)] = ledger.balances_of(LedgerEntry.organisation_id, Account.PROVIDER_PAYABLE)
+    assert (owner, amount.minor) == (provider.id, -108679)
+    posted = db.session.query(LedgerTransaction).filter_by(kind="earned").one()
+    assert (posted.occurred_at, posted.details) == (order.lines[0].run.ends_at, {"terms": 1})
+
+
+def test_a_refund_after_the_end_takes_the_shares_back(order):
+    later = after(order)
+    postings.earn_due(now=later)
+    give_back(order, 28000, at=later)
+    postings.earn_due(now=later)
+    give_back(order, 100000, at=later + timedelta(days=1))
+
+    assert postings.earn_due(now=later + timedelta(days=1)) == 1
+    assert set(ledger.balances().values()) == {0}
+
+
+def test_a_cancelled_run_earns_nothing(order):
+    order.lines[0].run.state = "cancelled"
+    db.session.flush()
+
+    assert postings.earn_due(now=after(order)) == 0
+
+
+def test_an_order_keeps_the_terms_of_its_day(order, now):
+    with transaction():
+        add(RevenueTerms(version=2, valid_from=now + timedelta(seconds=1), platform_fee=0, tax=0))
+
+    assert postings.terms_at(now).version == 1
+    assert postings.terms_at(now + timedelta(seconds=1)).version == 2
+    postings.earn_due(now=after(order))
+    assert own("platform_fee") == -12076
+    assert [one.version for one in postings.list_terms()] == [2, 1]
+
+
+def test_paid_revenue_does_not_change_when_it_is_earned(order, now):
+    later = after(order)
+    clock.set_to(later)
+    give_back(order, 28000, at=now)
+    scope = Scope(now.date().replace(day=1), later.date().replace(day=1), as_of=later)
+    before = computation.compute(indicators.PAID_REVENUE, scope)
+    postings.earn_due(now=later)
+
+    assert db.session.query(Order).count() == 1
+    assert computation.compute(indicators.PAID_REVENUE, scope) == before
+    assert before[()].value == 100000
