@@ -15,8 +15,10 @@ from marketplace.accounts.models import Organisation
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import Invalid, Refused, constraint
-from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
+from marketplace.foundation.i18n import DEFAULT_LANGUAGE, DEFAULT_ZONE, lazy
 from marketplace.foundation.money import Money
+
+CHANGED_SINCE_APPROVAL = "state = 'published' AND version > coalesce(approved_version, 1)"
 
 
 class Level(StrEnum):
@@ -31,6 +33,7 @@ class CourseState(StrEnum):
     """A draft is seen by its providers alone; a withdrawn course stays readable for those who took it."""
 
     DRAFT = "draft"
+    IN_REVIEW = "in_review"
     PUBLISHED = "published"
     WITHDRAWN = "withdrawn"
 
@@ -79,7 +82,11 @@ class Skill(Model):
 
 
 class Course(Model):
-    """What is taught, in both languages; `translation_state` says per field whether a person or a machine wrote it."""
+    """What is taught, in both languages, written first in `original_language`.
+
+    `translation_state` says per field whether the other text is translated, made by a machine, or stale since the
+    original changed (authoring_rules). `version` counts the saves of its editors; reviewers, `approved_version`.
+    """
 
     __tablename__ = "course"
     __table_args__ = (
@@ -100,6 +107,8 @@ class Course(Model):
         ),
         Index("ix_course_facets", "facets", postgresql_using="gin"),
         Index("ix_course_category_id", "category_id"),
+        Index("ix_course_in_review", "updated_at", postgresql_where=text("state = 'in_review'")),
+        Index("ix_course_changed", "updated_at", postgresql_where=text(CHANGED_SINCE_APPROVAL)),
     )
 
     id: Mapped[PrimaryKey]
@@ -114,7 +123,10 @@ class Course(Model):
     outcomes_en: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     syllabus_zh: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     syllabus_en: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    original_language: Mapped[str] = mapped_column(Text, default=DEFAULT_LANGUAGE, server_default=DEFAULT_LANGUAGE)
     translation_state: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    approved_version: Mapped[int | None] = mapped_column(Integer)
     category_id: Mapped[int | None] = mapped_column(ForeignKey("category.id"))
     level: Mapped[str] = mapped_column(Text, default=Level.INTRODUCTORY)
     state: Mapped[str] = mapped_column(Text, default=CourseState.DRAFT)
@@ -146,6 +158,18 @@ class Course(Model):
         """The organisations that provide the course, the leading one first."""
         return [provider.organisation_id for provider in self.providers]
 
+    @property
+    def lead_ids(self) -> list[int]:
+        """The organisation that answers for the course."""
+        return [provider.organisation_id for provider in self.providers if provider.role == "lead"]
+
+    def text_state(self, field: str, language: str) -> str:
+        """Where a paired text stands: original, translated, machine, stale, or missing."""
+        if not getattr(self, f"{field}_{language}"):
+            return "missing"
+        is_original = language == self.original_language or not getattr(self, f"{field}_{self.original_language}")
+        return "original" if is_original else str(self.translation_state.get(field, "translated"))
+
 
 class CourseProvider(Model):
     """An organisation provides a course, as the lead or together with it."""
@@ -155,8 +179,11 @@ class CourseProvider(Model):
 
     course_id: Mapped[int] = mapped_column(ForeignKey("course.id"), primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    # "lead" or "co": together with the lead, with the duties they agreed upon.
     role: Mapped[str] = mapped_column(Text, default="lead")
     position: Mapped[int] = mapped_column(Integer, default=0)
+    duties_zh: Mapped[str] = mapped_column(Text, default="", server_default="")
+    duties_en: Mapped[str] = mapped_column(Text, default="", server_default="")
 
     course: Mapped[Course] = relationship(back_populates="providers")
     organisation: Mapped[Organisation] = relationship()

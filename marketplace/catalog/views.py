@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 from flask import Response, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission
-from marketplace.catalog import calendars, import_views, listing, offer, search, structured
+from marketplace.catalog import (
+    authoring_views,
+    calendars,
+    import_views,
+    listing,
+    offer,
+    partner_views,
+    review_views,
+    search,
+    structured,
+)
 from marketplace.catalog.blueprint import blueprint
 from marketplace.foundation import clock
 from marketplace.foundation.i18n import gettext as _
@@ -15,7 +25,7 @@ from marketplace.foundation.i18n import gettext as _
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-__all__ = ["blueprint", "import_views"]
+__all__ = ["authoring_views", "blueprint", "import_views", "partner_views", "review_views"]
 
 
 @blueprint.get("/")

@@ -1,0 +1,75 @@
+"""What states, translations and events of courses are called, in the reader's language."""
+
+from __future__ import annotations
+
+from marketplace.foundation.i18n import gettext as _
+
+
+def course_states() -> dict[str, str]:
+    """Where a course stands."""
+    return {
+        "draft": _("Draft"),
+        "in_review": _("In review"),
+        "published": _("Published"),
+        "withdrawn": _("Withdrawn"),
+    }
+
+
+def run_states() -> dict[str, str]:
+    """Where a run stands."""
+    return {"draft": _("Draft"), "scheduled": _("Scheduled"), "cancelled": _("Cancelled")}
+
+
+def text_states() -> dict[str, str]:
+    """Where one text in one language stands."""
+    return {
+        "original": _("Original"),
+        "translated": _("Translated"),
+        "machine": _("Machine translation"),
+        "stale": _("Out of date"),
+        "missing": _("Missing"),
+    }
+
+
+def event_kinds() -> dict[str, str]:
+    """What happened to a course."""
+    return {
+        "created": _("Course begun"),
+        "changed": _("Texts changed"),
+        "submitted": _("Sent to review"),
+        "recalled": _("Taken back from review"),
+        "returned": _("Returned by the reviewer"),
+        "approved": _("Approved and published"),
+        "withdrawn": _("Withdrawn from the catalogue"),
+        "changes_read": _("Changes read by a reviewer"),
+        "partner_invited": _("Partner asked"),
+        "partner_accepted": _("Partner accepted"),
+        "partner_declined": _("Partner declined"),
+        "partner_withdrawn": _("Question to a partner taken back"),
+        "partner_left": _("Partner left"),
+    }
+
+
+def changed_columns() -> dict[str, str]:
+    """What a history calls the columns that were changed."""
+    zh, en = _("Chinese"), _("English")
+    texts = {
+        "title": _("Title"),
+        "summary": _("Summary"),
+        "description": _("Description"),
+        "outcomes": _("What people will be able to do"),
+        "syllabus": _("Syllabus"),
+    }
+    return {
+        **{f"{name}_zh": f"{said} ({zh})" for name, said in texts.items()},
+        **{f"{name}_en": f"{said} ({en})" for name, said in texts.items()},
+        "category_id": _("Field"),
+        "level": _("Level"),
+        "original_language": _("Language written first"),
+        "translation_state": _("State of the translations"),
+    }
+
+
+def history_words() -> dict[str, dict[str, str]]:
+    """What the list of events needs."""
+    return {"kinds": event_kinds(), "columns": changed_columns()}

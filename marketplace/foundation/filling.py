@@ -1,0 +1,68 @@
+"""How a door deals with a form that was filled in: call the verb, or show the form again with what was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from wtforms import Field
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
+
+from marketplace.foundation.errors import Invalid, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flask_wtf import FlaskForm
+
+    from marketplace.foundation.i18n import LazyString
+
+Result = TypeVar("Result")
+
+
+def choices_of(names: Mapping[Any, LazyString]) -> list[Any]:
+    """The choices of a select from a table of names."""
+    return [choice(value, name) for value, name in names.items()]
+
+
+def choice(value: str, label: LazyString | str, group: str | None = None) -> Any:
+    """One choice of a select, under the heading `group`."""
+    return SelectChoice(str(value), label, optgroup=group)
+
+
+def text(field: Field) -> str:
+    """What was typed, an empty text for nothing."""
+    return str(field.data or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[Result]):
+    """What became of a form: done with a result, or not (yet) with the status to show it with."""
+
+    is_done: bool
+    status: int
+    result: Result | None = None
+    refused: Refused | None = None
+
+
+def attempt(form: FlaskForm, act: Callable[[], Result]) -> Attempt[Result]:
+    """Call the verb if the form was sent and is valid; what the verb refuses is put on the form."""
+    if not form.is_submitted():
+        return Attempt(is_done=False, status=200)
+    if not form.validate():
+        return Attempt(is_done=False, status=422)
+    try:
+        return Attempt(is_done=True, status=303, result=act())
+    except Refused as refused:
+        return Attempt(is_done=False, status=show(form, refused), refused=refused)
+
+
+def show(form: FlaskForm, refused: Refused) -> int:
+    """Put what a verb refused beside the fields it names, or above the form; returns the status of the answer."""
+    fields = refused.fields if isinstance(refused, Invalid) else {}
+    for name, sentence in fields.items():
+        if name in form:
+            form[name].errors = [*form[name].errors, sentence]
+    if not any(name in form for name in fields):
+        form.form_errors.append(refused.message)
+    return refused.status
