@@ -5,10 +5,37 @@ A job's arguments are row numbers (0 for nobody), never addresses: they end up i
 
 from __future__ import annotations
 
-from marketplace.accounts import mailed_links
+from typing import TYPE_CHECKING, Any
+
+from flask import current_app
+
+from marketplace.accounts import mail_preferences, mailed_links
 from marketplace.accounts.models import Person
 from marketplace.foundation import clock, jobs, mail
 from marketplace.foundation.database import db, transaction
+
+if TYPE_CHECKING:
+    from config import Settings
+    from marketplace.foundation.mail import OutgoingMail
+
+
+def write(
+    person: Person, message: str, *, key: str, kind: str | None = None, calendar: str | None = None, **context: Any
+) -> OutgoingMail | None:
+    """Write a mail to a person in their language; None if it was written before, is not wanted, or nobody is there.
+
+    `key` names the act behind it ("order:7f…"), `kind` is one of mail_preferences.KINDS, or None for a mail that cannot
+    be stopped. Call inside a transaction.
+    """
+    if not person.active or (kind and kind in mail_preferences.stopped(person.id)):
+        return None
+    settings: Settings = current_app.config["SETTINGS"]
+    stop = None
+    if kind:
+        stop = f"{settings.public_url}/mail/stop/{mail_preferences.key_for(person, kind, secret=settings.secret_key)}"
+    extras = mail.Extras(calendar=calendar, unsubscribe_url=stop)
+    context |= {"person": person}
+    return mail.send(message, to=person.email, locale=person.locale, key=key, extras=extras, **context)
 
 
 @jobs.task(name="accounts.welcome", queue="mail")

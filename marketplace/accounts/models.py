@@ -304,6 +304,16 @@ class Consent(Model):
     organisation: Mapped[Organisation | None] = relationship()
 
 
+class MailOptOut(Model):
+    """A person does not want one kind of mail, since when."""
+
+    __tablename__ = "mail_opt_out"
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    since: Mapped[datetime]
+
+
 constraint("uq_person_email", lazy("This e-mail address cannot be used."), Refused)
 constraint("ck_person_email_is_normal", lazy("Enter an e-mail address, like name@example.com."), Invalid)
 constraint("uq_consent_open_sharing", lazy("This organisation may see your participation already."))

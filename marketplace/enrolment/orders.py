@@ -14,7 +14,7 @@ from marketplace.accounts import consents
 from marketplace.accounts.agreements import NEWEST, TERMS
 from marketplace.accounts.models import Membership, Person
 from marketplace.catalog.models import CourseProvider, CourseRun
-from marketplace.enrolment import learning, rules, seats
+from marketplace.enrolment import learning, letters, rules, seats
 from marketplace.enrolment.models import (
     Enrolment,
     EnrolmentSource,
@@ -350,8 +350,10 @@ def record(
     actor_id: int | None = None,
     details: dict[str, Any] | None = None,
 ) -> OrderEvent:
-    """Write a line into the order's timeline."""
-    return add(OrderEvent(order_id=order.id, kind=kind, occurred_at=now, actor_id=actor_id, details=details or {}))
+    """Write a line into the order's timeline, and have the person told of it where a mail is due."""
+    event = add(OrderEvent(order_id=order.id, kind=kind, occurred_at=now, actor_id=actor_id, details=details or {}))
+    letters.follow(event)
+    return event
 
 
 def _end_unpaid(order: Order, state: OrderState, *, now: datetime, actor_id: int | None) -> None:

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 
 from marketplace.accounts.permissions import permission, person
 from marketplace.catalog import calendars, offer
-from marketplace.enrolment import learning, orders, pages, seats
+from marketplace.enrolment import learning, orders, pages, reminders, seats
 from marketplace.enrolment.forms import EnrolForm, PressForm
 from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import Invalid, Refused
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from marketplace.catalog.models import CourseRun
 
 blueprint = Blueprint("enrolment", __name__)
+
+__all__ = ["blueprint", "reminders"]
 
 
 @blueprint.get("/runs/<public_id>/enrol")

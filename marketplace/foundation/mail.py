@@ -5,25 +5,30 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flask import current_app, render_template
-from sqlalchemy import Text, UniqueConstraint, select
+from sqlalchemy import Text, UniqueConstraint, delete, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import Model, PrimaryKey, add, db, locked, transaction
 from marketplace.foundation.errors import NotFound
-from marketplace.foundation.i18n import speaking
+from marketplace.foundation.i18n import gettext, speaking
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from config import Settings
 
 TIMEOUT_SECONDS = 20
+# Long enough to find out what somebody was told, and to recognise a repeated act.
+KEPT_FOR = timedelta(days=90)
 
 
 class OutgoingMail(Model):
@@ -41,23 +46,44 @@ class OutgoingMail(Model):
     html: Mapped[str] = mapped_column(Text)
     # The act that caused it: the same act never writes twice to the same person.
     key: Mapped[str | None] = mapped_column(Text)
+    # An iCalendar that travels with it, and where one click stops mails of its kind.
+    calendar: Mapped[str | None] = mapped_column(Text)
+    unsubscribe_url: Mapped[str | None] = mapped_column(Text)
+    # The last mail to someone who is forgotten leaves no row behind.
+    is_kept: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
 
 
-def send(message: str, *, to: str, locale: str, key: str | None = None, **context: Any) -> OutgoingMail | None:
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a mail carries besides words: an iCalendar, an address that stops its kind, and whether its row stays."""
+
+    calendar: str | None = None
+    unsubscribe_url: str | None = None
+    is_kept: bool = True
+
+
+PLAIN = Extras()
+
+
+def send(
+    message: str, *, to: str, locale: str, key: str | None = None, extras: Extras = PLAIN, **context: Any
+) -> OutgoingMail | None:
     """Write `templates/emails/<message>.{subject.txt,txt,html}` in `locale` and enqueue it; call inside a transaction.
 
     `key` names the causing act ("order-paid:7f…"): a second mail with the same message, recipient and key is not
-    written and None is returned.
+    written and None is returned. Mails to a person go through accounts.letters.write, which asks what they want.
     """
     if key is not None and db.session.query(OutgoingMail.id).filter_by(message=message, recipient=to, key=key).first():
         return None
+    context |= {"public_url": _settings().public_url, "unsubscribe_url": extras.unsubscribe_url}
     with speaking(locale):
         subject, text, html = (
-            render_template(f"emails/{message}.{kind}", **context, public_url=_settings().public_url)
-            for kind in ("subject.txt", "txt", "html")
+            render_template(f"emails/{message}.{kind}", **context) for kind in ("subject.txt", "txt", "html")
         )
+        if extras.unsubscribe_url:
+            text += f"\n\n{gettext('Stop mails of this kind')}: {extras.unsubscribe_url}\n"
     mail = add(
         OutgoingMail(
             message=message,
@@ -67,6 +93,9 @@ def send(message: str, *, to: str, locale: str, key: str | None = None, **contex
             text=re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
             html=html,
             key=key,
+            calendar=extras.calendar,
+            unsubscribe_url=extras.unsubscribe_url,
+            is_kept=extras.is_kept,
             created_at=clock.now(),
             sent_at=None,
         )
@@ -96,9 +125,41 @@ def deliver(mail_id: int) -> None:
     with transaction():
         sent = locked(OutgoingMail, mail_id)
         sent.sent_at = clock.now()
-        if settings.is_production:
+        if not sent.is_kept:
+            db.session.delete(sent)
+        elif settings.is_production:
             # A mail may hold the key of a link, which is stored nowhere else but as a hash.
             sent.text = sent.html = ""
+
+
+@jobs.periodic(cron="23 3 * * *", name="mail.sweep")
+def sweep() -> None:
+    """Every night: delete mails sent KEPT_FOR ago, and their previews."""
+    with transaction():
+        old = delete(OutgoingMail).where(OutgoingMail.sent_at < clock.now() - KEPT_FOR)
+        gone = db.session.scalars(old.returning(OutgoingMail.id)).all()
+    _delete_previews(gone)
+
+
+def forget(addresses: Iterable[str], words: Iterable[str]) -> None:
+    """Delete every mail to these addresses, and blank what sent mails to others say when it holds one of `words`.
+
+    Call inside the transaction that forgets a person; previews of development go too.
+    """
+    told = [OutgoingMail.subject, OutgoingMail.text, OutgoingMail.html]
+    gone = db.session.scalars(
+        delete(OutgoingMail).where(OutgoingMail.recipient.in_(list(addresses))).returning(OutgoingMail.id)
+    ).all()
+    naming = or_(*(column.contains(word, autoescape=True) for word in words for column in told))
+    blanked = update(OutgoingMail).where(OutgoingMail.sent_at.is_not(None), naming)
+    blanked = blanked.values(subject="", text="", html="", calendar=None)
+    gone = [*gone, *db.session.scalars(blanked.returning(OutgoingMail.id)).all()]
+    _delete_previews(gone)
+
+
+def _delete_previews(mail_ids: Iterable[int]) -> None:
+    for mail_id in mail_ids:
+        (_settings().mail_preview_dir / f"{mail_id:06}.eml").unlink(missing_ok=True)
 
 
 def list_recent(limit: int = 50) -> list[OutgoingMail]:
@@ -125,8 +186,14 @@ def compose(mail: OutgoingMail, settings: Settings) -> EmailMessage:
     written["Message-ID"] = f"<mail-{mail.id}.{int(mail.created_at.timestamp())}@{host}>"
     written["Auto-Submitted"] = "auto-generated"
     written.set_content(mail.text)
+    if mail.unsubscribe_url:
+        # RFC 8058: the mail program offers the button, and one POST is enough.
+        written["List-Unsubscribe"] = f"<{mail.unsubscribe_url}>"
+        written["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     written.add_alternative(mail.html, subtype="html")
-    # Last: adding the alternative moves Content-* headers into the first part.
+    if mail.calendar:
+        written.add_attachment(mail.calendar.encode(), maintype="text", subtype="calendar", filename="course.ics")
+    # Last: adding parts moves Content-* headers into the first one.
     written["Content-Language"] = "zh-CN" if mail.locale == "zh" else "en"
     return written
 

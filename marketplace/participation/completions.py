@@ -15,7 +15,7 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound
 from marketplace.foundation.i18n import lazy
-from marketplace.participation import rosters, rules
+from marketplace.participation import letters, rosters, rules
 from marketplace.participation.models import Assessment, Completion
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def record_due(run_id: int, *, now: datetime) -> int:
 
 def _record(run: CourseRun, line: rosters.RosterLine, end: datetime, *, now: datetime) -> None:
     passed_at = line.assessment.recorded_at if line.assessment else None
-    add(
+    completion = add(
         Completion(
             enrolment_id=line.enrolment.id,
             completed_at=rules.completed_at(end, passed_at, needs_pass=run.completion_needs_pass),
@@ -63,6 +63,7 @@ def _record(run: CourseRun, line: rosters.RosterLine, end: datetime, *, now: dat
             },
         )
     )
+    jobs.enqueue(letters.tell, completion_id=completion.id)
 
 
 def assess(run_id: int, results: Mapping[str, bool], *, actor_id: int | None, now: datetime) -> int:

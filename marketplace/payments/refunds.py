@@ -14,7 +14,7 @@ from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
-from marketplace.payments import ledger, stripe_gateway
+from marketplace.payments import ledger, letters, stripe_gateway
 from marketplace.payments.models import AttemptState, PaymentAttempt, Refund
 from marketplace.payments.stripe_gateway import GatewayError, RefundAnswer
 
@@ -61,6 +61,7 @@ def take_up_refunds(*, now: datetime) -> int:
                     created_at=now,
                 )
             )
+            jobs.enqueue(letters.tell, refund_id=refund.id)
             jobs.enqueue(send, refund_id=refund.id)
         return len(facts)
 
@@ -100,6 +101,7 @@ def request_refund(order_id: int, amount: Money, *, reason: str, actor_id: int, 
         )
         order = db.session.get_one(Order, order_id)
         orders.record(order, "refund_due", now=now, actor_id=actor_id, details={"refund": refund.public_id})
+        jobs.enqueue(letters.tell, refund_id=refund.id)
         jobs.enqueue(send, refund_id=refund.id)
         return refund
 
@@ -155,6 +157,7 @@ def _book_succeeded(refund: Refund, attempt: PaymentAttempt, *, now: datetime) -
     )
     order = locked(Order, attempt.order_id)
     orders.record(order, "refunded", now=now, details={"refund": refund.public_id})
+    jobs.enqueue(letters.tell, refund_id=refund.id)
     is_whole = attempt.state == AttemptState.PAID and refundable(attempt).is_zero
     if refund.refund_due_id is None and is_whole:
         orders.end_enrolment_of(order.id, now=now, reason="refunded")

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 
 import pytest
 from jinja2 import ChoiceLoader, DictLoader
 
-from marketplace.foundation import jobs, mail
+from marketplace.foundation import clock, jobs, mail
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import NotFound
+from marketplace.foundation.mail import OutgoingMail
 
 
 @pytest.fixture
@@ -87,3 +89,35 @@ def test_a_mail_no_server_takes_stays_and_is_driven_again(app, inbox, message, m
 
     assert len(inbox.taken) == 1
     assert db.session.get(mail.OutgoingMail, sent.id).sent_at is not None
+
+
+def test_a_mail_for_someone_forgotten_leaves_no_row(app, message):
+    with transaction():
+        mail.send(message, to="wen@example.cn", locale="en", extras=mail.Extras(is_kept=False), name="W")
+    jobs.run_pending()
+
+    assert db.session.query(OutgoingMail).count() == 0
+
+
+def test_old_mails_are_swept_and_younger_ones_kept(app, message):
+    with transaction():
+        for days in (89, 91):
+            written = mail.send(message, to="wen@example.cn", locale="en", name=str(days))
+            written.sent_at = clock.now() - timedelta(days=days)
+    mail.sweep.func.inner(timestamp=0)
+
+    assert [row.text.split()[0] for row in db.session.query(OutgoingMail)] == ["89"]
+
+
+def test_forgetting_deletes_a_persons_mails_and_blanks_those_that_name_them(app, message):
+    with transaction():
+        for to, name in (("wen@example.cn", "Wen"), ("li@example.cn", "about 100%Wen"), ("li@example.cn", "Zhao")):
+            mail.send(message, to=to, locale="en", name=name)
+    jobs.run_pending()
+    previews = app.config["SETTINGS"].mail_preview_dir
+    before = len(list(previews.iterdir()))
+    with transaction():
+        mail.forget(["wen@example.cn"], ["0%Wen"])
+
+    assert [row.text.split()[:1] for row in db.session.query(OutgoingMail).order_by("id")] == [[], ["Zhao"]]
+    assert before - len(list(previews.iterdir())) == 2

@@ -12,6 +12,7 @@ from marketplace.enrolment.models import Enrolment, RefundDue
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
 from marketplace.payments import attempts, ledger, reconciliation, refunds
 from marketplace.payments.models import Discrepancy, LedgerTransaction, PaymentAttempt, Refund, StripeEvent
@@ -51,6 +52,12 @@ def deliver(app, client, events):
         answer = client.post("/webhooks/stripe", data=payload, headers=signed(app, payload, at=int(time.time())))
         assert answer.status_code == 200
     jobs.run_pending()
+
+
+def told(order):
+    """The messages of the mails the buyer got, oldest first."""
+    query = db.session.query(OutgoingMail).filter_by(recipient=order.person.email)
+    return [mail.message for mail in query.order_by(OutgoingMail.id)]
 
 
 def test_a_payment_enrols_once_however_its_events_arrive(app, client, sandbox, order, now):
@@ -147,6 +154,7 @@ def test_money_for_a_seat_that_is_gone_goes_back_by_itself(app, client, sandbox,
     assert db.session.query(RefundDue).one().picked_up_at == late
     deliver(app, client, sandbox.events())
     assert db.session.query(Refund).count() == 1
+    assert told(order) == ["payments/refund_due", "payments/refunded"]
 
 
 def test_the_page_of_a_cancelled_order_is_closed(sandbox, order, now):
@@ -190,6 +198,8 @@ def test_a_part_refund_keeps_the_place_and_the_rest_ends_it(sandbox, order, now)
     jobs.run_pending()
     assert enrolment.ended_at == now
     assert set(ledger.balances().values()) == {0}
+    refund_mails = ["payments/refund_due", "payments/refunded"]
+    assert told(order) == ["enrolment/confirmed", *refund_mails, *refund_mails, "enrolment/place_ended"]
 
 
 def test_a_refund_stripe_refuses_waits_for_staff(app, client, sandbox, order, now):
