@@ -237,6 +237,8 @@ class CourseRun(Model):
     price_minor: Mapped[int] = mapped_column(default=0)
     currency: Mapped[str] = mapped_column(Text, default="CNY")
     is_subsidised: Mapped[bool] = mapped_column(default=False)
+    # Whether a price rule is in force: a run without any costs no query to price. Written by catalog.pricing alone.
+    has_price_rules: Mapped[bool] = mapped_column(default=False)
     completion_attendance_percent: Mapped[int | None] = mapped_column(Integer, default=80)
     completion_needs_pass: Mapped[bool] = mapped_column(default=False)
     completion_rule_version: Mapped[int] = mapped_column(Integer, default=1)

@@ -14,6 +14,8 @@ from marketplace.catalog import (
     listing,
     offer,
     partner_views,
+    price_words,
+    pricing,
     review_views,
     search,
     structured,
@@ -23,9 +25,17 @@ from marketplace.foundation import clock
 from marketplace.foundation.i18n import gettext as _
 
 if TYPE_CHECKING:
+    from flask import Flask
     from flask.typing import ResponseReturnValue
 
+    from config import Settings
+
 __all__ = ["authoring_views", "blueprint", "import_views", "partner_views", "review_views"]
+
+
+def init_app(app: Flask, _settings: Settings) -> None:
+    """Give templates the words of a price."""
+    app.jinja_env.globals.update(price_reason=price_words.reason, price_lines=price_words.explain)
 
 
 @blueprint.get("/")
@@ -35,11 +45,13 @@ def home() -> ResponseReturnValue:
     now = clock.now()
     newest = search.find_courses(search.Wish()).courses[:6]
     soon = offer.list_starting_soon(now=now, limit=6)
+    next_runs = search.next_runs([course.id for course in newest], now=now)
     return render_template(
         "catalog/home.html",
         newest=newest,
         soon=soon,
-        next_runs=search.next_runs([course.id for course in newest], now=now),
+        next_runs=next_runs,
+        prices=pricing.public_prices([*soon, *next_runs.values()], now=now),
         categories=offer.list_categories(),
         numbers=offer.count_offer(now=now),
     )
@@ -50,13 +62,15 @@ def home() -> ResponseReturnValue:
 def courses() -> ResponseReturnValue:
     """Search with words and facets; the address holds the whole wish, so it can be shared."""
     wish = listing.read_wish(request.args)
-    found = search.find_courses(wish)
+    found, now = search.find_courses(wish), clock.now()
+    next_runs = search.next_runs([course.id for course in found.courses], now=now)
     return render_template(
         "catalog/courses.html",
         wish=wish,
         found=found,
         facets=listing.facet_groups(wish, found.counts, offer.list_categories()),
-        next_runs=search.next_runs([course.id for course in found.courses], now=clock.now()),
+        next_runs=next_runs,
+        prices=pricing.public_prices(next_runs.values(), now=now),
         orders=listing.order_links(wish),
         next_page=listing.next_page(wish, found),
     )
@@ -70,9 +84,16 @@ def course(public_id: str) -> ResponseReturnValue:
     shown = offer.get_published(public_id)
     runs = offer.runs_on_page(shown, now=now)
     address = url_for("catalog.course", public_id=public_id, _external=True)
-    data = structured.course_data(shown, runs, address=address)
-    levels = listing.level_names()
-    return render_template("catalog/course.html", course=shown, runs=runs, levels=levels, address=address, data=data)
+    prices = pricing.public_prices([item.run for item in runs], now=now)
+    return render_template(
+        "catalog/course.html",
+        course=shown,
+        runs=runs,
+        prices=prices,
+        levels=listing.level_names(),
+        address=address,
+        data=structured.course_data(shown, runs, prices, address=address),
+    )
 
 
 @blueprint.get("/runs/<public_id>.ics")
@@ -92,11 +113,14 @@ def provider(public_id: str) -> ResponseReturnValue:
     """A university or industry partner and what it teaches."""
     organisation = offer.get_provider(public_id)
     found = search.find_courses(listing.provider_wish(organisation.id, request.args), with_counts=False)
+    now = clock.now()
+    next_runs = search.next_runs([course.id for course in found.courses], now=now)
     return render_template(
         "catalog/provider.html",
         provider=organisation,
         found=found,
-        next_runs=search.next_runs([course.id for course in found.courses], now=clock.now()),
+        next_runs=next_runs,
+        prices=pricing.public_prices(next_runs.values(), now=now),
         next_page=listing.next_provider_page(organisation.public_id, found),
     )
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from babel.messages.pofile import read_po
 from flask import current_app, g, has_request_context, request
-from flask_babel import Babel, force_locale
+from flask_babel import Babel, force_locale, format_date
 from flask_babel import LazyString as LazyString
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from flask import Flask
 
 LANGUAGES = ("zh", "en")
@@ -107,6 +109,11 @@ def _plural(singular: str, plural: str, number: int) -> str:
 def lazy(message: str, **variables: Any) -> LazyString:
     """A sentence translated when it is shown, for constants and errors."""
     return LazyString(gettext, message, **variables)
+
+
+def lazy_day(day: date) -> LazyString:
+    """A day written out when it is shown, for the places of a lazy sentence."""
+    return LazyString(format_date, day, "long")
 
 
 _ = gettext

@@ -1,0 +1,201 @@
+"""Where vouchers are found, used and given back. Every change locks the code's row, after the run and its seats.
+
+A code pays once for a line, and never past its caps: the decision is made again under the lock, the counters are
+written in the same transaction, and the database checks them. What a code paid is told by redemptions and movements;
+the books read the movements, each once.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
+
+from marketplace.accounts import keys
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import lazy
+from marketplace.foundation.money import Money
+from marketplace.funding import voucher_rules
+from marketplace.funding.voucher_models import MovementKind, Voucher, VoucherMovement, VoucherRedemption
+from marketplace.funding.voucher_rules import Standing, VoucherRefused
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.funding.facts import Buyer, Offer
+
+LONGEST_CODE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherShare:
+    """What a code would pay for this buyer of `to_pay`, as it stood when asked; `redeem` asks again under the lock."""
+
+    voucher_id: int
+    label: str
+    amount: Money
+    # What was left on the code, when that is why it pays no more.
+    left: Money | None
+    buyer: Buyer
+    offer: Offer
+    to_pay: Money
+    # The part of the run's seats the code may take, if it keeps one.
+    seat_pool_id: int | None
+
+
+class VoucherChanged(Refused):
+    """Between showing and using, somebody else used the code: it pays another amount now, to be shown again."""
+
+    def __init__(self) -> None:
+        """Say it as the page does."""
+        super().__init__(
+            "voucher_changed", lazy("What your code pays has changed since you saw it. Please look at the price again.")
+        )
+
+
+def find_by_code(code: str) -> Voucher | None:
+    """The voucher of a code however it was typed, with its batch, if there is one; takes the same time for both."""
+    digest = keys.digest(voucher_rules.normal_code(code[:LONGEST_CODE]))
+    found = db.session.scalar(
+        select(Voucher).where(Voucher.code_hash == digest).options(joinedload(Voucher.batch))
+    )  # fmt: skip
+    # The index compares hashes, not codes: how far two of them agree tells nothing about a code.
+    return found if found is not None and hmac.compare_digest(found.code_hash, digest) else None
+
+
+def assess(code: str, *, buyer: Buyer, offer: Offer, to_pay: Money, now: datetime) -> VoucherShare:
+    """What a code would pay of what is left for the buyer; two queries, no lock. Raises VoucherRefused saying why."""
+    voucher = find_by_code(code)
+    if voucher is None:
+        raise VoucherRefused(
+            "voucher_unknown", lazy("We do not know this code. Please check it character by character.")
+        )
+    amount, left = _decided(voucher, buyer=buyer, offer=offer, to_pay=to_pay, now=now)
+    return VoucherShare(voucher.id, voucher.label, amount, left, buyer, offer, to_pay, voucher.batch.seat_pool_id)
+
+
+def _decided(
+    voucher: Voucher, *, buyer: Buyer, offer: Offer, to_pay: Money, now: datetime
+) -> tuple[Money, Money | None]:
+    standing = Standing(
+        uses=voucher.uses,
+        spent=voucher.spent_minor,
+        uses_by_person=_uses_by(voucher.id, buyer.person_id),
+        is_ended=voucher.ended_at is not None,
+    )
+    today = now.astimezone(ZoneInfo(voucher.batch.zone)).date()
+    return voucher_rules.decide(voucher.batch.terms, standing, buyer=buyer, offer=offer, to_pay=to_pay, today=today)
+
+
+def _uses_by(voucher_id: int, person_id: int) -> int:
+    query = (
+        select(func.coalesce(func.sum(VoucherMovement.uses), 0))
+        .join(VoucherMovement.redemption)
+        .where(VoucherRedemption.voucher_id == voucher_id, VoucherRedemption.person_id == person_id)
+    )
+    return db.session.scalar(query) or 0
+
+
+def redeem(share: VoucherShare, *, order_line_id: int, now: datetime) -> VoucherRedemption:
+    """Let the code pay its share of an order line, in the caller's transaction. Locks the code.
+
+    The order's line keeps `share.amount` as `voucher_minor`. Raises VoucherRefused, or VoucherChanged when the code
+    would pay another amount now; then nothing is written.
+    """
+    with transaction():
+        voucher = locked(Voucher, share.voucher_id)
+        amount, _left = _decided(voucher, buyer=share.buyer, offer=share.offer, to_pay=share.to_pay, now=now)
+        if amount != share.amount:
+            raise VoucherChanged
+        redemption = add(
+            VoucherRedemption(
+                voucher_id=voucher.id,
+                order_line_id=order_line_id,
+                person_id=share.buyer.person_id,
+                sponsor_id=voucher.batch.sponsor_id,
+                amount_minor=amount.minor,
+                currency=amount.currency,
+                redeemed_at=now,
+            )
+        )
+        _move(voucher, redemption, MovementKind.REDEEMED, amount.minor, uses=1, now=now)
+        return redemption
+
+
+def give_back(order_line_id: int, *, amount: Money | None = None, now: datetime) -> Money | None:
+    """Take back what a code paid for a line: `amount` of it, or with None all that is still paid. Locks the code.
+
+    The money can be spent again; once nothing of it is kept, the use can be too. Returns what was taken back, None if
+    no code paid for the line. Taking everything back twice changes nothing. Raises Refused for more than is kept.
+    """
+    with transaction():
+        redemption = find_redemption(order_line_id)
+        if redemption is None:
+            return None
+        voucher = locked(Voucher, redemption.voucher_id)
+        kept, uses = _kept(redemption)
+        back = kept if amount is None else amount.minor
+        if not 0 <= back <= kept:
+            raise Refused("voucher_kept_less", lazy("The code did not pay that much for this order."))
+        if back:
+            is_all = back == kept
+            _move(voucher, redemption, MovementKind.RETURNED, -back, uses=-uses if is_all else 0, now=now)
+        return Money(back, redemption.currency)
+
+
+def redeem_again(order_line_id: int, *, now: datetime) -> bool:
+    """Let the code pay its whole share once more, for an order that late money revives. Locks the code.
+
+    Its dates are not asked again, since it was used in time; its caps are. False if they leave too little, and then
+    nothing is changed; True if it pays (or still did), or if no code paid for the line.
+    """
+    with transaction():
+        redemption = find_redemption(order_line_id)
+        if redemption is None:
+            return True
+        voucher = locked(Voucher, redemption.voucher_id)
+        kept, uses = _kept(redemption)
+        missing = redemption.amount_minor - kept
+        if not missing:
+            return True
+        has_use = uses > 0 or voucher.use_cap is None or voucher.uses < voucher.use_cap
+        has_money = voucher.money_cap_minor is None or voucher.spent_minor + missing <= voucher.money_cap_minor
+        if has_use and has_money:
+            _move(voucher, redemption, MovementKind.REDEEMED_AGAIN, missing, uses=1 - uses, now=now)
+        return has_use and has_money
+
+
+def find_redemption(order_line_id: int) -> VoucherRedemption | None:
+    """What a code paid for this line, if one did."""
+    return db.session.scalar(select(VoucherRedemption).where(VoucherRedemption.order_line_id == order_line_id))
+
+
+def _kept(redemption: VoucherRedemption) -> tuple[int, int]:
+    """Money and use that the redemption still holds; read under the lock of its code."""
+    money, uses = func.sum(VoucherMovement.amount_minor), func.sum(VoucherMovement.uses)
+    query = select(money, uses).where(VoucherMovement.redemption_id == redemption.id)
+    kept, held = db.session.execute(query).one()
+    return int(kept), int(held)
+
+
+def _move(
+    voucher: Voucher, redemption: VoucherRedemption, kind: MovementKind, minor: int, *, uses: int, now: datetime
+) -> None:
+    voucher.spent_minor += minor
+    voucher.uses += uses
+    add(
+        VoucherMovement(
+            redemption_id=redemption.id,
+            kind=kind.value,
+            amount_minor=minor,
+            uses=uses,
+            occurred_at=now,
+            recorded_at=now,
+        )
+    )
+    db.session.expire(redemption, ["movements"])
