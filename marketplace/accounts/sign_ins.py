@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import contains_eager
 
 from marketplace.accounts import keys
@@ -39,20 +39,23 @@ def begin(person: Person, *, user_agent: str, address: str, is_remembered: bool,
     return key
 
 
+# Built once: every request of everyone signed in asks it.
+_FIND = (
+    select(SignIn)
+    .join(SignIn.person)
+    .options(contains_eager(SignIn.person))
+    .where(
+        SignIn.key_hash == bindparam("key_hash"),
+        SignIn.ended_at.is_(None),
+        SignIn.expires_at > bindparam("now", type_=SignIn.expires_at.type),
+        Person.active,
+    )
+)
+
+
 def find(key: str, *, now: datetime) -> SignIn | None:
     """The open sign-in of this key with its person (one query), or None if it was ended, grew old or never was."""
-    query = (
-        select(SignIn)
-        .join(SignIn.person)
-        .options(contains_eager(SignIn.person))
-        .where(
-            SignIn.key_hash == keys.digest(key),
-            SignIn.ended_at.is_(None),
-            SignIn.expires_at > now,
-            Person.active,
-        )
-    )
-    return db.session.execute(query).scalar_one_or_none()
+    return db.session.execute(_FIND, {"key_hash": keys.digest(key), "now": now}).scalar_one_or_none()
 
 
 def see(sign_in: SignIn, *, now: datetime) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.accounts.models import PROVIDER_KINDS, Organisation
 from marketplace.catalog.models import Category, Course, CourseProvider, CourseRun, CourseSkill
-from marketplace.foundation.database import db
+from marketplace.foundation.database import db, one_row
 from marketplace.foundation.errors import NotFound
 
 if TYPE_CHECKING:
@@ -84,6 +84,20 @@ def get_run(public_id: str) -> CourseRun:
     if run is None:
         raise NotFound
     return run
+
+
+_RUN_ID = """
+SELECT run.id FROM course_run AS run JOIN course ON course.id = run.course_id
+ WHERE run.public_id = %(public_id)s AND run.state <> 'draft' AND course.state = 'published'
+"""
+
+
+def get_run_id(public_id: str) -> int:
+    """The id of what `get_run` finds, for acts that need no more of it; raises NotFound."""
+    row = one_row(_RUN_ID, {"public_id": public_id})
+    if row is None:
+        raise NotFound
+    return int(row[0])
 
 
 def get_provider(public_id: str) -> Organisation:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, SubmitField
-from wtforms.validators import InputRequired, Length, Regexp
+from wtforms.validators import AnyOf, InputRequired, Length, Optional, Regexp
 
+from marketplace.enrolment.quotes import Asked
 from marketplace.foundation.i18n import lazy
+from marketplace.foundation.money import EXPONENTS, Money
+
+if TYPE_CHECKING:
+    from marketplace.enrolment.quotes import Quote
 
 STALE = lazy("This page is out of date. Please look at the run again.")
 
@@ -16,8 +23,26 @@ class EnrolForm(FlaskForm):
 
     request_key = HiddenField(validators=[InputRequired(STALE), Length(8, 64, STALE)])
     shown_minor = HiddenField(validators=[InputRequired(STALE), Regexp(r"\d{1,15}$", message=STALE)])
-    shown_currency = HiddenField(validators=[InputRequired(STALE), Regexp(r"[A-Z]{3}$", message=STALE)])
+    shown_due_minor = HiddenField(validators=[Optional(), Regexp(r"\d{1,15}$", message=STALE)])
+    shown_currency = HiddenField(validators=[InputRequired(STALE), AnyOf(EXPONENTS, STALE)])
     submit = SubmitField(lazy("Take the seat"))
+
+    def show(self, quoted: Quote) -> None:
+        """Send along what the page shows."""
+        self.shown_minor.data = str(quoted.price.minor)
+        self.shown_due_minor.data = str(quoted.due.minor)
+        self.shown_currency.data = quoted.price.currency
+
+    @property
+    def shown_price(self) -> Money:
+        """The price the person saw."""
+        return Money(int(self.shown_minor.data or 0), self.shown_currency.data or "")
+
+    @property
+    def asked(self) -> Asked:
+        """What they ask for beside the seat; a new field of the form goes in here."""
+        due = self.shown_due_minor.data
+        return Asked(shown_due=Money(int(due), self.shown_currency.data or "") if due else None)
 
 
 class PressForm(FlaskForm):

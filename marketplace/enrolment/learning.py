@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.catalog.models import Course, CourseRun, Session
@@ -14,8 +14,6 @@ from marketplace.foundation.errors import NotFound
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-LONGEST_REQUEST_KEY = 64
 
 
 def get_order(public_id: str, person_id: int) -> Order:
@@ -60,18 +58,6 @@ def upcoming_sessions(enrolments: list[Enrolment], *, now: datetime, limit: int 
     """The next sessions of the runs a person is enrolled in, soonest first."""
     to_come = [session for enrolment in enrolments for session in enrolment.run.sessions if session.ends_at > now]
     return sorted(to_come, key=lambda session: session.starts_at)[:limit]
-
-
-def find_again(run_id: int, person_id: int, request_key: str, *, now: datetime) -> Order | None:
-    """The order that this form has made already, or else the person's open one for the run, if there is one."""
-    is_this_form = Order.request_key == request_key[:LONGEST_REQUEST_KEY]
-    is_open = and_(
-        OrderLine.run_id == run_id,
-        Order.state.in_([OrderState.AWAITING_PAYMENT, OrderState.PAYMENT_PENDING]),
-        Order.expires_at > now,
-    )
-    query = select(Order).join(OrderLine).where(Order.person_id == person_id, or_(is_this_form, is_open))
-    return db.session.scalars(query.order_by(is_this_form.desc(), Order.id.desc()).limit(1)).one_or_none()
 
 
 def find_open_order(run_id: int, person_id: int, *, now: datetime) -> Order | None:

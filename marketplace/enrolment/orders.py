@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import exists, select
 
-from marketplace.accounts import consents
-from marketplace.accounts.agreements import NEWEST, TERMS
 from marketplace.accounts.models import Membership, Person
 from marketplace.catalog.models import CourseProvider, CourseRun
-from marketplace.enrolment import learning, letters, rules, seats
+from marketplace.enrolment import claims, letters, placing, quotes, rules, seats
 from marketplace.enrolment.models import (
     Enrolment,
     EnrolmentSource,
@@ -26,6 +24,8 @@ from marketplace.enrolment.models import (
     RefundDue,
     SeatHold,
 )
+from marketplace.enrolment.placing import Wanted
+from marketplace.enrolment.quotes import NOTHING
 from marketplace.enrolment.rules import Settlement
 from marketplace.foundation import clock, jobs, mail
 from marketplace.foundation.database import add, db, locked, transaction
@@ -35,6 +35,7 @@ from marketplace.foundation.i18n import lazy
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from marketplace.enrolment.quotes import Asked, Quote
     from marketplace.foundation.money import Money
 
 log = structlog.get_logger("orders")
@@ -43,40 +44,73 @@ SWEEP_BATCH = 200
 
 
 class PriceChanged(Refused):
-    """The price is not the one the person saw; `price` is the one of now, to be shown before asking again."""
+    """The price is not the one the person saw; `quote` is the one of now, to be shown before asking again."""
 
-    def __init__(self, price: Money) -> None:
+    def __init__(self, quoted: Quote) -> None:
         """Keep the present price for the page."""
         super().__init__("price_changed", lazy("The price has changed since you saw it. Please look at it again."))
-        self.price = price
+        self.quote = quoted
 
 
 def place_order(
-    run_id: int, person_id: int, *, shown_price: Money, request_key: str, locale: str, now: datetime
+    run_id: int,
+    person_id: int,
+    *,
+    shown_price: Money,
+    request_key: str,
+    locale: str,
+    now: datetime,
+    asked: Asked = NOTHING,
 ) -> Order:
-    """Hold a seat and place the order for it; a free one is confirmed at once. Returns the order.
+    """Hold a seat and place the order for it; one that owes nothing is confirmed at once. Returns the order.
 
-    The same `request_key` (drawn when the form was shown) gives back the order it made, and an open order of the person
-    for the run is given back rather than made twice. Locks the run. Raises Refused: full, window, own course, enrolled,
-    PriceChanged.
+    Lock the run → read the facts → decide by pure rules → write once → claim what others pay. The same `request_key`
+    (drawn when the form was shown) gives back the order it made, and an open order of the person for the run is given
+    back rather than made twice. Raises Refused: full, window, own course, enrolled, PriceChanged, and what claims say.
     """
+    wanted = Wanted(run_id, person_id, request_key[: placing.LONGEST_REQUEST_KEY], locale)
     with transaction():
-        run = locked(CourseRun, run_id)
-        again = learning.find_again(run_id, person_id, request_key, now=now)
+        run = placing.lock_run(wanted)
+        facts = placing.read_facts(wanted, run, now=now)
+        if facts.has_expired_holds:
+            # Their seats are free; after this the facts and the count are read anew.
+            seats.release_expired_of(locked(CourseRun, run_id), now=now)
+            run = placing.lock_run(wanted)
+            facts = placing.read_facts(wanted, run, now=now)
+        again = facts.order_of_form or facts.open_order
         if again is not None:
-            return again
-        check_may_enrol(run, person_id, now=now)
-        if run.price != shown_price:
-            raise PriceChanged(run.price)
-        hold = seats.hold_seat_of(run, person_id, now=now)
-        order = _write_order(run, person_id, hold, request_key=request_key, locale=locale, now=now)
-        if order.total.is_zero:
-            _confirm(order, run, hold, now=now)
-        return order
+            return db.session.get_one(Order, again)
+        _check(run, facts, now=now)
+        quoted = quotes.quote(placing.sale_of(wanted, run), asked, now=now)
+        if (quoted.price, quoted.due) != (shown_price, asked.shown_due or shown_price):
+            raise PriceChanged(quoted)
+        rules.check_seat(
+            is_enrolled=facts.is_enrolled,
+            is_held=facts.hold_id is not None,
+            seats_taken=run.seats_taken,
+            capacity=run.capacity,
+        )
+        placed = placing.write_order(wanted, run, facts, quoted, now=now)
+        if quoted.due != quoted.price:
+            claims.claim(placed.sold, quoted, asked, now=now)
+        if quoted.due.is_zero:
+            _confirm(placed.order, locked(CourseRun, run_id), locked(SeatHold, placed.hold_id), now=now)
+        return placed.order
+
+
+def _check(run: placing.LockedRun, facts: placing.Facts, *, now: datetime) -> None:
+    rules.check_may_enrol(
+        state=run.state,
+        course_state=run.course_state,
+        opens_at=run.opens_at,
+        closes_at=run.closes_at,
+        is_provider=facts.is_provider,
+        now=now,
+    )
 
 
 def check_may_enrol(run: CourseRun, person_id: int, *, now: datetime) -> None:
-    """Raise the Refused that says why this person cannot take a seat in this run now."""
+    """Raise the Refused that says why this person cannot take a seat in this run now; for pages, without a lock."""
     is_provider = exists().where(
         Membership.person_id == person_id,
         Membership.organisation_id == CourseProvider.organisation_id,
@@ -84,47 +118,12 @@ def check_may_enrol(run: CourseRun, person_id: int, *, now: datetime) -> None:
     )
     rules.check_may_enrol(
         state=run.state,
+        course_state=run.course.state,
         opens_at=run.enrol_opens_at,
         closes_at=run.enrol_closes_at,
         is_provider=bool(db.session.scalar(select(is_provider))),
         now=now,
     )
-    if run.course.state != "published":
-        raise Refused("run_not_on_sale", lazy("This run cannot be booked yet."))
-
-
-def _write_order(
-    run: CourseRun, person_id: int, hold: SeatHold, *, request_key: str, locale: str, now: datetime
-) -> Order:
-    price = run.price
-    order = add(
-        Order(
-            person_id=person_id,
-            state=OrderState.AWAITING_PAYMENT,
-            hold_id=hold.id,
-            locale=locale,
-            currency=price.currency,
-            total_minor=price.minor,
-            placed_at=now,
-            expires_at=hold.until,
-            request_key=request_key[: learning.LONGEST_REQUEST_KEY],
-        )
-    )
-    add(
-        OrderLine(
-            order_id=order.id,
-            run_id=run.id,
-            price_minor=price.minor,
-            due_minor=price.minor,
-            title_zh=run.course.title_zh,
-            title_en=run.course.title_en,
-            terms_version=NEWEST[TERMS],
-            price_rule={"rule": "list_price", "version": 1},
-        )
-    )
-    consents.purchase(person_id, order_number=order.public_id, language=locale, now=now)
-    record(order, "placed", now=now, actor_id=person_id)
-    return order
 
 
 def cancel_order(order_id: int, *, actor_id: int | None, now: datetime) -> Order:
@@ -240,6 +239,9 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
                 _leave_refund(order, attempt_public_id, amount, reason="paid_twice", now=now)
         elif verdict is Settlement.REFUND_DUE:
             _leave_refund(order, attempt_public_id, amount, reason="seat_gone", now=now)
+        elif order.state == OrderState.EXPIRED and not claims.claim_again(order, now=now):
+            _leave_refund(order, attempt_public_id, amount, reason="claim_gone", now=now)
+            verdict = Settlement.REFUND_DUE
         else:
             if verdict is Settlement.REHOLD_AND_CONFIRM or hold is None:
                 hold = _take_again(order, run, rivals, now=now)
@@ -274,6 +276,7 @@ def _take_again(order: Order, run: CourseRun, rivals: list[Order], *, now: datet
         if rival.hold_id == hold.id:
             rival.state = OrderState.CANCELLED
             rival.ended_at = now
+            _give_back(rival, "superseded", now=now)
             record(rival, "superseded", now=now, details={"by": order.public_id})
     order.hold_id = hold.id
     return hold
@@ -339,6 +342,7 @@ def end_enrolment_of(order_id: int, *, now: datetime, reason: str) -> None:
         if enrolment.ended_at is None and all(other.revoked_at is not None for other in enrolment.sources):
             enrolment.ended_at = now
             seats.give_back_seat(run)
+        _give_back(order, "refunded", now=now)
         record(order, "enrolment_ended", now=now, details={"reason": reason})
 
 
@@ -364,7 +368,13 @@ def _end_unpaid(order: Order, state: OrderState, *, now: datetime, actor_id: int
         seats.give_back_seat(run)
     order.state = state
     order.ended_at = now
+    _give_back(order, state.value, now=now)
     record(order, state.value, now=now, actor_id=actor_id)
+
+
+def _give_back(order: Order, reason: str, *, now: datetime) -> None:
+    for line in order.lines:
+        claims.give_back(line.id, reason, now=now)
 
 
 def _locked_hold(order: Order) -> SeatHold | None:

@@ -39,6 +39,7 @@ class RunFull(Refused):
 def check_may_enrol(
     *,
     state: str,
+    course_state: str,
     opens_at: datetime | None,
     closes_at: datetime | None,
     is_provider: bool,
@@ -47,7 +48,7 @@ def check_may_enrol(
     """Raise the Refused that says why a person cannot enrol in a run now. The window is half-open: [opens, closes)."""
     if state == "cancelled":
         raise Refused("run_cancelled", lazy("This run has been cancelled."))
-    if state != "scheduled" or opens_at is None or closes_at is None:
+    if state != "scheduled" or course_state != "published" or opens_at is None or closes_at is None:
         raise Refused("run_not_on_sale", lazy("This run cannot be booked yet."))
     if now < opens_at:
         raise Refused("enrolment_not_open", lazy("Enrolment in this run has not opened yet."))
@@ -55,6 +56,16 @@ def check_may_enrol(
         raise Refused("enrolment_closed", lazy("Enrolment in this run has closed."))
     if is_provider:
         raise Refused("own_course", lazy("You teach or manage this course, so you cannot enrol in it yourself."))
+
+
+def check_seat(*, is_enrolled: bool, is_held: bool, seats_taken: int, capacity: int) -> None:
+    """Raise Refused when the person has their place already, RunFull when no seat is left and none is held for them."""
+    if is_held:
+        return
+    if is_enrolled:
+        raise Refused("already_enrolled", lazy("You are already enrolled in this run."))
+    if seats_taken >= capacity:
+        raise RunFull
 
 
 def settle(

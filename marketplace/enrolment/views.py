@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, url_for
 
 from marketplace.accounts.permissions import permission, person
 from marketplace.catalog import calendars, offer
-from marketplace.enrolment import learning, orders, pages, reminders, seats
-from marketplace.enrolment.forms import EnrolForm, PressForm
+from marketplace.enrolment import learning, orders, pages, quotes, reminders, seats
+from marketplace.enrolment.forms import STALE, EnrolForm, PressForm
 from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import language
-from marketplace.foundation.money import Money, MoneyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,38 +43,38 @@ def enrol(public_id: str) -> ResponseReturnValue:
 @permission("signed_in")
 def place_order(public_id: str) -> ResponseReturnValue:
     """Take the seat and place the order; a double click, a replay or a second tab lands on the same order."""
-    run = offer.get_run(public_id)
+    run_id = offer.get_run_id(public_id)
     try:
+        form = _read(EnrolForm())
         order = orders.place_order(
-            run.id,
+            run_id,
             person().id,
-            shown_price=_price_sent(EnrolForm()),
-            request_key=request.form.get("request_key", ""),
+            shown_price=form.shown_price,
+            request_key=form.request_key.data or "",
             locale=language(),
             now=clock.now(),
+            asked=form.asked,
         )
     except Refused as refusal:
         return _enrol_page(offer.get_run(public_id), refusal=refusal), refusal.status
     return redirect(url_for("enrolment.order", public_id=order.public_id), 303)
 
 
-def _price_sent(form: EnrolForm) -> Money:
+def _read(form: EnrolForm) -> EnrolForm:
+    """The form as sent; raises Invalid for one that was tampered with or grew old."""
     if not form.validate_on_submit():
-        raise Invalid("stale_form", _("This page is out of date. Please look at the run again."))
-    try:
-        return Money(int(form.shown_minor.data or 0), form.shown_currency.data or "")
-    except MoneyError as error:
-        raise Invalid("stale_form", _("This page is out of date. Please look at the run again.")) from error
+        raise Invalid("stale_form", STALE)
+    return form
 
 
 def _enrol_page(run: CourseRun, *, refusal: Refused | None) -> str:
-    form = EnrolForm(formdata=None, request_key=ids.public_id())
-    form.shown_minor.data = str(run.price_minor)
-    form.shown_currency.data = run.currency
     now = clock.now()
+    quoted = quotes.quote(quotes.sale_of(run, person().id), now=now)
+    form = EnrolForm(formdata=None, request_key=ids.public_id())
+    form.show(quoted)
     expired = seats.expired_holds([run.id], now=now).get(run.id, 0)
     return render_template(
-        "enrolment/enrol.html", run=run, form=form, refusal=refusal, seats_left=run.seats_left(expired)
+        "enrolment/enrol.html", run=run, form=form, refusal=refusal, quote=quoted, seats_left=run.seats_left(expired)
     )
 
 

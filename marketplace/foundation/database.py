@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import select
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import psycopg
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, TypeDecorator
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, mapped_column, registry
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, TypeDecorator, event
+from sqlalchemy.exc import DisconnectionError, IntegrityError
+from sqlalchemy.orm import DeclarativeBase, make_transient_to_detached, mapped_column, registry
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.pool import Pool
 
 from marketplace.foundation import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy.engine import Dialect
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 # Names of constraints are part of the contract: a violated one becomes a sentence (errors.constraint).
 NAMING = {
@@ -26,6 +32,8 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+# A connection that rested longer than this is asked for a sign of life before it is used.
+RESTED_SECONDS = 30
 DEPTH = "transaction_depth"
 DOOMED = "transaction_doomed"
 
@@ -88,7 +96,7 @@ def transaction() -> Iterator[None]:
         session.info[DOOMED] = True
         if depth == 0:
             session.rollback()
-        refusal = errors.from_constraint(error) if isinstance(error, IntegrityError) else None
+        refusal = _refusal_of(error)
         if refusal is not None:
             raise refusal from error
         raise
@@ -120,10 +128,16 @@ def savepoint() -> Iterator[None]:
     except BaseException as error:
         if not doomed:
             session.info.pop(DOOMED, None)
-        refusal = errors.from_constraint(error) if isinstance(error, IntegrityError) else None
+        refusal = _refusal_of(error)
         if refusal is not None:
             raise refusal from error
         raise
+
+
+def _refusal_of(error: BaseException) -> errors.Refused | None:
+    """What the violated constraint says to people, whether the ORM or a statement of `one_row` met it."""
+    cause = error.orig if isinstance(error, IntegrityError) else error
+    return errors.from_constraint(cause) if isinstance(cause, psycopg.IntegrityError) else None
 
 
 def is_in_transaction() -> bool:
@@ -146,6 +160,51 @@ def add(row: Row) -> Row:
     return row
 
 
+def one_row(statement: str, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """The first row of a statement on the session's connection, past SQLAlchemy: for paths where each statement counts.
+
+    `statement` takes psycopg's `%(name)s` places; psycopg prepares it when it has been seen some times. Rows that the
+    ORM still holds back are not written first. Call inside a transaction.
+    """
+    driver: psycopg.Connection[tuple[Any, ...]] = db.session.connection().connection.driver_connection  # type: ignore[assignment]
+    return driver.execute(statement, values).fetchone()
+
+
+def known(model: type[Row], row_id: int, **values: object) -> Row:
+    """A row this transaction has just written past the ORM; what is not in `values` is read when it is asked for."""
+    row = model(id=row_id)
+    make_transient_to_detached(row)
+    for name, value in values.items():
+        set_committed_value(row, name, value)
+    db.session.add(row)
+    return row
+
+
+@event.listens_for(Pool, "checkin")
+def _note_rest(_connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info["rests_since"] = time.monotonic()
+
+
+@event.listens_for(Pool, "checkout")
+def _check_alive(connection: psycopg.Connection[Any], entry: ConnectionPoolEntry, _proxy: object) -> None:
+    """Refuse a dead connection, so that the pool opens another.
+
+    A server that went away closes the socket, which then is readable: seen without a round trip. Only a connection
+    that rested for long (a firewall may have forgotten it) is asked over the wire.
+    """
+    rests_since = entry.info.pop("rests_since", None)
+    if rests_since is None:
+        return
+    try:
+        socket = select.poll()
+        socket.register(connection.fileno(), select.POLLIN)
+        if socket.poll(0) or time.monotonic() - rests_since > RESTED_SECONDS:
+            connection.execute("SELECT 1")
+            connection.rollback()
+    except (psycopg.Error, OSError, ValueError) as error:
+        raise DisconnectionError from error
+
+
 def engine_options(pool_size: int = 10) -> dict[str, Any]:
     """Options of the engine: sessions in UTC, and no wait or idle transaction that lasts for ever (milliseconds)."""
     settings = "-c timezone=UTC -c lock_timeout=10000 -c statement_timeout=60000"
@@ -153,6 +212,5 @@ def engine_options(pool_size: int = 10) -> dict[str, Any]:
     return {
         "pool_size": pool_size,
         "max_overflow": 5,
-        "pool_pre_ping": True,
         "connect_args": {"options": settings, "application_name": "marketplace"},
     }

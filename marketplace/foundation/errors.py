@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flask_babel import LazyString
-    from sqlalchemy.exc import IntegrityError
+    from psycopg import IntegrityError
 
 NOT_FOUND = lazy("We could not find what you asked for.")
 FORBIDDEN = lazy("Your account may not do this.")
@@ -85,9 +85,8 @@ def constraint(name: str, message: str | LazyString, kind: type[Refused] = Refus
 
 def from_constraint(error: IntegrityError) -> Refused | None:
     """The refusal registered for the violated constraint, or None: then it is a fault of ours and stays one."""
-    diagnosis = getattr(error.orig, "diag", None)
-    name = getattr(diagnosis, "constraint_name", None)
-    if name not in _constraints:
+    name = error.diag.constraint_name
+    if name is None or name not in _constraints:
         return None
     kind, message = _constraints[name]
     return kind(name, message)

@@ -118,7 +118,7 @@ def test_a_changed_price_is_shown_again(now):
 
     with pytest.raises(PriceChanged) as refusal:
         place(run, person, now=now, price=Money(1, "CNY"))
-    assert refusal.value.price == run.price
+    assert refusal.value.quote.price == run.price
     assert seats_taken(run) == 0
 
 

@@ -22,7 +22,9 @@ def person(client):
 
 def form_of(client, run):
     page = client.get(f"/runs/{run.public_id}/enrol?lang=en").text
-    return dict(re.findall(r'name="(request_key|shown_minor|shown_currency)"[^>]*value="([^"]*)"', page))
+    return dict(
+        re.findall(r'name="(request_key|shown_minor|shown_due_minor|shown_currency)"[^>]*value="([^"]*)"', page)
+    )
 
 
 def enrol(client, run, form=None):
@@ -75,6 +77,14 @@ def test_a_changed_price_is_shown_before_asking_again(client, person):
     assert answer.status_code == 409
     assert "The price is now CN¥999.00." in answer.text
     assert enrol(client, run).status_code == 303
+
+
+def test_a_share_of_others_that_changed_is_shown_before_asking_again(client, person):
+    run = make_run()
+
+    answer = enrol(client, run, form_of(client, run) | {"shown_due_minor": "64000"})
+    assert answer.status_code == 409
+    assert "The price has changed" in answer.text
 
 
 @pytest.mark.parametrize("change", [{"request_key": ""}, {"shown_minor": "x"}, {"shown_currency": "XXX"}])

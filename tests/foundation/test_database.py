@@ -1,10 +1,12 @@
 import asyncio
 
 import procrastinate
+import psycopg
 import pytest
+from sqlalchemy import text
 
 from marketplace.foundation import clock, jobs, mail
-from marketplace.foundation.database import TransactionDoomed, db, savepoint, transaction
+from marketplace.foundation.database import TransactionDoomed, db, known, one_row, savepoint, transaction
 from marketplace.foundation.errors import NotFound
 
 
@@ -78,3 +80,30 @@ def test_a_job_enqueues_a_job_inside_the_worker(race_app):
     asyncio.run(as_the_worker_does())
     with race_app.app_context():
         assert jobs.run_pending() == 1
+
+
+def test_a_row_written_past_the_orm_is_read_when_it_is_asked_for(app):
+    with transaction():
+        sent = a_mail()
+        db.session.add(sent)
+        db.session.flush()
+        copied = one_row(
+            """INSERT INTO outgoing_mail (message, recipient, locale, subject, text, html, created_at)
+               SELECT %(message)s, recipient, locale, subject, text, html, created_at FROM outgoing_mail
+               RETURNING id""",
+            {"message": "copy"},
+        )
+        row = known(mail.OutgoingMail, copied[0], message="copy")
+
+    assert (row.message, row.recipient, mails()) == ("copy", "a@b.cn", 2)
+
+
+def test_a_connection_that_died_while_it_rested_is_replaced_unnoticed(race_app):
+    with race_app.app_context():
+        [first] = one_row("SELECT pg_backend_pid()", {})
+        db.session.remove()
+        with psycopg.connect(db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 1000)", (first,))
+
+        assert db.session.scalar(text("SELECT pg_backend_pid()")) != first
+        db.session.remove()

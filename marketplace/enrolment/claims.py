@@ -1,0 +1,45 @@
+"""What an order takes from payers other than the buyer, and gives back when it ends.
+
+The only place where orders meet vouchers and funding programmes. Each function runs inside the order's transaction,
+with order and run locked (in that order); a payer's own lock is taken after them, voucher before programme.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.enrolment.models import Order
+    from marketplace.enrolment.quotes import Asked, Quote
+
+
+@dataclass(frozen=True)
+class Sold:
+    """The order that has just been written, by the keys a payer needs."""
+
+    order_id: int
+    line_id: int
+    run_id: int
+    person_id: int
+
+
+def claim(sold: Sold, quoted: Quote, asked: Asked, *, now: datetime) -> None:
+    """Take what the quote promised: redeem the voucher, reserve the subsidy. Raises Refused, which undoes the order.
+
+    Called by `orders.place_order` right after the line exists; not called when the buyer pays everything.
+    """
+
+
+def claim_again(order: Order, *, now: datetime) -> bool:  # noqa: ARG001 - the payers' place
+    """Take again what an expired order had given back, because its money came late; whether that was possible.
+
+    On False the late money goes back to the buyer. Nothing may have been taken then.
+    """
+    return True
+
+
+def give_back(line_id: int, reason: str, *, now: datetime) -> None:
+    """Return what the line took. `reason`: cancelled, expired, superseded, refunded. Twice changes nothing."""
