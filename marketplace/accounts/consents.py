@@ -33,7 +33,8 @@ def give(
 ) -> Consent:
     """Record that a person agreed to the newest version of a document; call inside the transaction of the act.
 
-    `act`: registration, purchase (reference: the order's number), account_page, subsidy. `language`: it was read in.
+    `act`: registration, purchase (reference: the order's number; written by
+    `enrolment.placing.write_order`), account_page, subsidy. `language`: it was read in.
     """
     return add(
         Consent(
@@ -54,11 +55,6 @@ def register(person_id: int, *, language: str, now: datetime) -> None:
     """What registering says yes to: the terms and the privacy notice."""
     for document in (TERMS, PRIVACY):
         give(person_id, document, act="registration", language=language, now=now)
-
-
-def purchase(person_id: int, *, order_number: str, language: str, now: datetime) -> Consent:
-    """What placing an order says yes to: the terms of this moment."""
-    return give(person_id, TERMS, act="purchase", language=language, now=now, reference=order_number)
 
 
 def share(person: Person, organisation: Organisation, *, language: str, now: datetime) -> None:

@@ -160,9 +160,7 @@ def sale_of(wanted: Wanted, run: LockedRun) -> Sale:
 
 
 def write_order(wanted: Wanted, run: LockedRun, facts: Facts, quoted: Quote, *, now: datetime) -> Placed:
-    """Write hold (unless the person has one), order, line, agreement to the terms (as consents.purchase does) and
-    timeline, and count the seat, in one statement.
-    """
+    """Write hold (unless the person has one), order, line, consent and timeline, and count the seat: one statement."""
     public_id = ids.public_id()
     row = one_row(
         _WRITE,
