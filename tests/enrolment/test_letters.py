@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from marketplace.enrolment import orders, rules
+from marketplace.enrolment import learning, orders, rules
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.mail import OutgoingMail
@@ -60,7 +60,7 @@ def test_a_delayed_payment_is_told_while_it_is_on_its_way_and_when_it_fails(orde
 
     assert mails() == ["payment_pending", "payment_failed"]
     until = db.session.query(OutgoingMail).order_by(OutgoingMail.id.desc()).first()
-    wanted = orders.learning.get_order(order.public_id, order.person_id).expires_at
+    wanted = learning.get_order(order.public_id, order.person_id).expires_at
     assert f"{wanted:%M}" in until.text.partition("until ")[2]
 
 
