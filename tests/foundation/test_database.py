@@ -88,8 +88,8 @@ def test_a_row_written_past_the_orm_is_read_when_it_is_asked_for(app):
         db.session.add(sent)
         db.session.flush()
         copied = one_row(
-            """INSERT INTO outgoing_mail (message, recipient, locale, subject, text, html, created_at)
-               SELECT %(message)s, recipient, locale, subject, text, html, created_at FROM outgoing_mail
+            """INSERT INTO outgoing_mail (message, recipient, locale, subject, text, html, created_at, is_kept)
+               SELECT %(message)s, recipient, locale, subject, text, html, created_at, is_kept FROM outgoing_mail
                RETURNING id""",
             {"message": "copy"},
         )
