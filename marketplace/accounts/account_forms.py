@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired, Length
 
 from marketplace.accounts.forms import LONGEST_NAME, choice, choices_of
 from marketplace.accounts.industries import GROUPS
-from marketplace.accounts.names import EXPERIENCE_BANDS
+from marketplace.accounts.names import EMPLOYER_SIZES, EXPERIENCE_BANDS
 from marketplace.accounts.regions import DISTRICTS, REGIONS, ZONES
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
@@ -75,6 +75,10 @@ class ProfileForm(FlaskForm):
         description=lazy("An employer that pays for your seat is recognised by it."),
         render_kw={"autocomplete": "organization"},
     )
+    employer_size = SelectField(
+        lazy("Size of your employer"),
+        description=lazy("Some subsidies are for people in small companies."),
+    )
     experience_band = SelectField(
         lazy("Years of experience"),
         description=lazy("Some courses and subsidies are for beginners or for experienced people."),
@@ -86,6 +90,7 @@ class ProfileForm(FlaskForm):
         super().__init__(*args, **kwargs)
         self.region.choices = [_not_said(), *_choices(REGIONS.values())]
         self.district.choices = [_not_said(), *_choices(DISTRICTS.values())]
+        self.employer_size.choices = [_not_said(), *choices_of(EMPLOYER_SIZES)]
         self.experience_band.choices = [_not_said(), *choices_of(EXPERIENCE_BANDS)]
         sectors = [_choices(group.industries, str(pick(group, "name"))) for group in GROUPS]
         self.industry_code.choices = [_not_said(), *chain.from_iterable(sectors)]
@@ -93,4 +98,6 @@ class ProfileForm(FlaskForm):
     def values(self) -> dict[str, str | None]:
         """What to write, by column."""
         names = ("name", "locale", "time_zone", "region", "district", "industry_code")
-        return {name: self[name].data for name in (*names, "occupation", "employer", "experience_band")}
+        return {
+            name: self[name].data for name in (*names, "occupation", "employer", "employer_size", "experience_band")
+        }

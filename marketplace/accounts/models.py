@@ -78,6 +78,7 @@ class Person(UserMixin, Model):
     industry_code: Mapped[str | None] = mapped_column(Text)
     occupation: Mapped[str | None] = mapped_column(Text)
     employer: Mapped[str | None] = mapped_column(Text)
+    employer_size: Mapped[str | None] = mapped_column(Text)
     experience_band: Mapped[str | None] = mapped_column(Text)
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -44,6 +44,13 @@ EXPERIENCE_BANDS = {
     "5-9": lazy("Five to nine years"),
     "10+": lazy("Ten years or more"),
 }
+# By the number of people employed, as the National Bureau of Statistics divides services (2017).
+EMPLOYER_SIZES = {
+    "micro": lazy("Fewer than 10 people"),
+    "small": lazy("10 to 99 people"),
+    "medium": lazy("100 to 299 people"),
+    "large": lazy("300 people or more"),
+}
 EVENT_KINDS = {
     "confirmed": lazy("E-mail address confirmed"),
     "password_reset": lazy("Password set with a mailed link"),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 PROFILE_FIELDS = frozenset(
-    {"name", "locale", "time_zone", "region", "district", "industry_code", "occupation", "employer", "experience_band"}
+    {"name", "locale", "time_zone", "region", "district", "industry_code", "occupation"}
+    | {"employer", "employer_size", "experience_band"}
 )
 
 

@@ -43,6 +43,16 @@ class Offer:
     mode: str
 
 
+@dataclass(frozen=True)
+class Consent:
+    """What a person agreed to before they pressed: the sentence they saw, its version and language, the facts named."""
+
+    text_version: int
+    locale: str
+    text: str
+    facts: tuple[str, ...]
+
+
 def recorded(facts: Buyer | Offer) -> dict[str, Any]:
     """The facts as JSON keeps them: sets sorted, days as ISO 8601."""
     return {name: _plain(value) for name, value in asdict(facts).items()}

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from marketplace.funding import voucher_models
+from marketplace.funding import programme_models, subsidy_models, voucher_models
 
-__all__ = ["voucher_models"]
+__all__ = ["programme_models", "subsidy_models", "voucher_models"]

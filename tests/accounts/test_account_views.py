@@ -39,13 +39,14 @@ def mailed(message):
 
 def test_every_optional_field_of_the_profile_says_why(visitor):
     page = visitor.get("/account").text
-    assert len(re.findall(r"\(optional\)</span></label>\s*<p class=.field-hint", page)) == page.count("(optional)") == 6
+    assert len(re.findall(r"\(optional\)</span></label>\s*<p class=.field-hint", page)) == page.count("(optional)") == 7
     assert all(industry.code in page for industry in INDUSTRIES.values())
 
 
 def test_the_profile_is_saved_and_shown_again(visitor, person):
     values = {"name": "Na Li", "locale": "en", "time_zone": "Europe/London", "region": "310000", "district": "310104"}
-    values |= {"industry_code": "8850", "occupation": "Curator", "employer": "", "experience_band": "5-9"}
+    values |= {"industry_code": "8850", "occupation": "Curator", "employer": "", "employer_size": "small"}
+    values |= {"experience_band": "5-9"}
     assert visitor.post("/account", data=values).status_code == 303
     assert {name: getattr(person, name) for name in values} == values | {"employer": None}
     assert '<option selected value="8850">' in visitor.get("/account").text

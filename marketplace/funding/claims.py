@@ -1,0 +1,151 @@
+"""Where earned subsidies are claimed of the funder in numbered batches, and the answer is recorded line by line."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload, selectinload
+
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.errors import Invalid, NotFound, Refused
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import lazy, pick
+from marketplace.foundation.spreadsheets import Sheet
+from marketplace.funding import programmes, subsidies, subsidy_names
+from marketplace.funding.programme_models import FundingProgramme
+from marketplace.funding.subsidy_models import ClaimBatch, Subsidy, SubsidyEvent
+from marketplace.funding.subsidy_rules import State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from marketplace.foundation.spreadsheets import Cell
+
+LARGEST_BATCH = 500
+
+
+def make_batch(programme_id: int, public_ids: Collection[str] | None, *, actor_id: int, now: datetime) -> ClaimBatch:
+    """Claim the earned subsidies named (all of the programme without names) under the programme's next number.
+
+    Locks the programme, so that two officers never claim one subsidy twice. Raises Refused when nothing is earned.
+    """
+    with transaction():
+        programme = locked(FundingProgramme, programme_id)
+        query = select(Subsidy).where(Subsidy.programme_id == programme_id, Subsidy.state == State.EARNED)
+        if public_ids is not None:
+            query = query.where(Subsidy.public_id.in_(public_ids))
+        earned = db.session.scalars(query.order_by(Subsidy.id).limit(LARGEST_BATCH).with_for_update()).all()
+        if not earned:
+            raise Refused("nothing_earned", lazy("Choose at least one subsidy that is earned and not claimed yet."))
+        last = db.session.scalar(select(func.max(ClaimBatch.number)).filter_by(programme_id=programme_id)) or 0
+        batch = add(ClaimBatch(programme_id=programme_id, number=last + 1, made_at=now, made_by_id=actor_id))
+        for subsidy in earned:
+            subsidy.batch_id = batch.id
+            subsidies.step(subsidy, programme, "claim", actor_id=actor_id, now=now, evidence={"batch": batch.number})
+        details = {"batch": batch.number, "subsidies": len(earned)}
+        programmes.record(programme, "batch_made", actor_id=actor_id, now=now, details=details)
+        return batch
+
+
+def mark_paid(batch_id: int, *, bank_reference: str, actor_id: int, now: datetime) -> int:
+    """Record that the funder paid what is still claimed in a batch, by the bank's reference; returns how many lines.
+
+    Lines that were rejected before stay rejected. Raises Refused for a batch paid already, Invalid without a reference.
+    """
+    reference = bank_reference.strip()
+    if not reference:
+        sentence = lazy("Say by which reference the bank shows the money.")
+        raise Invalid("no_reference", sentence, {"bank_reference": sentence})
+    with transaction():
+        programme_id = db.session.scalar(select(ClaimBatch.programme_id).filter_by(id=batch_id))
+        if programme_id is None:
+            raise NotFound
+        programme = locked(FundingProgramme, programme_id)
+        batch = locked(ClaimBatch, batch_id)
+        if batch.paid_at is not None:
+            raise Refused("batch_paid", lazy("This batch is paid already."))
+        claimed = select(Subsidy).where(Subsidy.batch_id == batch_id, Subsidy.state == State.CLAIMED)
+        paid = db.session.scalars(claimed.order_by(Subsidy.id).with_for_update()).all()
+        if not paid:
+            raise Refused("nothing_claimed", lazy("Nothing in this batch waits for payment."))
+        batch.paid_at, batch.bank_reference = now, reference
+        for subsidy in paid:
+            evidence = {"batch": batch.number, "bank_reference": reference}
+            subsidies.step(subsidy, programme, "pay", actor_id=actor_id, now=now, evidence=evidence)
+        details = {"batch": batch.number, "bank_reference": reference, "subsidies": len(paid)}
+        programmes.record(programme, "batch_paid", actor_id=actor_id, now=now, details=details)
+        return len(paid)
+
+
+def get_batch(public_id: str) -> ClaimBatch:
+    """A batch with its lines, people and evidence; raises NotFound."""
+    query = (
+        select(ClaimBatch)
+        .filter_by(public_id=public_id)
+        .options(
+            joinedload(ClaimBatch.programme),
+            selectinload(ClaimBatch.subsidies).options(
+                joinedload(Subsidy.person), joinedload(Subsidy.rule_version), selectinload(Subsidy.events)
+            ),
+        )
+    )
+    batch = db.session.scalars(query).one_or_none()
+    if batch is None:
+        raise NotFound
+    return batch
+
+
+def list_batches(programme_id: int) -> list[tuple[ClaimBatch, int, int]]:
+    """A programme's batches, newest first, each with how many lines it has and their sum in minor units."""
+    query = (
+        select(ClaimBatch, func.count(Subsidy.id), func.coalesce(func.sum(Subsidy.amount_minor), 0))
+        .outerjoin(Subsidy, Subsidy.batch_id == ClaimBatch.id)
+        .where(ClaimBatch.programme_id == programme_id)
+        .group_by(ClaimBatch.id)
+        .order_by(ClaimBatch.number.desc())
+    )
+    return [(batch, lines, int(total)) for batch, lines, total in db.session.execute(query)]
+
+
+def list_claimable(programme_id: int) -> list[Subsidy]:
+    """What is earned and not claimed yet, the soonest deadline first."""
+    query = select(Subsidy).where(Subsidy.programme_id == programme_id, Subsidy.state == State.EARNED)
+    query = query.options(joinedload(Subsidy.person)).order_by(Subsidy.claim_by, Subsidy.id)
+    return list(db.session.scalars(query.limit(LARGEST_BATCH)))
+
+
+def sheet_of(batch: ClaimBatch) -> Sheet:
+    """The batch for the funder, as a table: who, what, how much, and by which evidence it was earned."""
+    names = [_("Subsidy"), _("Learner"), _("Course"), _("Order"), _("Rule version"), _("Amount"), _("Currency")]
+    states = subsidy_names.states()
+    rows: list[list[Cell]] = []
+    for subsidy in batch.subsidies:
+        earned = earned_event(subsidy.events)
+        evidence = earned.evidence if earned else {}
+        completed = evidence.get("completed_at")
+        rows.append(
+            [
+                *(subsidy.public_id, subsidy.person.name, str(pick(subsidy, "title")), subsidy.order_number),
+                *(subsidy.rule_version.version, subsidy.amount.major, subsidy.currency),
+                _day(earned.occurred_at, batch) if earned else None,
+                evidence.get("attendance_percent"),
+                _day(datetime.fromisoformat(completed), batch) if completed else None,
+                states[State(subsidy.state)][0],
+            ]
+        )
+    name = str(pick(batch.programme, "name"))
+    about = [(_("Funding programme"), name), (_("Batch"), str(batch.number))]
+    header = [*names, _("Earned on"), _("Attendance (%)"), _("Completed on"), _("State")]
+    return Sheet(_("Batch"), about, header, rows)
+
+
+def earned_event(events: Sequence[SubsidyEvent]) -> SubsidyEvent | None:
+    """The step by which a subsidy was earned, with its evidence."""
+    return next((event for event in events if event.act == "earn"), None)
+
+
+def _day(moment: datetime, batch: ClaimBatch) -> date:
+    return moment.astimezone(ZoneInfo(batch.programme.zone)).date()

@@ -1,0 +1,112 @@
+"""What programmes would pay of a seat: asked by pages and quotes, without locks. `subsidies.reserve` decides again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from marketplace.foundation.database import db
+from marketplace.funding import programmes, subsidy_rules
+from marketplace.funding.subsidy_models import Subsidy
+from marketplace.funding.subsidy_rules import Decision, Left, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from marketplace.foundation.money import Money
+    from marketplace.funding.facts import Buyer, Offer
+    from marketplace.funding.programme_models import FundingProgramme, FundingRule
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one programme says of a seat, by the version in force."""
+
+    version: FundingRule
+    decision: Decision
+
+    @property
+    def programme(self) -> FundingProgramme:
+        """The programme that would pay."""
+        return self.version.programme
+
+    @property
+    def amount(self) -> Money:
+        """What it pays, or would pay if its conditions were met."""
+        return self.decision.amount
+
+
+def estimate(buyer: Buyer | None, offer: Offer, price: Money, *, now: datetime) -> list[Estimate]:
+    """What each open programme says of a seat at `price`, the best first; without a buyer, as conditions."""
+    return estimate_all(buyer, [(offer, price)], now=now)[0]
+
+
+def estimate_all(
+    buyer: Buyer | None, seats: Sequence[tuple[Offer, Money]], *, now: datetime
+) -> list[list[Estimate]]:  # fmt: skip
+    """The same for several seats with the queries of one."""
+    versions = programmes.list_open(now=now)
+    had = [_left(version, buyer, now=now) for version in versions]
+    return [
+        sorted(
+            (
+                Estimate(version, decide(version, buyer, offer, price, left=left, now=now))
+                for version, left in zip(versions, had, strict=True)
+            ),
+            key=_rank,
+        )
+        for offer, price in seats
+    ]
+
+
+def promising(estimates: Sequence[Estimate]) -> list[Estimate]:
+    """Those worth showing to a buyer: granted, told as conditions, or waiting for a fact; refused ones are left out."""
+    return [one for one in estimates if one.decision.verdict is not Verdict.FAILED]
+
+
+def decide(
+    version: FundingRule, buyer: Buyer | None, offer: Offer, price: Money, *, left: Left, now: datetime
+) -> Decision:  # fmt: skip
+    """What a version of a rule says, on this day in its programme's zone."""
+    programme = version.programme
+    return subsidy_rules.decide(
+        version.rule,
+        programme.frame,
+        buyer,
+        offer,
+        price,
+        left=left,
+        day=subsidy_rules.day_of(now, programme.zone),
+    )
+
+
+def left_for(programme: FundingProgramme, person_id: int, *, now: datetime) -> Left:
+    """What a programme can still give to a person: exact while its row is locked."""
+    return Left(programme.left.minor, had_this_year(programme, person_id, now=now))
+
+
+def had_this_year(programme: FundingProgramme, person_id: int, *, now: datetime) -> int:
+    """What a person has been promised or paid in this calendar year of the programme's zone, in minor units."""
+    first, end = subsidy_rules.year_of(now, programme.zone)
+    query = select(func.coalesce(func.sum(Subsidy.committed_minor), 0)).where(
+        Subsidy.person_id == person_id,
+        Subsidy.programme_id == programme.id,
+        Subsidy.applied_at >= first,
+        Subsidy.applied_at < end,
+    )
+    return int(db.session.scalar(query) or 0)
+
+
+def _left(version: FundingRule, buyer: Buyer | None, *, now: datetime) -> Left:
+    programme = version.programme
+    if buyer is None or version.content.get("person_year_cap_minor") is None:
+        return Left(programme.left.minor)
+    return left_for(programme, buyer.person_id, now=now)
+
+
+def _rank(estimate: Estimate) -> tuple[int, int, int]:
+    """Granted before asked before missing before failed; among them the larger amount, then the older programme."""
+    return list(Verdict).index(estimate.decision.verdict), -estimate.amount.minor, estimate.programme.id

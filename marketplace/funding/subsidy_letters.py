@@ -1,0 +1,34 @@
+"""What is written to a person about their subsidy, in their language; nobody can stop a mail about what they owe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from marketplace.accounts import letters
+from marketplace.funding import subsidy_names
+
+if TYPE_CHECKING:
+    from marketplace.funding.subsidy_models import Subsidy
+
+
+def send_approved(subsidy: Subsidy) -> None:
+    """The application was accepted: what is paid, and what has to be done for it by when."""
+    _send("funding/approved", subsidy)
+
+
+def send_ended(subsidy: Subsidy, *, reason: str) -> None:
+    """It lapsed or was rejected: why, and what the person owes now, or that they owe nothing."""
+    _send("funding/ended", subsidy, reason=reason)
+
+
+def _send(message: str, subsidy: Subsidy, **context: str) -> None:
+    letters.write(
+        subsidy.person,
+        message,
+        key=f"subsidy:{subsidy.public_id}:{subsidy.state}",
+        subsidy=subsidy,
+        programme=subsidy.programme,
+        rule=subsidy.rule_version.rule,
+        names=subsidy_names,
+        **context,
+    )

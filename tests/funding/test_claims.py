@@ -1,0 +1,131 @@
+"""Claims: batches of what is earned, answered by the funder line by line."""
+
+import csv
+import io
+
+import pytest
+
+from marketplace.foundation import clock, spreadsheets
+from marketplace.foundation.errors import Refused
+from marketplace.funding import claims, subsidies, subsidy_lists
+from marketplace.funding.subsidy_rules import Rule, State
+from tests.factories import make_person, make_staff
+from tests.funding.made import committed, make_programme, make_subsidy
+
+EVIDENCE = {"attendance_percent": 90, "completed_at": "2026-05-01T08:00:00+00:00"}
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture
+def officer():
+    return make_staff("funding_officer")
+
+
+def earned(programme, **person):
+    subsidy = make_subsidy(programme, make_person(**person))
+    return subsidies.earn(subsidy.id, EVIDENCE, now=clock.now())
+
+
+def test_a_batch_claims_what_was_chosen_under_the_next_number(officer):
+    programme, other = make_programme(), make_programme()
+    first, second, third = earned(programme), earned(programme), earned(programme)
+    foreign, waiting = earned(other), make_subsidy(programme)
+
+    chosen = {first.public_id, foreign.public_id, waiting.public_id}
+    one = claims.make_batch(programme.id, chosen, actor_id=officer.id, now=clock.now())
+    two = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+
+    assert (one.number, two.number) == (1, 2)
+    states = [subsidy.state for subsidy in (first, second, third, foreign, waiting)]
+    assert states == [State.CLAIMED, State.CLAIMED, State.CLAIMED, State.EARNED, State.RESERVED]
+    assert [(batch.number, lines, total) for batch, lines, total in claims.list_batches(programme.id)] == [
+        (2, 2, 128000),
+        (1, 1, 64000),
+    ]
+    with pytest.raises(Refused, match="nothing_earned"):
+        claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+
+
+def test_the_funder_pays_what_it_did_not_reject(officer):
+    programme = make_programme(rule=Rule(percent=50, if_rejected="learner_owes"))
+    paid, rejected = earned(programme), earned(programme)
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    subsidies.reject(rejected.id, reason="重复申报", actor_id=officer.id, now=clock.now())
+
+    assert claims.mark_paid(batch.id, bank_reference=" ICBC-77 ", actor_id=officer.id, now=clock.now()) == 1
+
+    assert (paid.state, rejected.state, batch.bank_reference) == (State.PAID, State.REJECTED, "ICBC-77")
+    assert (committed(programme), rejected.owed_minor) == (64000, 64000)
+    with pytest.raises(Refused, match="batch_paid"):
+        claims.mark_paid(batch.id, bank_reference="again", actor_id=officer.id, now=clock.now())
+
+
+def test_money_paid_for_an_order_that_ends_is_clawed_back(officer):
+    programme = make_programme()
+    subsidy = earned(programme)
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    claims.mark_paid(batch.id, bank_reference="ICBC-1", actor_id=officer.id, now=clock.now())
+
+    subsidies.release(subsidy.order_line_id, "refunded", now=clock.now())
+
+    assert (subsidy.state, committed(programme)) == (State.CLAWED_BACK, 0)
+
+
+def test_the_parts_of_a_budget_add_up(officer):
+    programme = make_programme(budget=1_000_000, rule=Rule(percent=50, owed_percent=25))
+    for count, act in enumerate(("reserved", "earned", "claimed", "paid", "lapsed", "released")):
+        subsidy = make_subsidy(programme)
+        if act in {"earned", "claimed", "paid"}:
+            subsidies.earn(subsidy.id, EVIDENCE, now=clock.now())
+        if act in {"claimed", "paid"}:
+            batch = claims.make_batch(programme.id, {subsidy.public_id}, actor_id=officer.id, now=clock.now())
+        if act == "paid":
+            claims.mark_paid(batch.id, bank_reference=f"bank {count}", actor_id=officer.id, now=clock.now())
+        if act == "lapsed":
+            subsidies.lapse(subsidy.id, {}, now=subsidy.earn_by)
+        if act == "released":
+            subsidies.release(subsidy.order_line_id, "cancelled", now=clock.now())
+
+    found = subsidy_lists.waterfall(programme)
+
+    parts = ("left", "applied", "reserved", "earned", "claimed", "paid", "borne")
+    numbers = [getattr(found, part).minor for part in parts]
+    assert numbers == [696000, 0, 64000, 64000, 64000, 64000, 48000]
+    assert sum(numbers) == found.deposited.minor == 1_000_000
+    assert (found.returned.minor, found.owed.minor) == (80000, 16000)
+
+
+def test_the_file_of_a_batch_opens_in_a_spreadsheet(app, officer):
+    programme = make_programme()
+    earned(programme, name="=沈知夏")
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+
+    with app.test_request_context(headers={"Accept-Language": "zh"}):
+        content = spreadsheets.write_csv(claims.sheet_of(claims.get_batch(batch.public_id))).decode()
+
+    assert content.startswith("\ufeff")
+    rows = list(csv.reader(io.StringIO(content.removeprefix("\ufeff"))))
+    assert (rows[4][1], rows[4][5], rows[4][8], rows[4][9]) == ("'=沈知夏", "640.00", "90", "2026-05-01")
+
+
+def test_applications_are_listed_in_pages_that_miss_nothing(app):
+    programme = make_programme(budget=10_000_000)
+    made = [make_subsidy(programme).public_id for _ in range(subsidy_lists.PAGE + 3)]
+    make_subsidy(make_programme())
+
+    first, before = subsidy_lists.list_page(programme.id, subsidy_lists.Filter())
+    second, end = subsidy_lists.list_page(programme.id, subsidy_lists.Filter(before=before))
+
+    assert [one.public_id for one in first + second] == made[::-1]
+    assert (len(first), end) == (subsidy_lists.PAGE, None)
+
+
+def test_applications_are_found_by_state_and_words():
+    programme = make_programme()
+    wanted = make_subsidy(programme, make_person(name="沈知夏", email="shen_1@example.com"))
+    subsidies.earn(wanted.id, EVIDENCE, now=clock.now())
+    make_subsidy(programme, make_person(name="陆文博", email="shenx1@example.com"))
+
+    for wish in ({"state": "earned"}, {"words": "知夏"}, {"words": "n_1@"}, {"words": wanted.order_number}):
+        found, _next = subsidy_lists.list_page(programme.id, subsidy_lists.Filter(**wish))
+        assert [one.id for one in found] == [wanted.id], wish
