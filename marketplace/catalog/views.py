@@ -14,6 +14,7 @@ from marketplace.catalog import (
     listing,
     offer,
     partner_views,
+    price_views,
     price_words,
     pricing,
     review_views,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from config import Settings
 
-__all__ = ["authoring_views", "blueprint", "import_views", "partner_views", "review_views"]
+__all__ = ["authoring_views", "blueprint", "import_views", "partner_views", "price_views", "review_views"]
 
 
 def init_app(app: Flask, _settings: Settings) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from wtforms import Field
+from wtforms import DateField, Field, IntegerField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
 
 from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.i18n import gettext as _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +19,31 @@ if TYPE_CHECKING:
     from marketplace.foundation.i18n import LazyString
 
 Result = TypeVar("Result")
+
+
+class NumberField(IntegerField):
+    """A whole number, whose refusal is a sentence of ours."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read what was typed; nothing is None."""
+        typed = valuelist[0].strip() if valuelist else ""
+        self.data = int(typed) if typed.isdecimal() else None
+        if typed and self.data is None:
+            raise ValueError(_("Enter a whole number."))
+
+
+class DayField(DateField):
+    """A day, whose refusal is a sentence of ours."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the ISO date a browser sends; nothing is None."""
+        if not valuelist or not valuelist[0].strip():
+            self.data = None
+            return
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            raise ValueError(_("Enter a day, like 2026-05-31.")) from error
 
 
 def choices_of(names: Mapping[Any, LazyString]) -> list[Any]:
