@@ -46,6 +46,7 @@ def _load(now: datetime) -> None:
     money.write_money(written)
     participation.write_participation(written, now=now)
     _count_seats(loaded.runs, written)
+    books.write_stripe(now=now)
     books.write_earnings(now=now)
     # After a bulk load the planner still thinks the tables empty, and a figure would take a minute.
     db.session.execute(text("ANALYZE"))

@@ -92,6 +92,8 @@ def posting_names() -> dict[str, str]:
         "processor_fee": _("Payment fee"),
         "payout": _("Payout"),
         "payout_arrived": _("Payout at the bank"),
+        "payout_returned": _("Payout that came back"),
+        "voucher": _("Voucher"),
         "exchange": _("Currency exchange"),
         "unmatched": _("Money without a fact"),
     }
@@ -128,4 +130,8 @@ def discrepancy_names() -> dict[str, str]:
         "refund_failed": _("A refund that Stripe refused"),
         "payment_not_posted": _("A payment missing in the ledger"),
         "ledger_unbalanced": _("The ledger does not sum to zero"),
+        "amount_differs": _("Stripe's amount differs from ours"),
+        "missing_here": _("Stripe has a movement that our books lack"),
+        "missing_at_stripe": _("Our books have a movement that Stripe lacks"),
+        "unknown_movement": _("A movement at Stripe that belongs to nothing we know"),
     }

@@ -64,6 +64,11 @@ class Terms:
     tax: int
 
 
+def signed(amount: Money, sign: int) -> Money:
+    """The amount, or the same the other way for a negative sign."""
+    return amount if sign > 0 else -amount
+
+
 def move(debit: str, credit: str, amount: Money) -> Entries:
     """The simplest posting: one account to another; nothing for a zero amount."""
     return _kept([Entry(debit, amount), Entry(credit, -amount)])

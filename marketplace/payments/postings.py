@@ -6,32 +6,99 @@ leave as rows is picked up here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import exists, func, select
+from sqlalchemy import Text, cast, exists, func, select
+from sqlalchemy.orm import contains_eager
 
 from marketplace.catalog.models import CourseProvider, CourseRun
-from marketplace.enrolment.models import Order
+from marketplace.enrolment.models import Order, OrderLine
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.money import Money
+from marketplace.funding.voucher_models import VoucherMovement, VoucherRedemption
 from marketplace.payments import ledger, posting_rules
 from marketplace.payments.models import LedgerEntry, LedgerTransaction, RevenueTerms
-from marketplace.payments.posting_rules import UNEARNED, Entry, Terms
+from marketplace.payments.posting_rules import UNEARNED, Entries, Entry, Terms
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from sqlalchemy.sql.elements import ColumnElement
 
 log = structlog.get_logger("postings")
 
 EARNED = "earned"
 BATCH = 1000
+ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A row of another room, read as what the ledger posts; `key` names the row and is posted once."""
+
+    key: str
+    kind: str
+    entries: Entries
+    order_id: int | None
+    occurred_at: datetime
+
+
+@jobs.periodic(cron="* * * * *", name="payments.post_facts")
+def post_facts_often() -> None:
+    """Every minute: post what other rooms have left lately."""
+    posted = post_facts(since=clock.now() - timedelta(hours=2))
+    if posted:
+        log.info("facts posted", facts=posted)
+
+
+def post_facts(*, since: datetime = ALWAYS) -> int:
+    """Post the facts recorded since a moment that the ledger has not got, each in its own transaction; how many."""
+    posted = 0
+    for fact in [found for find in SOURCES for found in find(since)]:
+        with transaction():
+            made = ledger.post(fact.key, fact.kind, fact.entries, order_id=fact.order_id, occurred_at=fact.occurred_at)
+        posted += made is not None
+    return posted
+
+
+def _voucher_movements(since: datetime) -> list[Fact]:
+    """A code paid a part of a line, or took it back."""
+    key = "voucher:" + cast(VoucherMovement.id, Text)
+    query = (
+        select(VoucherMovement, OrderLine.order_id, key)
+        .join(VoucherMovement.redemption)
+        .join(OrderLine, OrderLine.id == VoucherRedemption.order_line_id)
+        .where(VoucherMovement.amount_minor != 0, VoucherMovement.recorded_at >= since, ~_is_posted(key))
+        .options(contains_eager(VoucherMovement.redemption))
+        .order_by(VoucherMovement.id)
+    )
+    return [
+        Fact(
+            name,
+            "voucher",
+            posting_rules.voucher_redeemed(
+                Money(movement.amount_minor, movement.redemption.currency), sponsor_id=movement.redemption.sponsor_id
+            ),
+            order_id,
+            movement.occurred_at,
+        )
+        for movement, order_id, name in db.session.execute(query.limit(BATCH))
+    ]
+
+
+def _is_posted(key: ColumnElement[str]) -> ColumnElement[bool]:
+    return exists().where(LedgerTransaction.key == key)
+
+
+SOURCES = (_voucher_movements,)
 
 
 @jobs.periodic(cron="7 * * * *", name="payments.earn")
 def earn_hourly() -> None:
-    """Every hour: what was paid for runs that are over becomes tax, fee and the provider's share."""
+    """Every hour: post any fact that was overlooked; what was paid for runs that are over becomes shares."""
+    post_facts()
     done = earn_due(now=clock.now())
     if done:
         log.info("revenue earned", orders=done)

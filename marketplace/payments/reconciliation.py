@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import exists, select
-from sqlalchemy.dialects.postgresql import insert
 
 from marketplace.enrolment.models import Order, RefundDue
-from marketplace.foundation import clock, ids, jobs
-from marketplace.foundation.database import db, locked, transaction
-from marketplace.foundation.errors import Invalid, NotFound
-from marketplace.foundation.i18n import lazy
-from marketplace.payments import attempts, events, ledger, refunds
-from marketplace.payments.models import AttemptState, Discrepancy, LedgerTransaction, PaymentAttempt, Refund
+from marketplace.foundation import clock, jobs
+from marketplace.foundation.database import db, transaction
+from marketplace.payments import attempts, discrepancies, events, ledger, refunds
+from marketplace.payments.models import AttemptState, LedgerTransaction, PaymentAttempt, Refund
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,15 +56,8 @@ def _queue_discrepancies(*, now: datetime) -> int:
     found = [*_paid_not_enrolled(), *_enrolled_unpaid(), *_stuck(now), *_failed_refunds(), *_unposted()]
     if not ledger.is_balanced():
         found.append(("ledger_unbalanced", "ledger", {}))
-    new = 0
     with transaction():
-        for kind, reference, details in found:
-            statement = insert(Discrepancy).values(
-                public_id=ids.public_id(), kind=kind, reference=reference, details=details, found_at=now
-            )
-            made = db.session.scalar(statement.on_conflict_do_nothing().returning(Discrepancy.id))
-            new += made is not None
-    return new
+        return sum(discrepancies.queue(*one, now=now) for one in found)
 
 
 Found = list[tuple[str, str, dict[str, Any]]]
@@ -112,24 +102,3 @@ def _unposted() -> Found:
     posted = exists().where(LedgerTransaction.key == "payment:" + PaymentAttempt.public_id)
     query = select(PaymentAttempt.public_id).where(PaymentAttempt.state == AttemptState.PAID, ~posted)
     return [("payment_not_posted", attempt, {}) for attempt in db.session.scalars(query)]
-
-
-def list_open(limit: int = 100) -> list[Discrepancy]:
-    """What waits for staff, oldest first."""
-    query = select(Discrepancy).where(Discrepancy.resolved_at.is_(None)).order_by(Discrepancy.id).limit(limit)
-    return list(db.session.scalars(query))
-
-
-def resolve(public_id: str, *, note: str, actor_id: int, now: datetime) -> Discrepancy:
-    """Close a discrepancy with a note of what was done; closing it again changes nothing. Locks it."""
-    if not note.strip():
-        message = lazy("Say what was done about it.")
-        raise Invalid("note_missing", message, {"note": message})
-    with transaction():
-        row_id = db.session.scalar(select(Discrepancy.id).filter_by(public_id=public_id))
-        if row_id is None:
-            raise NotFound
-        found = locked(Discrepancy, row_id)
-        if found.resolved_at is None:
-            found.resolved_at, found.resolved_by_id, found.note = now, actor_id, note.strip()
-        return found

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import stripe
 from flask import current_app
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # Stripe's minimum: https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at
 SHORTEST_SESSION = timedelta(minutes=30)
 TIMEOUT_SECONDS = 20
+LONGEST_PAGE = 100
+Item = TypeVar("Item")
 RETRIES = 2
 PAYMENT_METHODS = ("card", "alipay", "wechat_pay")
 # Checkout's names of our languages: https://docs.stripe.com/js/appendix/supported_locales
@@ -82,6 +85,42 @@ class RefundAnswer:
     id: str
     status: str
     failure_code: str | None
+
+
+@dataclass(frozen=True)
+class Movement:
+    """A balance transaction: what moved our balance, in the currency of the balance."""
+
+    id: str
+    type: str
+    amount_minor: int
+    fee_minor: int
+    currency: str
+    exchange_rate: Decimal | None
+    source_id: str | None
+    payment_intent_id: str | None
+    happened_at: datetime
+
+
+@dataclass(frozen=True)
+class Payout:
+    """A payout at this moment: pending, in_transit, paid, failed or canceled."""
+
+    id: str
+    amount_minor: int
+    currency: str
+    status: str
+    created_at: datetime
+    arrives_at: datetime
+    failure_code: str | None
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """Part of a list of Stripe's."""
+
+    items: list[Item]
+    has_more: bool
 
 
 @lru_cache(maxsize=4)
@@ -188,6 +227,28 @@ def retrieve_refund(refund_id: str) -> RefundAnswer:
         return _refund(client.v1.refunds.retrieve(refund_id))
 
 
+def list_balance_transactions(since: datetime | None, until: datetime, after: str | None) -> Page[Movement]:
+    """A page of what moved our balance, newest first, from the id `after` on; raises GatewayError."""
+    params = _window(since, until, after) | {"expand": ["data.source"]}
+    client = _stripe()
+    with _errors():
+        found = client.v1.balance_transactions.list(cast("Any", params))
+    return Page([_movement(one) for one in found.data], has_more=found.has_more)
+
+
+def list_payouts(since: datetime | None, until: datetime, after: str | None) -> Page[Payout]:
+    """A page of the payouts made between two moments, newest first; raises GatewayError."""
+    client = _stripe()
+    with _errors():
+        found = client.v1.payouts.list(cast("Any", _window(since, until, after)))
+    return Page([_payout(one) for one in found.data], has_more=found.has_more)
+
+
+def _window(since: datetime | None, until: datetime, after: str | None) -> dict[str, Any]:
+    created = {"lte": int(until.timestamp())} | ({"gte": int(since.timestamp())} if since else {})
+    return {"created": created, "limit": LONGEST_PAGE} | ({"starting_after": after} if after else {})
+
+
 def verify_event(payload: bytes, signature: str) -> dict[str, Any]:
     """The event as plain values, if Stripe signed it with our secret; raises BadSignature."""
     settings: Settings = current_app.config["SETTINGS"]
@@ -234,6 +295,39 @@ def _refund(made: stripe.Refund) -> RefundAnswer:
     return RefundAnswer(id=made.id, status=made.status or "pending", failure_code=getattr(made, "failure_reason", None))
 
 
+def _movement(made: stripe.BalanceTransaction) -> Movement:
+    source = made.source
+    intent = getattr(source, "payment_intent", None)
+    return Movement(
+        id=made.id,
+        type=made.type,
+        amount_minor=made.amount,
+        fee_minor=made.fee,
+        currency=made.currency.upper(),
+        # Through text: the rate as Stripe wrote it, not the float nearest to it.
+        exchange_rate=None if made.exchange_rate is None else Decimal(str(made.exchange_rate)),
+        source_id=source if isinstance(source, str) or source is None else str(source.id),
+        payment_intent_id=intent if isinstance(intent, str) or intent is None else str(intent.id),
+        happened_at=_moment(made.created),
+    )
+
+
+def _payout(made: stripe.Payout) -> Payout:
+    return Payout(
+        id=made.id,
+        amount_minor=made.amount,
+        currency=made.currency.upper(),
+        status=made.status,
+        created_at=_moment(made.created),
+        arrives_at=_moment(made.arrival_date),
+        failure_code=made.failure_code,
+    )
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
+
+
 def moment_of(event: dict[str, Any]) -> datetime:
     """When Stripe made the event."""
-    return datetime.fromtimestamp(int(event["created"]), UTC)
+    return _moment(event["created"])

@@ -12,7 +12,16 @@ from marketplace.enrolment import learning, pages
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
-from marketplace.payments import attempts, books, books_views, reconciliation, refunds, webhooks
+from marketplace.payments import (
+    attempts,
+    books,
+    books_views,
+    discrepancies,
+    reconciliation,
+    refunds,
+    stripe_matching,
+    webhooks,
+)
 from marketplace.payments.blueprint import blueprint
 from marketplace.payments.forms import RefundForm, ResolveForm
 
@@ -25,7 +34,8 @@ if TYPE_CHECKING:
 
 LONGEST_ID = 19  # digits of a bigint
 
-__all__ = ["blueprint", "books_views", "webhooks"]
+# Named so that their doors and their jobs are known wherever the room is opened.
+__all__ = ["blueprint", "books_views", "reconciliation", "stripe_matching", "webhooks"]
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -76,7 +86,7 @@ def desk() -> ResponseReturnValue:
         "payments/desk.html",
         payments=payments,
         next_before=next_before,
-        discrepancies=reconciliation.list_open(),
+        discrepancies=discrepancies.list_open(),
         balances=books.list_balances(),
         kinds=books.discrepancy_names(),
         accounts=books.account_names(),
@@ -91,7 +101,7 @@ def resolve(public_id: str) -> ResponseReturnValue:
     """Close a discrepancy with a note."""
     form = ResolveForm()
     if form.validate_on_submit():
-        reconciliation.resolve(public_id, note=form.note.data or "", actor_id=person().id, now=clock.now())
+        discrepancies.resolve(public_id, note=form.note.data or "", actor_id=person().id, now=clock.now())
         flash(_("The discrepancy is closed."), "success")
     else:
         flash(_("Say what was done about it."), "error")

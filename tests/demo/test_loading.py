@@ -16,8 +16,9 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
-from marketplace.payments import ledger, postings, reconciliation
+from marketplace.payments import discrepancies, ledger, postings, reconciliation, stripe_matching
 from marketplace.payments.models import LedgerEntry
+from marketplace.payments.stripe_models import StripeTransaction
 from tests.factories import make_person
 
 
@@ -45,10 +46,15 @@ def test_the_demo_is_whole_and_consistent(app):
 def _money_is_explained(now):
     assert ledger.is_balanced()
     found = reconciliation._queue_discrepancies(now=now)
-    assert found == 0, [(one.kind, one.reference) for one in reconciliation.list_open()]
+    assert found == 0, [(one.kind, one.reference) for one in discrepancies.list_open()]
     to_come = select(func.sum(Order.total_minor)).where(Order.id.in_(select(text(_PLACES_TO_COME))))
     assert ledger.balances()["unearned_revenue", "CNY"] == -db.session.execute(to_come, {"now": now}).scalar()
     assert postings.earn_due(now=now) == 0
+    assert stripe_matching.match_all(now=now) == stripe_matching.post_payouts(now=now) == 0
+    assert stripe_matching.queue_missing(now=now) == 0
+    moved = select(func.sum(StripeTransaction.amount_minor - StripeTransaction.fee_minor))
+    assert ledger.balances()["stripe_balance", "CNY"] == db.session.scalar(moved) >= 0
+    assert ledger.balances()["payouts_in_transit", "CNY"] == 0
     _providers_are_owed_their_shares()
 
 

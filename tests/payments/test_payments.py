@@ -14,7 +14,7 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import attempts, ledger, reconciliation, refunds
+from marketplace.payments import attempts, discrepancies, ledger, reconciliation, refunds
 from marketplace.payments.models import Discrepancy, LedgerTransaction, PaymentAttempt, Refund, StripeEvent
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.payments.conftest import signed
@@ -210,7 +210,7 @@ def test_a_refund_stripe_refuses_waits_for_staff(app, client, sandbox, order, no
     deliver(app, client, sandbox.events())
 
     reconciliation.reconcile(now=now)
-    assert [found.kind for found in reconciliation.list_open()] == ["refund_failed"]
+    assert [found.kind for found in discrepancies.list_open()] == ["refund_failed"]
     assert ledger.balances()["stripe_balance", "CNY"] == order.total_minor
 
 
@@ -231,13 +231,13 @@ def test_reconciliation_queues_what_it_cannot_repair_and_staff_close_it(order, n
     for _ in range(2):
         reconciliation.reconcile(now=now)
 
-    [found] = reconciliation.list_open()
+    [found] = discrepancies.list_open()
     assert (found.kind, found.reference) == ("enrolled_unpaid", order.public_id)
     officer = make_staff("finance_officer")
     with pytest.raises(Invalid):
-        reconciliation.resolve(found.public_id, note=" ", actor_id=officer.id, now=now)
-    reconciliation.resolve(found.public_id, note="paid in cash", actor_id=officer.id, now=now)
-    assert reconciliation.list_open() == []
+        discrepancies.resolve(found.public_id, note=" ", actor_id=officer.id, now=now)
+    discrepancies.resolve(found.public_id, note="paid in cash", actor_id=officer.id, now=now)
+    assert discrepancies.list_open() == []
 
 
 def test_a_wrong_signature_is_refused_and_keeps_nothing(app, client):

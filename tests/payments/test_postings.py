@@ -8,12 +8,14 @@ from marketplace.enrolment.models import Order
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.money import Money
+from marketplace.funding import vouchers
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
 from marketplace.payments import ledger, posting_rules, postings
 from marketplace.payments.models import LedgerEntry, LedgerTransaction, RevenueTerms
 from marketplace.payments.posting_rules import Account
-from tests.factories import make_course, make_organisation, make_run
+from tests.factories import make_course, make_organisation, make_person, make_run, make_staff
+from tests.funding.test_vouchers import codes, issue, use
 from tests.payments.test_payments import paid, place
 
 
@@ -102,6 +104,20 @@ def test_an_order_keeps_the_terms_of_its_day(order, now):
     postings.earn_due(now=after(order))
     assert own("platform_fee") == -12076
     assert [one.version for one in postings.list_terms()] == [2, 1]
+
+
+@pytest.mark.parametrize(("has_sponsor", "account"), [(True, "voucher_receivable"), (False, "voucher_cost")])
+def test_what_a_code_pays_and_takes_back_is_posted_once(now, has_sponsor, account):
+    officer, sponsor = make_staff("funding_officer"), make_organisation(kind="employer") if has_sponsor else None
+    used = use(codes(issue(officer, sponsor_id=sponsor.id if sponsor else None))[0], make_person())
+    assert [postings.post_facts(), postings.post_facts()] == [1, 0]
+    assert own(account) == -own("unearned_voucher") == used.amount.minor > 0
+    entry = db.session.query(LedgerEntry).filter_by(account=account).one()
+    assert entry.organisation_id == (sponsor.id if sponsor else None)
+
+    vouchers.give_back(used.order_line_id, now=now)
+    assert postings.post_facts(since=now) == 1
+    assert set(ledger.balances().values()) == {0}
 
 
 def test_paid_revenue_does_not_change_when_it_is_earned(order, now):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from urllib.parse import parse_qsl
 
 import pytest
@@ -100,6 +101,10 @@ def test_every_request_is_as_stripe_describes_it(app, sandbox, spec):
     )
     stripe_gateway.expire_session(start(second, now=now).session_id)
 
+    stripe_gateway.list_balance_transactions(now - timedelta(days=1), now, None)
+    stripe_gateway.list_balance_transactions(None, now, "txn_1")
+    stripe_gateway.list_payouts(now - timedelta(days=1), now, "po_1")
+
     sent = {(method, re.sub(r"(cs|re)_\w+", "…", path.partition("?")[0])) for method, path, _body in sandbox.requests}
     assert sent == {
         ("POST", "/v1/checkout/sessions"),
@@ -107,6 +112,8 @@ def test_every_request_is_as_stripe_describes_it(app, sandbox, spec):
         ("POST", "/v1/checkout/sessions/…/expire"),
         ("POST", "/v1/refunds"),
         ("GET", "/v1/refunds/…"),
+        ("GET", "/v1/balance_transactions"),
+        ("GET", "/v1/payouts"),
     }
     check(spec, sandbox.requests)
 

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from marketplace.payments.sandbox.store import Body, Store
 
 blueprint = Blueprint("api", __name__, url_prefix="/v1")
-KINDS = {"payment_intents": "payment_intent", "charges": "charge", "refunds": "refund", "events": "event"}
-EXPANDABLE = {"payment_intent", "latest_charge", "charge"}
+KINDS = {
+    "payment_intents": "payment_intent",
+    "charges": "charge",
+    "refunds": "refund",
+    "events": "event",
+    "balance_transactions": "balance_transaction",
+    "payouts": "payout",
+}
+EXPANDABLE = {"payment_intent", "latest_charge", "charge", "source", "balance_transaction"}
 
 
 class NoAnswer(Exception):
@@ -185,7 +192,7 @@ def list_objects(plural: str) -> Response:
     """Other objects, newest first."""
     if plural not in KINDS:
         raise ApiError(f"Unrecognized request URL (GET: /v1/{plural}).", status=404)
-    return _page(KINDS[plural], f"/v1/{plural}", ("payment_intent", "charge", "type"))
+    return _page(KINDS[plural], f"/v1/{plural}", ("payment_intent", "charge", "type", "status"))
 
 
 def _page(kind: str, url: str, filters: tuple[str, ...]) -> Response:
@@ -195,10 +202,14 @@ def _page(kind: str, url: str, filters: tuple[str, ...]) -> Response:
         body
         for body in store().list_kind(kind)
         if all(asked.get(name) in {None, body.get(name)} for name in filters)
-        and (not isinstance(created, dict) or body["created"] >= int(created.get("gte", 0)))
+        and (not isinstance(created, dict) or _is_within(body["created"], created))
     ]
     ids = [body["id"] for body in found]
     start = ids.index(asked["starting_after"]) + 1 if asked.get("starting_after") in ids else 0
     limit = int(asked.get("limit", 10))
     page = [_expanded(body, asked) for body in found[start : start + limit]]
     return answer({"object": "list", "url": url, "has_more": len(found) > start + limit, "data": page})
+
+
+def _is_within(moment: int, created: dict[str, str]) -> bool:
+    return int(created.get("gte", 0)) <= moment <= int(created.get("lte", moment))

@@ -18,6 +18,7 @@ SWITCHES = {
     "fail_after": "The next so many calls that make something do so, and answer 500.",
     "timeout_after": "The next so many calls that make something do so, and the connection breaks without an answer.",
     "refund_fails": "The next so many refunds are accepted and fail afterwards.",
+    "balance_differs": "The next so many movements of the balance are one unit short.",
     "settle_seconds": "A delayed method settles this many seconds after it was chosen; empty: by the button alone.",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from marketplace.payments.sandbox import chaos
+from marketplace.payments.sandbox import balance, chaos
 from marketplace.payments.sandbox.errors import ApiError, missing
 from marketplace.payments.sandbox.events import emit
 from marketplace.payments.sandbox.store import Body, Store, draw_id, now
@@ -147,7 +147,7 @@ def settle(store: Store, session: Body, *, failure: str | None = None) -> Body:
 
 
 def do_chores(store: Store) -> None:
-    """Expire sessions whose time has come and settle delayed payments that are due."""
+    """Expire sessions whose time has come, settle delayed payments that are due, pay out what is available."""
     with store.changing():
         for session in _unfinished(store):
             if session["status"] == "open":
@@ -156,6 +156,7 @@ def do_chores(store: Store) -> None:
             intent = store.find(session["payment_intent"] or "") or {}
             if intent.get("_settles_at") and intent["_settles_at"] <= now():
                 settle(store, session)
+        balance.do_chores(store)
 
 
 def _unfinished(store: Store) -> list[Body]:
@@ -205,6 +206,7 @@ def _charge(store: Store, intent: Body, *, method: str, status: str, failure: st
             "amount": intent["amount"],
             "amount_captured": intent["amount"] if status == "succeeded" else 0,
             "amount_refunded": 0,
+            "balance_transaction": None,
             "captured": status == "succeeded",
             "created": now(),
             "currency": intent["currency"],
@@ -229,6 +231,7 @@ def _succeed(store: Store, intent: Body, charge: Body) -> None:
         "last_payment_error": None,
     }
     store.save(intent)
+    balance.book(store, "charge", charge, charge["amount"], fee=balance.fee_of(charge["amount"]))
     emit(store, "charge.succeeded", charge)
     emit(store, "payment_intent.succeeded", intent)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, redirect, render_template, request
 
-from marketplace.payments.sandbox import chaos, checkout
+from marketplace.payments.sandbox import balance, chaos, checkout
 from marketplace.payments.sandbox.api import answer, store
 from marketplace.payments.sandbox.errors import ApiError
 from marketplace.payments.sandbox.words import WORDS
@@ -44,6 +44,15 @@ def turn() -> ResponseReturnValue:
             store().turn(name, request.form[name])
     if request.accept_mimetypes.best == "application/json":
         return answer({name: store().switch(name) for name in chaos.SWITCHES})
+    return redirect("/", 303)
+
+
+@blueprint.post("/payouts")
+def pay_out() -> ResponseReturnValue:
+    """A tester has everything paid out now."""
+    made = balance.pay_out(store(), is_early=True)
+    if request.accept_mimetypes.best == "application/json":
+        return answer({"object": "list", "data": made})
     return redirect("/", 303)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketplace.payments.sandbox import chaos
+from marketplace.payments.sandbox import balance, chaos
 from marketplace.payments.sandbox.errors import ApiError, missing
 from marketplace.payments.sandbox.events import emit
 from marketplace.payments.sandbox.store import Body, Store, draw_id, now
@@ -27,6 +27,7 @@ def create(store: Store, asked: dict[str, Any]) -> Body:
             "id": draw_id("re"),
             "object": "refund",
             "amount": amount,
+            "balance_transaction": None,
             "charge": charge["id"],
             "created": now(),
             "currency": charge["currency"],
@@ -36,11 +37,13 @@ def create(store: Store, asked: dict[str, Any]) -> Body:
             "status": "pending" if fails else "succeeded",
         }
     )
+    balance.book(store, "refund", refund, -amount)
     emit(store, "refund.created", refund)
     _count(store, charge, amount)
     if fails:
         failed = store.save(refund | {"status": "failed", "failure_reason": "expired_or_canceled_card"})
         _count(store, charge, -amount)
+        balance.book(store, "refund_failure", failed, amount)
         emit(store, "refund.failed", failed)
     return refund
 
