@@ -43,6 +43,7 @@ class Settings:
     smtp_security: Literal["none", "starttls", "tls"] = "none"
     mail_from: str = "Talent courses <no-reply@localhost>"
     mail_preview_dir: Path = ROOT / "var" / "mail"
+    document_fonts: Path | None = None
     trusted_proxies: int = 0
     clock_offset_seconds: int = 0
 
@@ -84,6 +85,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         ),
         mail_from=reader.text("MAIL_FROM", "Talent courses <no-reply@localhost>"),
         mail_preview_dir=Path(reader.text("MAIL_PREVIEW_DIR", str(ROOT / "var" / "mail"))),
+        document_fonts=reader.folder("DOCUMENT_FONTS"),
         trusted_proxies=reader.whole_number("TRUSTED_PROXIES", 0),
         clock_offset_seconds=reader.whole_number("MARKETPLACE_CLOCK_OFFSET", 0),
     )
@@ -122,6 +124,12 @@ class _Reader:
 
     def text(self, name: str, default: str) -> str:
         return self.environment.get(name) or default
+
+    def folder(self, name: str) -> Path | None:
+        value = self.environment.get(name)
+        if value and not Path(value).is_dir():
+            self.problems.append(f"{name} is no folder: {value}")
+        return Path(value) if value else None
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         value = self.environment.get(name) or allowed[0]

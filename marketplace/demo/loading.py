@@ -9,7 +9,7 @@ from flask import current_app
 from sqlalchemy import exists, select, text
 
 from marketplace.accounts.models import Person
-from marketplace.demo import books, history, money, offer, participation, population
+from marketplace.demo import books, history, money, offer, papers, participation, population
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
@@ -48,6 +48,7 @@ def _load(now: datetime) -> None:
     _count_seats(loaded.runs, written)
     books.write_stripe(now=now)
     books.write_earnings(now=now)
+    papers.write_papers(learner.id, now=now)
     # After a bulk load the planner still thinks the tables empty, and a figure would take a minute.
     db.session.execute(text("ANALYZE"))
 

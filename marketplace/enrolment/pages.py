@@ -76,5 +76,9 @@ def event_names() -> dict[str, str]:
         "superseded": _("Replaced by an earlier order that was paid late"),
         "refund_due": _("The payment is being given back"),
         "refunded": _("The payment has been given back"),
+        "invoice_issued": _("Invoice issued"),
+        "invoice_credited": _("Credit note issued"),
+        "fapiao_requested": _("Fapiao asked for"),
+        "refund_waits_for_fapiao": _("The refund waits until the fapiao is reversed"),
         "enrolment_ended": _("The place has been given up"),
     }

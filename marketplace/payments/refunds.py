@@ -14,7 +14,7 @@ from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
-from marketplace.payments import ledger, letters, stripe_gateway
+from marketplace.payments import fapiao_gate, ledger, letters, stripe_gateway
 from marketplace.payments.models import AttemptState, PaymentAttempt, Refund
 from marketplace.payments.stripe_gateway import GatewayError, RefundAnswer
 
@@ -108,12 +108,18 @@ def request_refund(order_id: int, amount: Money, *, reason: str, actor_id: int, 
 
 @jobs.task(name="payments.send_refund")
 def send(refund_id: int) -> None:
-    """Ask Stripe for one refund, with its public id as idempotency key, and book the answer. Safe to repeat."""
+    """Ask Stripe for one refund, with its public id as idempotency key, and book the answer. Safe to repeat.
+
+    One whose fapiao must be reversed first is left as it is; fapiao.reverse sends it.
+    """
     refund = db.session.get(Refund, refund_id)
     if refund is None or refund.state in {"succeeded", "failed"}:
         return
     attempt = db.session.get_one(PaymentAttempt, refund.attempt_id)
     key, amount, intent, known = refund.public_id, refund.amount, attempt.payment_intent_id, refund.stripe_refund_id
+    reason = refund.reason if refund.refund_due_id is not None else ""
+    if known is None and fapiao_gate.must_wait(attempt.order_id, reason, now=clock.now()):
+        return
     db.session.rollback()
     try:
         if known:
@@ -126,6 +132,15 @@ def send(refund_id: int) -> None:
         log.warning("refund refused", code=error.code, refund=key)
         answer = RefundAnswer(id=known or "", status="failed", failure_code=error.code)
     book(refund_id, answer, now=clock.now())
+
+
+def send_waiting(order_id: int) -> None:
+    """Enqueue the order's refunds that Stripe was not asked for yet; call inside a transaction."""
+    query = (
+        select(Refund.id).join(Refund.attempt).where(PaymentAttempt.order_id == order_id, Refund.state == "requested")
+    )
+    for refund_id in db.session.scalars(query).all():
+        jobs.enqueue(send, refund_id=refund_id)
 
 
 def book(refund_id: int, answer: RefundAnswer, *, now: datetime) -> None:

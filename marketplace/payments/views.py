@@ -17,6 +17,7 @@ from marketplace.payments import (
     books,
     books_views,
     discrepancies,
+    invoice_views,
     reconciliation,
     refunds,
     stripe_matching,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 LONGEST_ID = 19  # digits of a bigint
 
 # Named so that their doors and their jobs are known wherever the room is opened.
-__all__ = ["blueprint", "books_views", "reconciliation", "stripe_matching", "webhooks"]
+__all__ = ["blueprint", "books_views", "invoice_views", "reconciliation", "stripe_matching", "webhooks"]
 
 
 def init_app(app: Flask, settings: Settings) -> None:

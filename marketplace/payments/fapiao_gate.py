@@ -1,0 +1,49 @@
+"""Whether money must wait to go back: an issued fapiao has to be reversed first, since its tax is declared already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from marketplace.enrolment import orders
+from marketplace.enrolment.models import Order
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.payments.invoice_models import FapiaoEvent, FapiaoRequest
+from marketplace.payments.invoice_rules import FapiaoState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+# Money that never bought the place is on no fapiao.
+NEVER_INVOICED = frozenset({"paid_twice", "seat_gone"})
+
+
+def must_wait(order_id: int, reason: str, *, now: datetime) -> bool:
+    """Whether a refund waits for a fapiao's reversal, which is then asked for, once. Locks order and request."""
+    if reason in NEVER_INVOICED:
+        return False
+    with transaction():
+        order = locked(Order, order_id)
+        standing = select(FapiaoRequest.id).where(
+            FapiaoRequest.order_id == order_id,
+            FapiaoRequest.state.in_([FapiaoState.ISSUED, FapiaoState.REVERSAL_NEEDED]),
+        )
+        request_id = db.session.scalar(standing)
+        if request_id is None:
+            return False
+        request = locked(FapiaoRequest, request_id)
+        if request.state == FapiaoState.ISSUED:
+            request.state = FapiaoState.REVERSAL_NEEDED
+            note(request, "need_reversal", now=now, actor_id=None)
+            orders.record(order, "refund_waits_for_fapiao", now=now)
+        return True
+
+
+def note(request: FapiaoRequest, act: str, *, now: datetime, actor_id: int | None, **details: str) -> FapiaoEvent:
+    """Write what happened to a request."""
+    return add(
+        FapiaoEvent(
+            request_id=request.id, act=act, state=request.state, occurred_at=now, actor_id=actor_id, details=details
+        )
+    )

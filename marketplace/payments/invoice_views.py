@@ -1,0 +1,237 @@
+"""Doors for invoices and fapiao: the learner's page of an order, and the desk of finance staff."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from flask import Response, flash, redirect, render_template, request, send_file, url_for
+
+from marketplace.accounts.permissions import permission, person
+from marketplace.enrolment import learning
+from marketplace.foundation import clock
+from marketplace.foundation.errors import Invalid, NotFound, Refused
+from marketplace.foundation.i18n import LANGUAGES, language
+from marketplace.foundation.i18n import gettext as _
+from marketplace.payments import fapiao, invoices, paper, sellers
+from marketplace.payments.blueprint import blueprint
+from marketplace.payments.invoice_forms import (
+    FapiaoForm,
+    InvoiceForm,
+    IssueForm,
+    RejectForm,
+    ReverseForm,
+    SellerForm,
+)
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+    from flask_wtf import FlaskForm
+
+    from marketplace.enrolment.models import Order
+    from marketplace.payments.invoice_models import FapiaoRequest
+
+LONGEST_ID = 19  # digits of a bigint
+
+
+@blueprint.get("/orders/<public_id>/invoice")
+@permission("own")
+def invoice(public_id: str) -> ResponseReturnValue:
+    """The invoice and the fapiao of one's own order, and the forms that ask for them."""
+    return _invoice_page(learning.get_order(public_id, person().id))
+
+
+@blueprint.post("/orders/<public_id>/invoice")
+@permission("own")
+def issue_invoice(public_id: str) -> ResponseReturnValue:
+    """Issue the invoice, or issue it anew under another name."""
+    order, form = learning.get_order(public_id, person().id), InvoiceForm()
+    if not form.validate_on_submit():
+        return _invoice_page(order, invoice_form=form), 422
+    try:
+        made = invoices.issue(order.id, form.billed, actor_id=person().id, now=clock.now())
+    except Refused as refusal:
+        form.form_errors.append(str(refusal.message))
+        return _invoice_page(order, invoice_form=form), refusal.status
+    flash(_("Invoice %(number)s is issued.", number=made.printed_number), "success")
+    return redirect(url_for("payments.invoice", public_id=public_id), 303)
+
+
+@blueprint.post("/orders/<public_id>/fapiao")
+@permission("own")
+def request_fapiao(public_id: str) -> ResponseReturnValue:
+    """Ask for a fapiao."""
+    order, form = learning.get_order(public_id, person().id), FapiaoForm()
+    if not form.validate_on_submit():
+        return _invoice_page(order, fapiao_form=form), 422
+    try:
+        fapiao.request(order.id, form.wish, now=clock.now())
+    except Refused as refusal:
+        _show(form, refusal)
+        return _invoice_page(order, fapiao_form=form), refusal.status
+    flash(_("The fapiao is asked for. We write to you when it is there."), "success")
+    return redirect(url_for("payments.invoice", public_id=public_id), 303)
+
+
+@blueprint.post("/orders/<public_id>/fapiao/withdraw")
+@permission("own")
+def withdraw_fapiao(public_id: str) -> ResponseReturnValue:
+    """Take back one's request before it is dealt with."""
+    order = learning.get_order(public_id, person().id)
+    standing = fapiao.find_standing(order.id)
+    if standing is None:
+        raise NotFound
+    try:
+        fapiao.withdraw(standing.public_id, actor_id=person().id, now=clock.now())
+    except Refused as refusal:
+        flash(str(refusal.message), "error")
+    else:
+        flash(_("The request is taken back."), "success")
+    return redirect(url_for("payments.invoice", public_id=public_id), 303)
+
+
+def _invoice_page(order: Order, *, invoice_form: FlaskForm = None, fapiao_form: FlaskForm = None) -> str:
+    someone = person()
+    return render_template(
+        "payments/invoice.html",
+        order=order,
+        papers=invoices.list_of(order.id),
+        standing=invoices.find_standing(order.id),
+        fapiao=fapiao.find_latest(order.id),
+        kept=invoices.kept(order),
+        form=invoice_form or InvoiceForm(formdata=None, title=someone.name),
+        fapiao_form=fapiao_form or FapiaoForm(formdata=None, title=someone.name, email=someone.email),
+    )
+
+
+def _show(form: FlaskForm, refusal: Refused) -> None:
+    """Put a refusal beside the field it is about, or at the top."""
+    fields = refusal.fields if isinstance(refusal, Invalid) else {}
+    for name, sentence in fields.items():
+        if name in form:
+            form[name].errors = [*form[name].errors, str(sentence)]
+    if not any(name in form for name in fields):
+        form.form_errors.append(str(refusal.message))
+
+
+@blueprint.get("/invoices/<public_id>.pdf")
+@permission("signed_in")
+def invoice_pdf(public_id: str) -> ResponseReturnValue:
+    """An invoice or credit note as PDF, for its learner and for finance staff; `?language=` chooses zh or en."""
+    found = invoices.get(public_id)
+    _check_may_see(found.order)
+    wanted = request.args.get("language", "")
+    spoken = wanted if wanted in LANGUAGES else language()
+    name = f"{found.printed_number}-{spoken}.pdf"
+    return send_file(BytesIO(paper.pdf_of(found, spoken)), "application/pdf", as_attachment=True, download_name=name)
+
+
+@blueprint.get("/fapiao-files/<public_id>")
+@permission("signed_in")
+def fapiao_file(public_id: str) -> ResponseReturnValue:
+    """The file of a fapiao, for its learner and for finance staff; always an attachment, since we did not write it."""
+    file, order = fapiao.get_file(public_id)
+    _check_may_see(order)
+    return send_file(BytesIO(file.content), file.media_type, as_attachment=True, download_name=file.file_name)
+
+
+def _check_may_see(order: Order) -> None:
+    """Raise NotFound for everybody but the order's person and finance staff."""
+    if order.person_id != person().id and not person().has_role("finance_officer"):
+        raise NotFound
+
+
+@blueprint.get("/staff/invoices")
+@permission("staff:finance_officer")
+def staff_invoices() -> ResponseReturnValue:
+    """Fapiao that wait for staff, and the documents issued so far."""
+    before = request.args.get("before", "")
+    papers, next_before = invoices.list_issued(
+        before=int(before) if before.isdecimal() and len(before) < LONGEST_ID else None
+    )
+    waiting, list_sellers = fapiao.list_open(), invoices.list_sellers()
+    return render_template(
+        "payments/staff_invoices.html", papers=papers, next_before=next_before, waiting=waiting, sellers=list_sellers
+    )
+
+
+@blueprint.get("/staff/fapiao/<public_id>")
+@permission("staff:finance_officer")
+def staff_fapiao(public_id: str) -> ResponseReturnValue:
+    """One request: what was asked, what happened, and what can be done now."""
+    return _fapiao_page(fapiao.get(public_id))
+
+
+@blueprint.post("/staff/fapiao/<public_id>/issue")
+@permission("staff:finance_officer")
+def issue_fapiao(public_id: str) -> ResponseReturnValue:
+    """Record the fapiao that the tax system made."""
+    form = IssueForm()
+    if not form.validate_on_submit():
+        return _fapiao_page(fapiao.get(public_id), issue_form=form), 422
+    file = (form.file.data.filename or "", form.file.data.read())
+    number, day = form.number.data or "", form.issued_on.data or clock.now().date()
+    try:
+        fapiao.issue(public_id, number=number, issued_on=day, file=file, actor_id=person().id, now=clock.now())
+    except Refused as refusal:
+        _show(form, refusal)
+        return _fapiao_page(fapiao.get(public_id), issue_form=form), refusal.status
+    return _done(_("The fapiao is recorded and the learner is told."))
+
+
+@blueprint.post("/staff/fapiao/<public_id>/reject")
+@permission("staff:finance_officer")
+def reject_fapiao(public_id: str) -> ResponseReturnValue:
+    """Say why there will be no fapiao."""
+    form = RejectForm()
+    if not form.validate_on_submit():
+        return _fapiao_page(fapiao.get(public_id), reject_form=form), 422
+    try:
+        fapiao.reject(public_id, reason=form.reason.data or "", actor_id=person().id, now=clock.now())
+    except Refused as refusal:
+        _show(form, refusal)
+        return _fapiao_page(fapiao.get(public_id), reject_form=form), refusal.status
+    return _done(_("The request is rejected and the learner is told."))
+
+
+@blueprint.post("/staff/fapiao/<public_id>/reverse")
+@permission("staff:finance_officer")
+def reverse_fapiao(public_id: str) -> ResponseReturnValue:
+    """Record the red-letter fapiao; refunds that waited for it leave."""
+    form = ReverseForm()
+    if not form.validate_on_submit():
+        return _fapiao_page(fapiao.get(public_id), reverse_form=form), 422
+    file = (form.file.data.filename or "", form.file.data.read())
+    try:
+        fapiao.reverse(public_id, number=form.number.data or "", file=file, actor_id=person().id, now=clock.now())
+    except Refused as refusal:
+        _show(form, refusal)
+        return _fapiao_page(fapiao.get(public_id), reverse_form=form), refusal.status
+    return _done(_("The reversal is recorded. Refunds that waited for it are on their way."))
+
+
+def _done(sentence: str) -> Response:
+    flash(sentence, "success")
+    return redirect(url_for("payments.staff_invoices"), 303)  # type: ignore[return-value]
+
+
+def _fapiao_page(asked: FapiaoRequest, **forms: FlaskForm) -> str:
+    own = {"issue_form": IssueForm, "reject_form": RejectForm, "reverse_form": ReverseForm}
+    shown = {name: forms.get(name) or kind(formdata=None) for name, kind in own.items()}
+    return render_template("payments/staff_fapiao.html", asked=asked, **shown)
+
+
+@blueprint.route("/staff/seller", methods=["GET", "POST"])
+@permission("staff:finance_officer")
+def seller() -> ResponseReturnValue:
+    """The programme as seller: the name, number and address on its invoices."""
+    form = SellerForm(obj=sellers.find(None))
+    if form.validate_on_submit():
+        values = {name: (field.data or "").strip() for name, field in form._fields.items()}
+        try:
+            sellers.save(None, values)
+        except Refused as refusal:
+            _show(form, refusal)
+            return render_template("payments/seller.html", form=form), refusal.status
+        return _done(_("The seller is saved."))
+    return render_template("payments/seller.html", form=form), 422 if form.errors else 200
