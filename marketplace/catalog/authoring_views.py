@@ -117,6 +117,7 @@ def desk_course(public_id: str) -> ResponseReturnValue:
         missing=authoring.missing(course),
         note=trail.last_note(course.id) if course.state == "draft" else None,
         states=names.course_states(),
+        run_states=names.run_states(),
         text_states=names.text_states(),
         may_write="editor" in roles,
         is_lead="editor" in person().roles_in(course.lead_ids),

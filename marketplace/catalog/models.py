@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -242,6 +242,8 @@ class CourseRun(Model):
     completion_attendance_percent: Mapped[int | None] = mapped_column(Integer, default=80)
     completion_needs_pass: Mapped[bool] = mapped_column(default=False)
     completion_rule_version: Mapped[int] = mapped_column(Integer, default=1)
+    # Counts the saves of its planners, so that two of them never overwrite each other unknowingly.
+    version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     source: Mapped[str | None] = mapped_column(Text)
     source_key: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
@@ -265,6 +267,14 @@ class CourseRun(Model):
     def tzinfo(self) -> ZoneInfo:
         """The zone its times are told in."""
         return ZoneInfo(self.zone)
+
+    @property
+    def last_enrolment_day(self) -> date | None:
+        """The local day whose end is the deadline of enrolment; None when the deadline lies within a day."""
+        if self.enrol_closes_at is None:
+            return None
+        local = self.enrol_closes_at.astimezone(self.tzinfo)
+        return (local - timedelta(microseconds=1)).date() if local.time() == time() else None
 
     def seats_left(self, expired_holds: int = 0) -> int:
         """Seats one can take now; expired holds count as free though they are not swept yet."""

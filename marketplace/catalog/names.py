@@ -47,6 +47,13 @@ def event_kinds() -> dict[str, str]:
         "partner_declined": _("Partner declined"),
         "partner_withdrawn": _("Question to a partner taken back"),
         "partner_left": _("Partner left"),
+        "run_created": _("Run begun"),
+        "run_changed": _("Run changed"),
+        "run_scheduled": _("Run scheduled"),
+        "capacity_changed": _("Number of seats changed"),
+        "sessions_added": _("Sessions added"),
+        "session_changed": _("Session changed"),
+        "session_removed": _("Session removed"),
     }
 
 
@@ -67,6 +74,27 @@ def changed_columns() -> dict[str, str]:
         "level": _("Level"),
         "original_language": _("Language written first"),
         "translation_state": _("State of the translations"),
+        **_run_columns(zh, en),
+    }
+
+
+def _run_columns(zh: str, en: str) -> dict[str, str]:
+    return {
+        "starts_at": _("Starts"),
+        "ends_at": _("Ends"),
+        "zone": _("Time zone"),
+        "enrol_opens_at": _("Enrolment opens"),
+        "enrol_closes_at": _("Enrolment closes"),
+        "mode": _("Where"),
+        "place_zh": f"{_('Place')} ({zh})",
+        "place_en": f"{_('Place')} ({en})",
+        "language": _("Language of teaching"),
+        "capacity": _("Seats"),
+        "price_minor": _("Price in minor units"),
+        "currency": _("Currency"),
+        "completion_attendance_percent": _("Share of sessions to attend, in per cent"),
+        "completion_needs_pass": _("An assessment has to be passed"),
+        "session": _("Session"),
     }
 
 

@@ -18,6 +18,7 @@ from marketplace.catalog import (
     price_words,
     pricing,
     review_views,
+    run_views,
     search,
     structured,
 )
@@ -31,7 +32,15 @@ if TYPE_CHECKING:
 
     from config import Settings
 
-__all__ = ["authoring_views", "blueprint", "import_views", "partner_views", "price_views", "review_views"]
+__all__ = [
+    "authoring_views",
+    "blueprint",
+    "import_views",
+    "partner_views",
+    "price_views",
+    "review_views",
+    "run_views",
+]
 
 
 def init_app(app: Flask, _settings: Settings) -> None:

@@ -76,3 +76,7 @@ class Completion(Model):
 
 
 constraint("uq_completion_enrolment_id", lazy("This completion is recorded already."))
+constraint(
+    "fk_attendance_session_id",
+    lazy("Attendance was taken in this session, so it stays. Change its time or place instead."),
+)
