@@ -13,7 +13,7 @@ from marketplace.foundation import clock, i18n, jobs, logs, web
 from marketplace.foundation.database import db, engine_options
 
 # From the lowest floor up; each room's `views` has a `blueprint` and may have `init_app(app, settings)`.
-ROOMS = ("foundation", "accounts", "catalog", "funding", "enrolment", "payments", "participation", "metrics")
+ROOMS = ("foundation", "accounts", "catalog", "funding", "enrolment", "payments", "participation", "metrics", "privacy")
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -17,6 +17,8 @@ from marketplace.demo import loading, population
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import transaction
 from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import speaking
+from marketplace.privacy import copies, erasures
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -130,8 +132,39 @@ def reindex(*, everything: bool) -> None:
         click.echo(f"{search.reindex(now=clock.now(), everything=everything)} indexed")
 
 
+privacy_commands = AppGroup("privacy", help="People who want a copy of their data, or to be forgotten.")
+
+
+@privacy_commands.command("forget")
+@click.argument("email")
+@click.confirmation_option(prompt="This cannot be undone. Forget this person everywhere?")
+def forget_person(email: str) -> None:
+    """Forget the person with this address at once."""
+    person = people.find_by_email(email)
+    if person is None:
+        raise click.ClickException(f"no account has the address {email}")
+    obstacle = erasures.find_obstacle(person.id)
+    if obstacle is not None:
+        raise click.ClickException(str(obstacle))
+    erasures.forget(person.id, now=clock.now())
+    click.echo("forgotten")
+
+
+@privacy_commands.command("copy")
+@click.argument("email")
+@click.argument("file", type=click.File("wb"))
+def copy_data(email: str, file: BinaryIO) -> None:
+    """Write everything known of a person as a ZIP, for someone who asked by letter."""
+    person = people.find_by_email(email)
+    if person is None:
+        raise click.ClickException(f"no account has the address {email}")
+    with speaking(person.locale):
+        file.write(copies.write(person, made_at=clock.now()))
+
+
 def init_app(app: Flask) -> None:
     """Register the commands."""
+    app.cli.add_command(privacy_commands)
     app.cli.add_command(accounts_commands)
     app.cli.add_command(demo_commands)
     app.cli.add_command(worker)

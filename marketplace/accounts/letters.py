@@ -33,7 +33,7 @@ def write(
     stop = None
     if kind:
         stop = f"{settings.public_url}/mail/stop/{mail_preferences.key_for(person, kind, secret=settings.secret_key)}"
-    extras = mail.Extras(calendar=calendar, unsubscribe_url=stop)
+    extras = mail.Extras(calendar=calendar, unsubscribe_url=stop, reader_id=person.id)
     context |= {"person": person}
     return mail.send(message, to=person.email, locale=person.locale, key=key, extras=extras, **context)
 
@@ -73,12 +73,12 @@ def mail_new_address(person: Person, new_email: str) -> None:
     """Send the link that makes `new_email` the person's address; call inside a transaction."""
     now = clock.now()
     key = mailed_links.draw(person, "change_email", new_email, now=now)
-    mail.send("accounts/change_email", to=new_email, locale=person.locale, person=person, link_key=key)
+    _send(person, "accounts/change_email", to=new_email, link_key=key)
 
 
 def tell_old_address(person: Person, new_email: str) -> None:
     """Tell the present address that it is about to be replaced; call inside the transaction that does it."""
-    mail.send("accounts/email_changed", to=person.email, locale=person.locale, person=person, new_email=new_email)
+    _send(person, "accounts/email_changed", to=person.email, new_email=new_email)
 
 
 def _send_link(person_id: int, purpose: str) -> None:
@@ -87,11 +87,16 @@ def _send_link(person_id: int, purpose: str) -> None:
         if person is None or not person.active or (purpose == "confirm" and person.confirmed_at):
             return
         key = mailed_links.draw(person, purpose, person.email, now=clock.now())
-        mail.send(f"accounts/{purpose}", to=person.email, locale=person.locale, person=person, link_key=key)
+        _send(person, f"accounts/{purpose}", to=person.email, link_key=key)
 
 
 def _tell(person_id: int, message: str) -> None:
     with transaction():
         person = db.session.get(Person, person_id)
         if person is not None and person.active:
-            mail.send(f"accounts/{message}", to=person.email, locale=person.locale, person=person)
+            _send(person, f"accounts/{message}", to=person.email)
+
+
+def _send(person: Person, message: str, *, to: str, **context: Any) -> None:
+    extras = mail.Extras(reader_id=person.id)
+    mail.send(message, to=to, locale=person.locale, extras=extras, person=person, **context)

@@ -82,6 +82,8 @@ class Person(UserMixin, Model):
     experience_band: Mapped[str | None] = mapped_column(Text)
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    # Forgotten since: name and addresses are gone, the facts stay.
+    erased_at: Mapped[datetime | None]
 
     appointments: Mapped[list[StaffAppointment]] = relationship(
         back_populates="person", foreign_keys="StaffAppointment.person_id"

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 # NIST SP 800-63B-4, 3.1.1.2 and ASVS 5.0 V6.2: length and a list of common ones, no rules of composition.
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 128
-LINKS_LIVE = {"confirm": timedelta(days=3), "reset": timedelta(hours=1), "change_email": timedelta(hours=24)}
+LINKS_LIVE = {
+    "confirm": timedelta(days=3),
+    "reset": timedelta(hours=1),
+    "change_email": timedelta(hours=24),
+    "delete": timedelta(hours=24),
+}
 INVITATION_LIVES = timedelta(days=14)
 REMEMBERED_FOR = timedelta(days=30)
 SIGNED_IN_FOR = timedelta(hours=12)

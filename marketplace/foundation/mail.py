@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 20
 # Long enough to find out what somebody was told, and to recognise a repeated act.
 KEPT_FOR = timedelta(days=90)
+STUCK_FOR = timedelta(days=7)
 
 
 class OutgoingMail(Model):
@@ -49,6 +50,8 @@ class OutgoingMail(Model):
     # An iCalendar that travels with it, and where one click stops mails of its kind.
     calendar: Mapped[str | None] = mapped_column(Text)
     unsubscribe_url: Mapped[str | None] = mapped_column(Text)
+    # Whom it is for, as accounts number people: the address may change, and being forgotten takes all of them.
+    reader_id: Mapped[int | None]
     # The last mail to someone who is forgotten leaves no row behind.
     is_kept: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
@@ -62,6 +65,7 @@ class Extras:
     calendar: str | None = None
     unsubscribe_url: str | None = None
     is_kept: bool = True
+    reader_id: int | None = None
 
 
 PLAIN = Extras()
@@ -96,6 +100,7 @@ def send(
             calendar=extras.calendar,
             unsubscribe_url=extras.unsubscribe_url,
             is_kept=extras.is_kept,
+            reader_id=extras.reader_id,
             created_at=clock.now(),
             sent_at=None,
         )
@@ -136,19 +141,24 @@ def deliver(mail_id: int) -> None:
 def sweep() -> None:
     """Every night: delete mails sent KEPT_FOR ago, and their previews."""
     with transaction():
-        old = delete(OutgoingMail).where(OutgoingMail.sent_at < clock.now() - KEPT_FOR)
+        is_old = OutgoingMail.sent_at < clock.now() - KEPT_FOR
+        # One that may not be kept and could not be sent in a week never will be.
+        is_stuck = OutgoingMail.is_kept.is_(False) & (OutgoingMail.created_at < clock.now() - STUCK_FOR)
+        old = delete(OutgoingMail).where(or_(is_old, is_stuck))
         gone = db.session.scalars(old.returning(OutgoingMail.id)).all()
     _delete_previews(gone)
 
 
-def forget(addresses: Iterable[str], words: Iterable[str]) -> None:
-    """Delete every mail to these addresses, and blank what sent mails to others say when it holds one of `words`.
+def forget(reader_id: int, addresses: Iterable[str], words: Iterable[str]) -> None:
+    """Delete every mail to this reader or these addresses; blank what sent mails to others say if it holds a word.
 
     Call inside the transaction that forgets a person; previews of development go too.
     """
     told = [OutgoingMail.subject, OutgoingMail.text, OutgoingMail.html]
     gone = db.session.scalars(
-        delete(OutgoingMail).where(OutgoingMail.recipient.in_(list(addresses))).returning(OutgoingMail.id)
+        delete(OutgoingMail)
+        .where(or_(OutgoingMail.reader_id == reader_id, OutgoingMail.recipient.in_(list(addresses))))
+        .returning(OutgoingMail.id)
     ).all()
     naming = or_(*(column.contains(word, autoescape=True) for word in words for column in told))
     blanked = update(OutgoingMail).where(OutgoingMail.sent_at.is_not(None), naming)

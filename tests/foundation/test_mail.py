@@ -117,7 +117,7 @@ def test_forgetting_deletes_a_persons_mails_and_blanks_those_that_name_them(app,
     previews = app.config["SETTINGS"].mail_preview_dir
     before = len(list(previews.iterdir()))
     with transaction():
-        mail.forget(["wen@example.cn"], ["0%Wen"])
+        mail.forget(0, ["wen@example.cn"], ["0%Wen"])
 
     assert [row.text.split()[:1] for row in db.session.query(OutgoingMail).order_by("id")] == [[], ["Zhao"]]
     assert before - len(list(previews.iterdir())) == 2

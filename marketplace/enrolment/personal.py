@@ -1,0 +1,110 @@
+"""What this room knows of a person, told to them and forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
+
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment import learning, orders
+from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, OrderState
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import lazy, pick
+from marketplace.foundation.money import Money
+from marketplace.foundation.personal_data import Identity, Section, plain_money
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+ALL = 10_000
+
+
+def tell(person_id: int) -> list[Section]:
+    """Orders with their amounts, and places in runs."""
+    columns = {
+        "number": lazy("Order"),
+        "course": lazy("Course"),
+        "placed_at": lazy("Placed"),
+        "state": lazy("State"),
+        "price": lazy("Price"),
+        "subsidy": lazy("Subsidy"),
+        "voucher": lazy("Voucher"),
+        "due": lazy("Due in all"),
+    }
+    bought = [_order_row(order, line) for order in learning.list_orders(person_id, limit=ALL) for line in order.lines]
+    return [Section("orders", lazy("My orders"), columns, bought), _places(person_id)]
+
+
+def _order_row(order: Order, line: OrderLine) -> dict[str, object]:
+    money = {
+        name: plain_money(Money(getattr(line, f"{name}_minor"), order.currency))
+        for name in ("price", "subsidy", "voucher", "due")
+    }
+    course = str(pick(line, "title"))
+    return {"number": order.public_id, "course": course, "placed_at": order.placed_at, "state": order.state, **money}
+
+
+def _places(person_id: int) -> Section:
+    columns = {
+        "course": lazy("Course"),
+        "starts_at": lazy("Begins"),
+        "enrolled_at": lazy("Enrolled"),
+        "ended_at": lazy("Ended"),
+    }
+    query = select(Enrolment).filter_by(person_id=person_id).order_by(Enrolment.id)
+    found = db.session.scalars(query.options(joinedload(Enrolment.run).joinedload(CourseRun.course)))
+    rows = [
+        {
+            "course": str(pick(place.run.course, "title")),
+            "starts_at": place.run.starts_at,
+            "enrolled_at": place.enrolled_at,
+            "ended_at": place.ended_at,
+        }
+        for place in found
+    ]
+    return Section("places", lazy("My courses"), columns, rows)
+
+
+def list_coming(person_id: int, *, now: datetime) -> list[Enrolment]:
+    """The places in runs that have not begun: being forgotten gives them up."""
+    query = (
+        select(Enrolment)
+        .join(Enrolment.run)
+        .where(
+            Enrolment.person_id == person_id,
+            Enrolment.ended_at.is_(None),
+            or_(CourseRun.starts_at > now, CourseRun.starts_at.is_(None)),
+        )
+        .options(joinedload(Enrolment.run).joinedload(CourseRun.course))
+        .order_by(CourseRun.starts_at)
+    )
+    return list(db.session.scalars(query))
+
+
+def find_obstacle(person_id: int) -> Refused | None:
+    """Money on its way would arrive for nobody."""
+    query = select(Order.id).filter_by(person_id=person_id, state=OrderState.PAYMENT_PENDING)
+    if db.session.scalars(query.limit(1)).first() is None:
+        return None
+    return Refused("payment_on_its_way", lazy("A payment of yours is on its way. Wait until it has arrived or failed."))
+
+
+def forget(identity: Identity, *, now: datetime) -> None:
+    """Cancel what waits for payment and give up places in runs to come; orders and past places stay without a name.
+
+    Locks each order, then its run.
+    """
+    waiting = select(Order.id).filter_by(person_id=identity.person_id, state=OrderState.AWAITING_PAYMENT)
+    for order_id in db.session.scalars(waiting.order_by(Order.id)).all():
+        orders.cancel_order(order_id, actor_id=None, now=now)
+    coming = [enrolment.id for enrolment in list_coming(identity.person_id, now=now)]
+    granted = (
+        select(OrderLine.order_id)
+        .join(EnrolmentSource, EnrolmentSource.order_line_id == OrderLine.id)
+        .where(EnrolmentSource.enrolment_id.in_(coming), EnrolmentSource.revoked_at.is_(None))
+    )
+    for order_id in db.session.scalars(granted.order_by(OrderLine.order_id)).all():
+        orders.end_enrolment_of(order_id, now=now, reason="forgotten")

@@ -1,0 +1,120 @@
+"""What this room knows of a person, told to them and forgotten. Amounts and dates stay: tax law demands them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Text, cast, or_, select
+
+from marketplace.accounts.personal import NOWHERE
+from marketplace.enrolment.models import Order
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import lazy
+from marketplace.foundation.personal_data import Identity, Section, plain_money
+from marketplace.payments.invoice_models import FapiaoRequest, Invoice
+from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+COLUMNS = {
+    "order": lazy("Order"),
+    "amount": lazy("Amount"),
+    "state": lazy("State"),
+    "begun_at": lazy("Begun"),
+    "settled_at": lazy("Settled"),
+}
+
+
+def tell(person_id: int) -> list[Section]:
+    """Payments and refunds."""
+    paid = [_row(attempt.order.public_id, attempt, attempt.paid_at) for attempt in _attempts(person_id)]
+    back = [_row(refund.attempt.order.public_id, refund, refund.settled_at) for refund in _refunds(person_id)]
+    return [
+        Section("payments", lazy("Payments"), COLUMNS, paid),
+        Section("refunds", lazy("Refunds"), COLUMNS, back),
+        _papers(person_id),
+    ]
+
+
+def _papers(person_id: int) -> Section:
+    columns = {"number": lazy("Number"), "issued_at": lazy("Issued"), "payer": lazy("Payer"), "amount": lazy("Amount")}
+    query = select(Invoice).join(Invoice.order).where(Order.person_id == person_id).order_by(Invoice.id)
+    rows = [
+        {
+            "number": paper.printed_number,
+            "issued_at": paper.issued_at,
+            "payer": paper.payer,
+            "amount": plain_money(paper.total),
+        }
+        for paper in db.session.scalars(query)
+    ]
+    return Section("invoices", lazy("Invoices and credit notes"), columns, rows)
+
+
+def _row(number: str, money: PaymentAttempt | Refund, settled_at: datetime | None) -> dict[str, object]:
+    return {
+        "order": number,
+        "amount": plain_money(money.amount),
+        "state": money.state,
+        "begun_at": money.created_at,
+        "settled_at": settled_at,
+    }
+
+
+def _attempts(person_id: int) -> Sequence[PaymentAttempt]:
+    query = select(PaymentAttempt).join(PaymentAttempt.order).where(Order.person_id == person_id)
+    return db.session.scalars(query.order_by(PaymentAttempt.id)).all()
+
+
+def _refunds(person_id: int) -> Sequence[Refund]:
+    query = select(Refund).join(Refund.attempt).join(PaymentAttempt.order).where(Order.person_id == person_id)
+    return db.session.scalars(query.order_by(Refund.id)).all()
+
+
+def find_obstacle(person_id: int) -> Refused | None:
+    """Money on its way back would come to nobody's notice."""
+    if all(refund.state not in {"requested", "pending"} for refund in _refunds(person_id)):
+        return None
+    return Refused("refund_on_its_way", lazy("Money is on its way back to you. Wait until it has arrived."))
+
+
+def forget(identity: Identity, *, now: datetime) -> None:  # noqa: ARG001 - every room has the same signature
+    """Blank what Stripe's events and staff's notes say of the person; the books keep amounts, dates and numbers."""
+    attempts, refunds = _attempts(identity.person_id), _refunds(identity.person_id)
+    for refund in refunds:
+        refund.reason = identity.blanked(refund.reason)
+    _blank_events([*identity.addresses, *_handles(attempts)])
+    _blank_fapiao_requests(identity)
+    numbers = {attempt.public_id for attempt in attempts} | {refund.public_id for refund in refunds}
+    numbers |= {attempt.order.public_id for attempt in attempts}
+    for found in db.session.scalars(select(Discrepancy).where(Discrepancy.note.is_not(None))):
+        if found.reference in numbers or any(word in (found.note or "") for word in identity.words):
+            found.note = identity.blanked(found.note or "")
+
+
+def _handles(attempts: Sequence[PaymentAttempt]) -> list[str]:
+    """Stripe's names of the person's payments: its events hold their name and address beside them."""
+    return [handle for attempt in attempts for handle in (attempt.session_id, attempt.payment_intent_id) if handle]
+
+
+def _blank_events(words: list[str]) -> None:
+    if not words:
+        return
+    told = cast(StripeEvent.payload, Text)
+    query = select(StripeEvent).where(or_(*(told.contains(word, autoescape=True) for word in words)))
+    for event in db.session.scalars(query):
+        kept = {key: event.payload[key] for key in ("id", "object", "type", "created") if key in event.payload}
+        event.payload = kept | {"forgotten": True}
+
+
+def _blank_fapiao_requests(identity: Identity) -> None:
+    """Where a fapiao was to be sent; whom it was issued to stays, since the tax system has it too."""
+    mine = select(Order.id).filter_by(person_id=identity.person_id)
+    for request in db.session.scalars(select(FapiaoRequest).where(FapiaoRequest.order_id.in_(mine))):
+        request.email = f"{request.public_id}@{NOWHERE}"
+        request.note = request.note and identity.blanked(request.note)
+        if request.number is None:
+            request.title = identity.blanked(request.title)
