@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from marketplace.enrolment import subsidising
+from marketplace.funding import subsidies
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -31,15 +34,18 @@ def claim(sold: Sold, quoted: Quote, asked: Asked, *, now: datetime) -> None:
 
     Called by `orders.place_order` right after the line exists; not called when the buyer pays everything.
     """
+    if quoted.subsidised is not None:
+        subsidising.reserve(quoted.subsidised, asked.agreed, sold.order_id, sold.line_id, now=now)
 
 
-def claim_again(order: Order, *, now: datetime) -> bool:  # noqa: ARG001 - the payers' place
+def claim_again(order: Order, *, now: datetime) -> bool:
     """Take again what an expired order had given back, because its money came late; whether that was possible.
 
     On False the late money goes back to the buyer. Nothing may have been taken then.
     """
-    return True
+    return all(subsidies.reinstate(line.id, now=now) for line in order.lines)
 
 
 def give_back(line_id: int, reason: str, *, now: datetime) -> None:
     """Return what the line took. `reason`: cancelled, expired, superseded, refunded. Twice changes nothing."""
+    subsidies.release(line_id, reason, now=now)

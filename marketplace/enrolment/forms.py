@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, SubmitField
+from wtforms import BooleanField, HiddenField, SubmitField
 from wtforms.validators import AnyOf, InputRequired, Length, Optional, Regexp
 
 from marketplace.enrolment.quotes import Asked
+from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import EXPONENTS, Money
 
@@ -25,6 +26,10 @@ class EnrolForm(FlaskForm):
     shown_minor = HiddenField(validators=[InputRequired(STALE), Regexp(r"\d{1,15}$", message=STALE)])
     shown_due_minor = HiddenField(validators=[Optional(), Regexp(r"\d{1,15}$", message=STALE)])
     shown_currency = HiddenField(validators=[InputRequired(STALE), AnyOf(EXPONENTS, STALE)])
+    # The funding programme that is to pay a part, by the version of its rule that was shown.
+    programme = HiddenField(validators=[Optional(), Regexp(r"[a-z0-9]{1,32}$", message=STALE)])
+    rule_version = HiddenField(validators=[Optional(), Regexp(r"\d{1,6}$", message=STALE)])
+    agrees = BooleanField()
     submit = SubmitField(lazy("Take the seat"))
 
     def show(self, quoted: Quote) -> None:
@@ -32,6 +37,9 @@ class EnrolForm(FlaskForm):
         self.shown_minor.data = str(quoted.price.minor)
         self.shown_due_minor.data = str(quoted.due.minor)
         self.shown_currency.data = quoted.price.currency
+        if quoted.subsidised is not None:
+            version = quoted.subsidised.estimate.version
+            self.programme.data, self.rule_version.data = version.programme.public_id, str(version.version)
 
     @property
     def shown_price(self) -> Money:
@@ -42,7 +50,11 @@ class EnrolForm(FlaskForm):
     def asked(self) -> Asked:
         """What they ask for beside the seat; a new field of the form goes in here."""
         due = self.shown_due_minor.data
-        return Asked(shown_due=Money(int(due), self.shown_currency.data or "") if due else None)
+        return Asked(
+            programme=self.programme.data or None,
+            agreed=Agreed(int(self.rule_version.data or 0), bool(self.agrees.data)),
+            shown_due=Money(int(due), self.shown_currency.data or "") if due else None,
+        )
 
 
 class PressForm(FlaskForm):

@@ -12,7 +12,7 @@ from sqlalchemy import exists, select
 
 from marketplace.accounts.models import Membership, Person
 from marketplace.catalog.models import CourseProvider, CourseRun
-from marketplace.enrolment import claims, letters, placing, quotes, rules, seats
+from marketplace.enrolment import claims, letters, placing, quotes, rules, seats, subsidising
 from marketplace.enrolment.models import (
     Enrolment,
     EnrolmentSource,
@@ -69,7 +69,7 @@ def place_order(
     back rather than made twice. Raises Refused: full, window, own course, enrolled, PriceChanged, and what claims say.
     """
     wanted = Wanted(run_id, person_id, request_key[: placing.LONGEST_REQUEST_KEY], locale)
-    with transaction():
+    with subsidising.refusals_kept(now=now), transaction():
         run = placing.lock_run(wanted)
         facts = placing.read_facts(wanted, run, now=now)
         if facts.has_expired_holds:

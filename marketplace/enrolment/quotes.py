@@ -19,13 +19,18 @@ from sqlalchemy import select
 
 from marketplace.accounts.models import Membership, Organisation, Person
 from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseSkill
+from marketplace.enrolment import subsidising
 from marketplace.enrolment.models import Enrolment
 from marketplace.foundation.database import db
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
 from marketplace.funding.facts import Buyer, Offer
 
 if TYPE_CHECKING:
     from datetime import date, datetime
+
+    from marketplace.enrolment.subsidising import Agreed, Part
 
 RULE_VERSION = 2
 
@@ -39,6 +44,7 @@ class Asked:
 
     voucher_code: str | None = None
     programme: str | None = None
+    agreed: Agreed | None = None
     offer: str | None = None
     shown_due: Money | None = None
 
@@ -80,6 +86,8 @@ class Quote:
     voucher: Money
     due: Money
     explanation: tuple[Reason, ...]
+    # What the programme asked for pays, and from which facts: reserved when the order is placed.
+    subsidised: Part | None = None
 
     @property
     def frozen(self) -> dict[str, Any]:
@@ -88,21 +96,44 @@ class Quote:
         return {"version": RULE_VERSION, "list_price_minor": self.list_price.minor, "explanation": lines}
 
 
-def quote(sale: Sale, asked: Asked = NOTHING, *, now: datetime) -> Quote:  # noqa: ARG001 - rules and payers decide by them
+def quote(sale: Sale, asked: Asked = NOTHING, *, now: datetime) -> Quote:
     """What this seat costs this buyer now. Raises Refused when a code or programme they asked for cannot be used.
 
     Costs no statement as long as nothing but the list price applies: hot runs are sold through here.
     """
     price = sale.list_price
-    subsidy = voucher = Money(0, price.currency)
+    subsidised = _subsidised(sale, asked, price, now=now)
+    subsidy = subsidised.amount if subsidised else Money(0, price.currency)
+    voucher = Money(0, price.currency)
     return Quote(
         list_price=sale.list_price,
         price=price,
         subsidy=subsidy,
         voucher=voucher,
         due=price - subsidy - voucher,
-        explanation=(Reason("list_price", sale.list_price),),
+        explanation=(Reason("list_price", sale.list_price), *_told(subsidised)),
+        subsidised=subsidised,
     )
+
+
+def _subsidised(sale: Sale, asked: Asked, price: Money, *, now: datetime) -> Part | None:
+    """What the programme asked for pays of the price; raises SubsidyRefused for one that does not pay."""
+    if asked.programme is None or sale.person_id is None:
+        return None
+    part = subsidising.part_of(asked.programme, buyer_of(sale.person_id), offer_of(sale.run_id), price, now=now)
+    if part is None:
+        raise Refused("programme_closed", lazy("This funding programme is not open."))
+    if not part.estimate.decision.is_granted:
+        raise subsidising.refusal_of(part)
+    return part
+
+
+def _told(part: Part | None) -> tuple[Reason, ...]:
+    if part is None:
+        return ()
+    version = part.estimate.version
+    params = {"programme": version.programme.public_id, "version": version.version}
+    return (Reason("subsidy", -part.amount, params),)
 
 
 def sale_of(run: CourseRun, person_id: int | None) -> Sale:
@@ -130,6 +161,7 @@ def buyer_of(person_id: int) -> Buyer:
         district=person.district,
         industry_code=person.industry_code,
         occupation=person.occupation,
+        employer_size=person.employer_size,
         experience_band=person.experience_band,
         has_enrolled_before=db.session.scalar(earlier) is not None,
     )

@@ -62,6 +62,14 @@ def estimate_all(
     ]
 
 
+def estimate_one(
+    version: FundingRule, buyer: Buyer, offer: Offer, price: Money, *, now: datetime
+) -> Estimate:  # fmt: skip
+    """What one version says of a seat for this buyer."""
+    left = _left(version, buyer, now=now)
+    return Estimate(version, decide(version, buyer, offer, price, left=left, now=now))
+
+
 def promising(estimates: Sequence[Estimate]) -> list[Estimate]:
     """Those worth showing to a buyer: granted, told as conditions, or waiting for a fact; refused ones are left out."""
     return [one for one in estimates if one.decision.verdict is not Verdict.FAILED]
@@ -84,25 +92,22 @@ def decide(
 
 
 def left_for(programme: FundingProgramme, person_id: int, *, now: datetime) -> Left:
-    """What a programme can still give to a person: exact while its row is locked."""
-    return Left(programme.left.minor, had_this_year(programme, person_id, now=now))
+    """What a programme can still give to a person: exact while its row is locked.
 
-
-def had_this_year(programme: FundingProgramme, person_id: int, *, now: datetime) -> int:
-    """What a person has been promised or paid in this calendar year of the programme's zone, in minor units."""
+    A year is a calendar year of the programme's zone; what lapsed, was let go or was rejected does not count.
+    """
     first, end = subsidy_rules.year_of(now, programme.zone)
-    query = select(func.coalesce(func.sum(Subsidy.committed_minor), 0)).where(
-        Subsidy.person_id == person_id,
-        Subsidy.programme_id == programme.id,
-        Subsidy.applied_at >= first,
-        Subsidy.applied_at < end,
+    this_year = (Subsidy.applied_at >= first) & (Subsidy.applied_at < end)
+    query = select(func.coalesce(func.sum(Subsidy.committed_minor).filter(this_year), 0), func.count()).where(
+        Subsidy.person_id == person_id, Subsidy.programme_id == programme.id, Subsidy.committed_minor > 0
     )
-    return int(db.session.scalar(query) or 0)
+    had, lines = db.session.execute(query).one()
+    return Left(programme.left.minor, int(had), lines)
 
 
 def _left(version: FundingRule, buyer: Buyer | None, *, now: datetime) -> Left:
-    programme = version.programme
-    if buyer is None or version.content.get("person_year_cap_minor") is None:
+    programme, content = version.programme, version.content
+    if buyer is None or not (content.get("person_year_cap_minor") or content.get("first_time_only")):
         return Left(programme.left.minor)
     return left_for(programme, buyer.person_id, now=now)
 

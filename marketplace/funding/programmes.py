@@ -167,6 +167,21 @@ def rule_in_force(programme_id: int) -> FundingRule | None:
     return db.session.scalars(query.order_by(FundingRule.version.desc()).limit(1)).one_or_none()
 
 
+def find_in_force(public_id: str) -> FundingRule | None:
+    """The version that decides now for a programme that is not closed, with its programme."""
+    query = (
+        select(FundingRule)
+        .join(FundingRule.programme)
+        .where(
+            FundingProgramme.public_id == public_id,
+            FundingProgramme.closed_at.is_(None),
+            FundingRule.published_at.is_not(None),
+        )
+        .options(contains_eager(FundingRule.programme))
+    )
+    return db.session.scalars(query.order_by(FundingRule.version.desc()).limit(1)).one_or_none()
+
+
 def get(public_id: str) -> FundingProgramme:
     """A programme with its funder, deposits and rules; raises NotFound."""
     query = (

@@ -39,9 +39,10 @@ ENDED = frozenset({State.CANCELLED, State.RELEASED, State.CLAWED_BACK})
 
 @dataclass(frozen=True)
 class Ask:
-    """Somebody asks a programme to pay a part of a price; `shown` is the amount they saw."""
+    """Somebody asks a programme to pay a part of a price; `shown` is the amount they saw, by which version."""
 
     programme_id: int
+    version: int
     buyer: Buyer
     offer: Offer
     price: Money
@@ -112,7 +113,7 @@ def _decide(programme: FundingProgramme, ask: Ask, *, now: datetime) -> tuple[Fu
     if not decision.is_granted:
         message = lazy("The funding programme does not pay for this seat. Nothing was ordered.")
         raise SubsidyRefused("subsidy_refused", message, ask, version, decision)
-    if decision.amount != ask.shown:
+    if decision.amount != ask.shown or version.version != ask.version:
         message = lazy("What the funding programme pays has changed since you saw it. Please look at it again.")
         raise SubsidyRefused("subsidy_changed", message, ask, version, decision)
     if ask.consent is None:
@@ -192,6 +193,27 @@ def release(order_line_id: int, reason: str, *, now: datetime, actor_id: int | N
         if subsidy.state not in ENDED:
             step(subsidy, programme, "release", actor_id=actor_id, now=now, evidence={"reason": reason})
         return subsidy
+
+
+def reinstate(order_line_id: int, *, now: datetime) -> bool:
+    """Promise again what an expired order had let go, because its money came late; whether that was possible.
+
+    True for a line without a subsidy. The budget and the person's cap must still hold it; the conditions were met when
+    it was ordered and are not asked again. Locks the programme.
+    """
+    subsidy_id = db.session.scalar(select(Subsidy.id).filter_by(order_line_id=order_line_id))
+    if subsidy_id is None:
+        return True
+    with transaction():
+        subsidy, programme = locked_subsidy(subsidy_id)
+        if subsidy.state not in {State.CANCELLED, State.RELEASED}:
+            return subsidy.state != State.CLAWED_BACK
+        left = estimates.left_for(programme, subsidy.person_id, now=now)
+        possible = subsidy_rules.granted_minor(subsidy.rule_version.rule, subsidy.attempt.price_minor, left)
+        if min(left.budget_minor, possible) < subsidy.amount_minor:
+            return False
+        step(subsidy, programme, "reinstate", actor_id=None, now=now, evidence={"reason": "paid late"})
+        return True
 
 
 def approve(subsidy_id: int, *, note: str, actor_id: int, now: datetime) -> Subsidy:

@@ -68,6 +68,7 @@ def acts() -> dict[str, str]:
         "lapse": _("Deadline passed"),
         "release": _("Released: the order ended"),
         "extend": _("Deadline extended"),
+        "reinstate": _("Reserved again: the payment came late"),
     }
 
 

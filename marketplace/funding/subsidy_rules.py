@@ -59,6 +59,9 @@ TRANSITIONS: tuple[tuple[State, str, State], ...] = (
     # The order ended after all: what was owed or borne for it is not any more.
     (State.REJECTED, "release", State.RELEASED),
     (State.LAPSED, "release", State.RELEASED),
+    # The order was paid after it had expired, and what it had let go is still there.
+    (State.CANCELLED, "reinstate", State.APPLIED),
+    (State.RELEASED, "reinstate", State.RESERVED),
 )
 # Their amounts count as spent: an application under review too, since its order is placed at the subsidised price.
 COMMITTED = frozenset({State.APPLIED, State.RESERVED, State.EARNED, State.CLAIMED, State.PAID})
@@ -137,10 +140,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left to give: in the programme's budget, and what the person has had of it this year."""
+    """What is left to give: in the programme's budget, and what the person has had of it, this year and in lines."""
 
     budget_minor: int
     had_this_year_minor: int = 0
+    lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +188,7 @@ def decide(
     amount = Money(granted_minor(rule, price.minor, left) if is_payable else 0, price.currency)
     reasons = (
         *_about_time(frame, offer, day),
-        *_about_person(rule, buyer),
+        *_about_person(rule, buyer, left),
         *_about_offer(rule, offer),
         *_about_money(rule, price, left, amount, frame.currency),
     )
@@ -225,7 +229,7 @@ def _about_time(frame: Frame, offer: Offer, day: date) -> list[Reason]:
     return found
 
 
-def _about_person(rule: Rule, buyer: Buyer | None) -> list[Reason]:
+def _about_person(rule: Rule, buyer: Buyer | None, left: Left) -> list[Reason]:
     asked = (
         ("region", rule.regions, buyer.region if buyer else None),
         ("district", rule.districts, buyer.district if buyer else None),
@@ -235,7 +239,8 @@ def _about_person(rule: Rule, buyer: Buyer | None) -> list[Reason]:
     )
     found = [_fact(code, wanted, said, is_asked=buyer is None) for code, wanted, said in asked if wanted]
     if rule.first_time_only:
-        is_first = None if buyer is None else not buyer.has_enrolled_before
+        # A first course that is ordered but not paid yet is a first course too.
+        is_first = None if buyer is None else not buyer.has_enrolled_before and not left.lines
         found.append(Reason("first_time", _verdict(is_first)))
     if rule.organisations:
         ids = {named.id for named in rule.organisations}

@@ -112,11 +112,9 @@ def ask(
     programme: FundingProgramme, person: Person, *, price: int = 128000, shown: int = 64000, **values: object
 ) -> Ask:
     """Somebody asks for half of a price of CNY 1,280."""
-    given = {"buyer": buyer_of(person), "offer": offer(), "consent": AGREED}
+    given = {"buyer": buyer_of(person), "offer": offer(), "consent": AGREED, "version": 1, "programme_id": programme.id}
     currency = programme.currency
-    return Ask(
-        programme_id=programme.id, price=Money(price, currency), shown=Money(shown, currency), **(given | values)
-    )
+    return Ask(price=Money(price, currency), shown=Money(shown, currency), **(given | values))
 
 
 def make_subsidy(programme: FundingProgramme, person: Person | None = None, **values: object) -> Subsidy:

@@ -221,7 +221,7 @@ def test_a_version_decides_for_ever_what_it_decided():
         programme.id, Rule(percent=50, if_lapsed=Consequence.BORNE), actor_id=officer.id, now=clock.now()
     )  # fmt: skip
     programmes.publish_draft(programme.id, actor_id=officer.id, now=clock.now())
-    new = make_subsidy(programme)
+    new = make_subsidy(programme, version=2)
 
     for subsidy in (old, new):
         subsidies.lapse(subsidy.id, {}, now=clock.now() + LATER)
@@ -319,3 +319,29 @@ def test_a_line_is_subsidised_once():
 
     with pytest.raises(Refused, match="uq_subsidy_order_line_id"):
         subsidies.reserve(ask(programme, person), line, now=clock.now())
+
+
+def test_what_an_expired_order_let_go_is_promised_again_if_it_is_still_there():
+    programme = make_programme(budget=100000)
+    late = make_subsidy(programme)
+    subsidies.release(late.order_line_id, "expired", now=clock.now())
+
+    assert subsidies.reinstate(late.order_line_id, now=clock.now()) is True
+    assert (late.state, committed(programme)) == (State.RESERVED, 64000)
+    assert subsidies.reinstate(late.order_line_id, now=clock.now()) is True
+
+    subsidies.release(late.order_line_id, "expired", now=clock.now())
+    make_subsidy(programme)
+    assert subsidies.reinstate(late.order_line_id, now=clock.now()) is False
+    assert (late.state, committed(programme)) == (State.RELEASED, 64000)
+    assert subsidies.reinstate(10**9, now=clock.now()) is True
+
+
+def test_a_first_course_is_first_once_even_before_it_is_paid():
+    programme, person = make_programme(rule=Rule(percent=50, first_time_only=True)), make_person()
+    first = make_subsidy(programme, person)
+
+    assert refused(programme, person).refusal == "subsidy_refused"
+
+    subsidies.release(first.order_line_id, "expired", now=clock.now())
+    assert make_subsidy(programme, person).state == State.RESERVED
