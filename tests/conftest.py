@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 
 from config import Settings
 from marketplace import create_app, embedded_postgres
-from marketplace.foundation import clock
+from marketplace.foundation import clock, keeping
 from marketplace.foundation.database import db
 from tests.inbox import Inbox, open_inbox
 from tests.live import Marketplace
@@ -114,6 +114,7 @@ def shared_app(make_database, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def app(shared_app: Flask) -> Iterator[Flask]:
     """The application inside one transaction that is rolled back; what the test commits are savepoints of it."""
+    keeping.forget_all()
     with shared_app.app_context():
         connection = db.engine.connect()
         outer = connection.begin()

@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
 
-from flask import url_for
-
-from marketplace.catalog.search import Found, Wish
+from marketplace.catalog.facets import GROUPS
+from marketplace.catalog.search import ORDERS, Found, Wish
+from marketplace.catalog.shelves import list_shelves, skill_names
+from marketplace.foundation.addresses import address_of
+from marketplace.foundation.formats import format_month
 from marketplace.foundation.i18n import gettext as _
-from marketplace.foundation.i18n import pick
+from marketplace.foundation.i18n import language
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from werkzeug.datastructures import MultiDict
 
-    from marketplace.catalog.models import Category
+# A long group shows so many of its options, the most frequent ones, until all are asked for.
+SHORT, LONG = 8, 60
+LONG_GROUPS = ("skill",)
+# Groups of one option, which stand together.
+SWITCHES = ("seats", "subsidised")
+# More than anybody chooses; an address with more is a machine's.
+MOST_FACETS = 40
 
-ORDERS = ("relevance", "newest")
-GROUPS = ("category", "level", "mode", "language", "price")
-Option = tuple[str, int, str, bool]
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A key of a group, how many courses it leaves, and the address with it, or without it when it is chosen."""
+
+    name: str
+    count: int
+    href: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of options; `more` is the address that shows the rest of a long one."""
+
+    code: str
+    title: str
+    options: list[Option]
+    more: str | None = None
 
 
 def read_wish(arguments: MultiDict[str, str]) -> Wish:
     """Read an address; what cannot be understood is left out, since addresses are edited by hand and grow old."""
     words = arguments.get("q", "").strip()
-    facets = tuple(sorted({f"{group}:{value}" for group in GROUPS for value in arguments.getlist(group) if value}))
+    facets = sorted({f"{group}:{value}" for group in GROUPS for value in arguments.getlist(group) if value})
     order = arguments.get("order", "")
-    if order not in ORDERS:
-        order = "relevance" if words else "newest"
-    return Wish(words=words, facets=facets, order=order, after=_after(arguments))
+    if order not in ORDERS and not (order == "relevance" and words):
+        order = _usual_order(words)
+    return Wish(words=words, facets=tuple(facets[:MOST_FACETS]), order=order, after=_after(arguments))
 
 
 def provider_wish(organisation_id: int, arguments: MultiDict[str, str]) -> Wish:
@@ -38,26 +64,32 @@ def provider_wish(organisation_id: int, arguments: MultiDict[str, str]) -> Wish:
     return Wish(provider_id=organisation_id, after=_after(arguments))
 
 
+def _usual_order(words: str) -> str:
+    return "relevance" if words else "newest"
+
+
 def _after(arguments: MultiDict[str, str]) -> tuple[int, int] | None:
     key, separator, course = arguments.get("after", "").partition("-")
-    is_keyset = bool(separator) and key.isdecimal() and course.isdecimal() and len(key) < 19 and len(course) < 19  # noqa: PLR2004 - bigint
-    return (int(key), int(course)) if is_keyset else None
+    if not separator or not key.isdecimal() or not course.isdecimal():
+        return None
+    keyset = int(key[:20]), int(course[:20])
+    return keyset if max(keyset) < 2**63 else None
 
 
-def address(wish: Wish) -> str:
-    """The address that asks for this wish."""
-    arguments: dict[str, str | list[str]] = {}
-    if wish.words:
-        arguments["q"] = wish.words
+def address(wish: Wish, *, more: str = "") -> str:
+    """The address that asks for this wish; `more` names a long group shown whole."""
+    pairs = [("q", wish.words)] if wish.words else []
     for facet in wish.facets:
         group, _separator, value = facet.partition(":")
-        arguments.setdefault(group, [])
-        arguments[group] = [*arguments[group], value]
-    if wish.order != ("relevance" if wish.words else "newest"):
-        arguments["order"] = wish.order
+        pairs.append((group, value))
+    if wish.order != _usual_order(wish.words):
+        pairs.append(("order", wish.order))
+    if more:
+        pairs.append(("more", more))
     if wish.after is not None:
-        arguments["after"] = f"{wish.after[0]}-{wish.after[1]}"
-    return url_for("catalog.courses", **arguments)  # type: ignore[arg-type]
+        pairs.append(("after", f"{wish.after[0]}-{wish.after[1]}"))
+    path = address_of("catalog.courses")
+    return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
 def next_page(wish: Wish, found: Found) -> str | None:
@@ -69,35 +101,59 @@ def next_provider_page(public_id: str, found: Found) -> str | None:
     """The address of a provider's next page, if there is one."""
     if found.next_after is None:
         return None
-    return url_for("catalog.provider", public_id=public_id, after=f"{found.next_after[0]}-{found.next_after[1]}")
+    return f"{address_of('catalog.provider', public_id=public_id)}?after={found.next_after[0]}-{found.next_after[1]}"
 
 
 def order_links(wish: Wish) -> list[tuple[str, str, bool]]:
     """The orders one can choose: (label, address, is the present one); relevance only where there are words."""
-    names = {"relevance": _("Best match"), "newest": _("Newest")}
-    offered = ORDERS if wish.words else ("newest",)
-    return [(names[order], address(replace(wish, order=order, after=None)), order == wish.order) for order in offered]
+    names = {"relevance": _("Best match"), "newest": _("Newest"), "start": _("Starting soonest"), "price": _("Price")}
+    if not wish.words:
+        del names["relevance"]
+    plain = replace(wish, after=None)
+    return [(name, address(replace(plain, order=order)), order == wish.order) for order, name in names.items()]
 
 
-def facet_groups(
-    wish: Wish, counts: Mapping[str, int], categories: Sequence[Category]
-) -> list[tuple[str, list[Option]]]:
+def facet_groups(wish: Wish, counts: Mapping[str, int], *, more: str = "") -> list[Group]:
     """Each group with its options that would leave something, or are chosen: following one adds or removes it."""
-    names = facet_names(categories)
+    titles, names = group_names(), facet_names({*counts, *wish.facets})
+    plain = replace(wish, after=None)
+    here = address(plain, more=more)
     groups = []
-    for group, title in group_names().items():
-        keys = [key for key in names if key.startswith(f"{group}:")]
-        options = [_option(wish, key, names[key], counts.get(key, 0)) for key in keys]
-        shown = [option for option in options if option[1] or option[3]]
-        if shown:
-            groups.append((title, shown))
+    for code, keys in _keys_by_group(names, counts).items():
+        limit = LONG if more == code else SHORT
+        is_long = code in LONG_GROUPS and len(keys) > limit
+        shown = [key for place, key in enumerate(keys) if place < limit or key in wish.facets] if is_long else keys
+        options = [_option(plain, key, names[key], counts.get(key, 0), here) for key in shown]
+        if options:
+            has_more = is_long and more != code
+            groups.append(Group(code, titles[code], options, address(plain, more=code) if has_more else None))
     return groups
 
 
-def _option(wish: Wish, key: str, name: str, count: int) -> Option:
-    is_chosen = key in wish.facets
-    facets = tuple(facet for facet in wish.facets if facet != key) if is_chosen else (*wish.facets, key)
-    return name, count, address(replace(wish, facets=facets, after=None)), is_chosen
+def _keys_by_group(names: Mapping[str, str], counts: Mapping[str, int]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {code: [] for code in GROUPS}
+    for key in names:
+        groups[key.partition(":")[0]].append(key)
+    for code in LONG_GROUPS:
+        groups[code].sort(key=lambda key: (-counts.get(key, 0), names[key]))
+    return groups
+
+
+def _option(wish: Wish, key: str, name: str, count: int, here: str) -> Option:
+    if key in wish.facets:
+        return Option(name, count, _without(wish, key), is_chosen=True)
+    group, _separator, value = key.partition(":")
+    return Option(name, count, f"{here}{'&' if '?' in here else '?'}{group}={quote(value)}", is_chosen=False)
+
+
+def _without(wish: Wish, key: str) -> str:
+    return address(replace(wish, facets=tuple(facet for facet in wish.facets if facet != key), after=None))
+
+
+def chips(wish: Wish) -> list[tuple[str, str]]:
+    """The chosen facets by name, each with the address that leaves it out."""
+    names = facet_names(wish.facets)
+    return [(names[key], _without(wish, key)) for key in wish.facets if key in names]
 
 
 def group_names() -> dict[str, str]:
@@ -106,18 +162,42 @@ def group_names() -> dict[str, str]:
         "category": _("Field"),
         "level": _("Level"),
         "mode": _("Where"),
-        "language": _("Language of teaching"),
+        "month": _("Starts in"),
         "price": _("Price"),
+        "seats": _("Seats"),
+        "subsidised": _("Subsidy"),
+        "language": _("Language of teaching"),
+        "provider": _("Provider"),
+        "skill": _("Skills"),
     }
 
 
-def facet_names(categories: Sequence[Category]) -> dict[str, str]:
-    """The name of each facet's key."""
-    names = {f"category:{category.code}": str(pick(category, "name")) for category in categories}
+def facet_names(keys: set[str] | tuple[str, ...]) -> dict[str, str]:
+    """The names of these keys, in the order of their groups; keys nobody knows are left out."""
+    names = {f"category:{shelf.code}": _either(shelf.name_zh, shelf.name_en) for shelf in list_shelves()}
     names |= {f"level:{level}": name for level, name in level_names().items()}
     names |= {f"mode:{mode}": name for mode, name in mode_names().items()}
+    names |= {key: month for key in sorted(keys) if key.startswith("month:") and (month := _month(key[6:]))}
+    names |= {"price:free": _("Free"), "price:paid": _("Paid")}
+    names |= {"seats:left": _("Seats left"), "subsidised:yes": _("Subsidised")}
     names |= {f"language:{code}": name for code, name in teaching_languages().items() if code != "both"}
-    return names | {"price:free": _("Free"), "price:paid": _("Paid")}
+    names |= {f"provider:{kind}": name for kind, name in provider_kinds().items()}
+    skills = skill_names(int(key[6:]) for key in keys if key.startswith("skill:") and key[6:].isdecimal())
+    names |= {f"skill:{skill.id}": _either(skill.label_zh, skill.label_en) for skill in skills.values()}
+    return {key: name for key, name in names.items() if key in keys}
+
+
+def _either(chinese: str, english: str) -> str:
+    return (chinese or english) if language() == "zh" else (english or chinese)
+
+
+def _month(value: str) -> str:
+    """A month in words, empty for what is none."""
+    year, _separator, month = value.partition("-")
+    try:
+        return format_month(date(int(year), int(month), 1))
+    except ValueError:
+        return ""
 
 
 def level_names() -> dict[str, str]:
@@ -133,3 +213,8 @@ def mode_names() -> dict[str, str]:
 def teaching_languages() -> dict[str, str]:
     """The languages of teaching in words."""
     return {"zh": _("Chinese"), "en": _("English"), "both": _("Chinese and English")}
+
+
+def provider_kinds() -> dict[str, str]:
+    """The kinds of providers in words."""
+    return {"university": _("University"), "industry_partner": _("Industry partner")}

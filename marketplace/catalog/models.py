@@ -16,7 +16,10 @@ from marketplace.foundation import clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import Invalid, Refused, constraint
 from marketplace.foundation.i18n import DEFAULT_LANGUAGE, DEFAULT_ZONE, lazy
-from marketplace.foundation.money import Money
+from marketplace.foundation.money import DEFAULT_CURRENCY, Money
+
+# Where a course without dates or prices stands when sorted by them.
+LAST = 2**62
 
 CHANGED_SINCE_APPROVAL = "state = 'published' AND version > coalesce(approved_version, 1)"
 
@@ -106,6 +109,12 @@ class Course(Model):
             postgresql_where=text("state = 'published'"),
         ),
         Index("ix_course_facets", "facets", postgresql_using="gin"),
+        *(
+            Index(f"ix_course_{column}", column, "id", postgresql_where=text("state = 'published'"))
+            for column in ("sort_start", "sort_price")
+        ),
+        Index("ix_course_indexed_at", "indexed_at"),
+        Index("ix_course_search_version", "search_version"),
         Index("ix_course_category_id", "category_id"),
         Index("ix_course_in_review", "updated_at", postgresql_where=text("state = 'in_review'")),
         Index("ix_course_changed", "updated_at", postgresql_where=text(CHANGED_SINCE_APPROVAL)),
@@ -142,9 +151,12 @@ class Course(Model):
     # Written by search.index_course; searched by catalog.search, with the version of the tokeniser that wrote it.
     search: Mapped[str] = mapped_column(TSVECTOR, server_default="", deferred=True)
     search_text: Mapped[str] = mapped_column(Text, default="", deferred=True)
-    # What the list can be narrowed by: "category:…", "level:…", and "mode:…", "language:…", "price:…" of open runs.
+    # What the list can be narrowed and sorted by, as catalog.facets tells; `indexed_at` is the database's clock.
     facets: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, deferred=True)
-    search_version: Mapped[int] = mapped_column(Integer, default=0)
+    sort_start: Mapped[int] = mapped_column(default=LAST, deferred=True)
+    sort_price: Mapped[int] = mapped_column(default=LAST, deferred=True)
+    indexed_at: Mapped[datetime | None] = mapped_column(deferred=True)
+    search_version: Mapped[int] = mapped_column(Integer, default=0, deferred=True)
 
     category: Mapped[Category | None] = relationship()
     providers: Mapped[list[CourseProvider]] = relationship(
@@ -169,6 +181,18 @@ class Course(Model):
             return "missing"
         is_original = language == self.original_language or not getattr(self, f"{field}_{self.original_language}")
         return "original" if is_original else str(self.translation_state.get(field, "translated"))
+
+
+class StaleCourse(Model):
+    """A mark that a run of the course sold out or has seats again; a trigger of `course_run` leaves it.
+
+    The job that writes facets anew takes it away. Without a key on the course: two orders never wait for one another.
+    """
+
+    __tablename__ = "stale_course"
+
+    id: Mapped[PrimaryKey]
+    course_id: Mapped[int]
 
 
 class CourseProvider(Model):
@@ -217,6 +241,8 @@ class CourseRun(Model):
         UniqueConstraint("source", "source_key"),
         Index("ix_course_run_course_id", "course_id", "starts_at"),
         Index("ix_course_run_starts_at", "starts_at"),
+        Index("ix_course_run_enrol_closes_at", "enrol_closes_at"),
+        Index("ix_course_run_enrol_opens_at", "enrol_opens_at"),
     )
 
     id: Mapped[PrimaryKey]
@@ -235,7 +261,7 @@ class CourseRun(Model):
     capacity: Mapped[int] = mapped_column(Integer)
     seats_taken: Mapped[int] = mapped_column(Integer, default=0)
     price_minor: Mapped[int] = mapped_column(default=0)
-    currency: Mapped[str] = mapped_column(Text, default="CNY")
+    currency: Mapped[str] = mapped_column(Text, default=DEFAULT_CURRENCY)
     is_subsidised: Mapped[bool] = mapped_column(default=False)
     # Whether a price rule is in force: a run without any costs no query to price. Written by catalog.pricing alone.
     has_price_rules: Mapped[bool] = mapped_column(default=False)

@@ -10,12 +10,15 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.accounts.models import PROVIDER_KINDS, Organisation
 from marketplace.catalog.models import Category, Course, CourseProvider, CourseRun, CourseSkill
+from marketplace.foundation import clock
 from marketplace.foundation.database import db, one_row
 from marketplace.foundation.errors import NotFound
+from marketplace.foundation.keeping import kept
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+KEPT_SECONDS = 60
 LARGEST_SITEMAP = 50_000
 
 
@@ -110,35 +113,14 @@ def get_provider(public_id: str) -> Organisation:
 
 
 def list_categories() -> list[Category]:
-    """All categories in their order."""
+    """All categories in their order, as rows; pages read `shelves.list_shelves`."""
     return list(db.session.scalars(select(Category).order_by(Category.position, Category.id)))
 
 
-def list_starting_soon(*, now: datetime, limit: int) -> list[CourseRun]:
-    """Bookable runs by start, with what a card shows of their courses."""
-    query = (
-        select(CourseRun)
-        .join(CourseRun.course)
-        .where(
-            CourseRun.state == "scheduled",
-            CourseRun.enrol_opens_at <= now,
-            CourseRun.enrol_closes_at > now,
-            CourseRun.starts_at > now,
-            CourseRun.seats_taken < CourseRun.capacity,
-            Course.state == "published",
-        )
-        .options(
-            joinedload(CourseRun.course).joinedload(Course.category),
-            joinedload(CourseRun.course).selectinload(Course.providers).joinedload(CourseProvider.organisation),
-        )
-        .order_by(CourseRun.starts_at, CourseRun.id)
-        .limit(limit)
-    )
-    return list(db.session.scalars(query))
-
-
-def count_offer(*, now: datetime) -> dict[str, int]:
-    """How much there is, for the home page: published courses, runs to book, providers of them."""
+@kept(KEPT_SECONDS)
+def count_offer() -> dict[str, int]:
+    """How much there is, for the home page: published courses, runs to book, providers; kept a minute."""
+    now = clock.now()
     published = select(func.count()).select_from(Course).where(Course.state == "published").scalar_subquery()
     bookable = (
         select(func.count())

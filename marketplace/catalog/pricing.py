@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
@@ -18,8 +18,28 @@ from marketplace.foundation.i18n import lazy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from marketplace.foundation.money import Money
 
 MOST_RULES = 20
+
+
+class Priced(Protocol):
+    """What a price is decided from: a run, or what a card shows of one."""
+
+    @property
+    def id(self) -> int: ...  # noqa: D102 - as of CourseRun
+    @property
+    def price(self) -> Money: ...  # noqa: D102
+    @property
+    def is_free(self) -> bool: ...  # noqa: D102
+    @property
+    def has_price_rules(self) -> bool: ...  # noqa: D102
+    @property
+    def tzinfo(self) -> ZoneInfo: ...  # noqa: D102
+    @property
+    def seats_taken(self) -> int: ...  # noqa: D102
 
 
 def price_of(
@@ -33,7 +53,7 @@ def price_of(
     return _decide(run, rules, now=now, expired_holds=expired_holds, colleagues=colleagues)
 
 
-def public_prices(runs: Iterable[CourseRun], *, now: datetime) -> dict[int, Price]:
+def public_prices(runs: Iterable[Priced], *, now: datetime) -> dict[int, Price]:
     """What a stranger pays for a seat of each run, by the run's id, in one query at most for all of them."""
     wanted = {run.id: run for run in runs if not run.is_free}
     rules: dict[int, list[PriceRule]] = {run_id: [] for run_id in wanted}
@@ -43,7 +63,7 @@ def public_prices(runs: Iterable[CourseRun], *, now: datetime) -> dict[int, Pric
 
 
 def _decide(
-    run: CourseRun,
+    run: Priced,
     rules: Sequence[PriceRule],
     *,
     now: datetime,

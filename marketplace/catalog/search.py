@@ -1,70 +1,77 @@
-"""Where courses are found: words in both languages, facets with counts, pages by keyset.
-
-Words are made here rather than in PostgreSQL, which cannot cut Chinese: rjieba's words for search plus every pair of
-neighbouring characters, so that a two-character word inside a longer one is found. Latin words are folded (é → e) and
-stored as written (prefixes match) and as English stems. docs/search.md tells the measurements behind it.
-"""
+"""Where courses are found: words in both languages, facets with counts, pages by keyset, each in its order."""
+# ruff: noqa: S608 - statements are put together from words of our own; values go by their places
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass, field
-from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import rjieba
-from sqlalchemy import BigInteger, Text, cast, func, literal, literal_column, select, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG, distinct_on
-from sqlalchemy.orm import defer, selectinload
+from sqlalchemy import cast, func, literal, literal_column, select, text, update
+from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy.orm import selectinload
 
-from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseSkill
+from marketplace.catalog import facets
+from marketplace.catalog.cards import CARDS, Card, card_of
+from marketplace.catalog.facets import Condition
+from marketplace.catalog.models import Course, CourseSkill
+from marketplace.catalog.words import LONGEST_QUERY, TOKENISER_VERSION, Query, folded, latin_words, query_of, tokens
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Row, TextClause
 
-# Raised when the tokens change; `flask catalog reindex` rewrites courses of an older version.
-TOKENISER_VERSION = 2
 PAGE = 24
-# The job runs each hour; a day covers one that could not.
-STALE_AFTER = timedelta(days=1)
-LONGEST_QUERY = 120
 # Below this the nearest titles are noise: "交互" and "交友" share half of their trigrams.
 NEAREST = 0.3
+# Of several words each may be misspelt, but on average they must be nearer.
+NEAREST_OF_EACH = 0.45
+REINDEX_AT_ONCE = 200
 
-CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+")
-LATIN = re.compile(r"[a-z0-9][a-z0-9+#.]*[a-z0-9+#]|[a-z0-9]")
 SIMPLE: ColumnElement[Any] = cast(literal("simple"), REGCONFIG)
 ENGLISH: ColumnElement[Any] = cast(literal("english"), REGCONFIG)
-
-
-def folded(text: str) -> str:
-    """Lower case without accents, full-width forms made plain."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-
-
-def tokens(text: str) -> list[str]:
-    """The words a text is found by, with repetitions: Chinese words, pairs of characters, Latin words."""
-    plain = folded(text)
-    found: list[str] = []
-    for run in CJK.findall(plain):
-        found += [word for word in rjieba.cut_for_search(run) if len(word) > 1]
-        found += _pairs(run)
-    return found + LATIN.findall(plain)
-
-
-def _pairs(run: str) -> list[str]:
-    return [run] if len(run) == 1 else [run[i : i + 2] for i in range(len(run) - 1)]
+# How each order is computed and read: exactly the columns of an index, which then gives a page without sorting.
+# A keyset is a whole number and the id, so that new courses between two pages shift nothing.
+ORDERS = {
+    "newest": ("CAST(extract(epoch FROM course.published_at) * 1000000 AS bigint)", "course.published_at", "DESC"),
+    "start": ("course.sort_start", "course.sort_start", "ASC"),
+    "price": ("course.sort_price", "course.sort_price", "ASC"),
+}
+# Titles with all of the words come first, whatever else their text says how often.
+RELEVANCE = (
+    "CAST(CASE WHEN course.search @@ ({title}) THEN 1000000000 ELSE 0 END"
+    " + ts_rank_cd(course.search, {query}, 2) * 1000000 AS bigint)"
+)
+# A sold-out run leaves the list at once; the counts follow within a minute (docs/search.md).
+HAS_SEATS = """EXISTS (SELECT FROM course_run WHERE course_id = course.id AND state = 'scheduled'
+    AND seats_taken < capacity AND enrol_opens_at <= :now AND enrol_closes_at > :now)"""
 
 
 def index_course(course: Course, *, now: datetime) -> None:
-    """Write what a course is found by; every verb that changes a course or its runs calls it."""
+    """Write what a course is found, narrowed and sorted by; every verb that changes a course or its runs calls it."""
+    keys = facets.keys_of(course, now=now)
+    db.session.flush()
+    db.session.execute(
+        update(Course)
+        .where(Course.id == course.id)
+        .values(
+            search=_vector(course),
+            search_text=folded(f"{course.title_zh} {course.title_en}"),
+            search_version=TOKENISER_VERSION,
+            facets=keys.facets,
+            sort_start=keys.sort_start,
+            sort_price=keys.sort_price,
+            indexed_at=func.clock_timestamp(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _vector(course: Course) -> ColumnElement[Any]:
     providers = [part for p in course.providers for part in (p.organisation.name_zh, p.organisation.name_en)]
     labels = [text or "" for s in course.skills for text in _skill_texts(s)]
     parts = {
@@ -74,43 +81,20 @@ def index_course(course: Course, *, now: datetime) -> None:
     }
     vector: ColumnElement[Any] = func.to_tsvector(SIMPLE, "")
     for weight, texts in parts.items():
-        text = " \n".join(texts)
-        simple = func.to_tsvector(SIMPLE, " ".join(tokens(text)))
-        english = func.to_tsvector(ENGLISH, " ".join(LATIN.findall(folded(text))))
+        joined = " \n".join(texts)
+        simple = func.to_tsvector(SIMPLE, " ".join(tokens(joined)))
+        english = func.to_tsvector(ENGLISH, " ".join(latin_words(joined)))
         vector = vector.op("||")(func.setweight(simple.op("||")(english), literal_column(f"'{weight}'")))
-    db.session.flush()
-    db.session.execute(
-        update(Course)
-        .where(Course.id == course.id)
-        .values(
-            search=vector,
-            search_text=folded(f"{course.title_zh} {course.title_en}"),
-            search_version=TOKENISER_VERSION,
-            facets=facet_keys(course, now=now),
-        )
-        .execution_options(synchronize_session=False)
-    )
+    return vector
 
 
 def _skill_texts(taught: CourseSkill) -> tuple[str | None, ...]:
     return (taught.skill.label_zh, taught.skill.label_en) if taught.skill else (taught.free_text,)
 
 
-def facet_keys(course: Course, *, now: datetime) -> list[str]:
-    """What the list can be narrowed by, from the course and its runs still open at `now`."""
-    keys = {f"level:{course.level}"}
-    if course.category is not None:
-        keys.add(f"category:{course.category.code}")
-    for run in course.runs:
-        if run.state == "scheduled" and run.enrol_closes_at is not None and run.enrol_closes_at > now:
-            keys |= {f"mode:{run.mode}", f"price:{'free' if run.is_free else 'paid'}"}
-            keys |= {f"language:{lang}" for lang in (("zh", "en") if run.language == "both" else (run.language,))}
-    return sorted(keys)
-
-
 @dataclass(frozen=True)
 class Wish:
-    """What someone looks for: words, facets, an order ("relevance", "newest") and where the last page ended."""
+    """What someone looks for: words, facets, an order (ORDERS or "relevance") and where the last page ended."""
 
     words: str = ""
     facets: tuple[str, ...] = ()
@@ -123,163 +107,121 @@ class Wish:
 class Found:
     """One page of courses; `next_after` continues it; `is_nearest` when only titles like the words were found."""
 
-    courses: list[Course]
+    courses: list[Card]
     next_after: tuple[int, int] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     total: int = 0
     is_nearest: bool = False
 
 
-def query_of(words: str) -> ColumnElement[Any] | None:
-    """The tsquery of what someone typed, each word of which must match; None when there is no word in it."""
-    found: ColumnElement[Any] | None = None
-    plain = folded(words[:LONGEST_QUERY])
-    for term in [*CJK.findall(plain), *LATIN.findall(plain)]:
-        part = _query_of_term(term)
-        found = part if found is None else found.op("&&")(part)
-    return found
-
-
-def _query_of_term(term: str) -> ColumnElement[Any]:
-    if not CJK.match(term):
-        prefix = func.to_tsquery(SIMPLE, f"{_quoted(term)}:*")
-        return prefix.op("||")(func.plainto_tsquery(ENGLISH, term))
-    if len(term) == 1:
-        return func.to_tsquery(SIMPLE, f"{_quoted(term)}:*")
-    by_words = " & ".join(_quoted(word) for word in rjieba.cut(term) if len(word) > 1)
-    by_pairs = " & ".join(_quoted(pair) for pair in _pairs(term))
-    return func.to_tsquery(SIMPLE, f"({by_words}) | ({by_pairs})" if by_words else by_pairs)
-
-
-def _quoted(lexeme: str) -> str:
-    return "'" + lexeme.replace("'", "''").replace("\\", "\\\\") + "'"
-
-
-def find_courses(wish: Wish, *, with_counts: bool = True) -> Found:
-    """One page of published courses for a wish: at most six queries, whatever it asks for."""
+def find_courses(wish: Wish, *, now: datetime | None = None, with_counts: bool = True, limit: int = PAGE) -> Found:
+    """One page of published courses for a wish at `now`: two queries, and at most three more for the nearest titles."""
+    now = now or clock.now()
     query = query_of(wish.words)
-    conditions = _conditions(wish)
-    found = _page(wish, [*conditions, Course.search.op("@@")(query)] if query is not None else conditions, query)
+    others = _others(wish, query)
+    found, version = _page(wish, query, [*others, *facets.conditions(wish.facets)], now=now, limit=limit)
     if with_counts:
-        matched = [*conditions, Course.search.op("@@")(query)] if query is not None else conditions
-        found.counts, found.total = count_facets(matched)
+        found.counts, found.total = facets.count(wish.facets, others, version=version)
     if not found.courses and query is not None and wish.after is None:
-        found.courses = _nearest(wish, conditions)
+        found.courses = _nearest(wish, query, now=now)
         found.is_nearest = bool(found.courses)
     return found
 
 
-def _conditions(wish: Wish) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [Course.state == "published"]
-    if wish.facets:
-        conditions.append(Course.facets.op("@>")(cast(list(wish.facets), ARRAY(Text))))
+def _others(wish: Wish, query: Query | None) -> list[Condition]:
+    """What is asked besides facets."""
+    conditions = []
+    if query is not None:
+        conditions.append(Condition(f"course.search @@ ({query.sql})", dict(query.values)))
     if wish.provider_id is not None:
-        mine = select(CourseProvider.course_id).where(CourseProvider.organisation_id == wish.provider_id)
-        conditions.append(Course.id.in_(mine))
+        sql = "course.id IN (SELECT course_id FROM course_provider WHERE organisation_id = :provider_id)"
+        conditions.append(Condition(sql, {"provider_id": wish.provider_id}))
     return conditions
 
 
-def _page(wish: Wish, conditions: list[ColumnElement[bool]], query: ColumnElement[Any] | None) -> Found:
-    """Order by a whole number and the id, both descending: a keyset that survives new courses between two pages."""
-    if query is not None and wish.order == "relevance":
-        key = cast(func.ts_rank_cd(Course.search, query, 2) * 1_000_000, BigInteger)
+def _page(
+    wish: Wish, query: Query | None, conditions: Sequence[Condition], *, now: datetime, limit: int
+) -> tuple[Found, object]:
+    """The page, and the moment the newest course was indexed (None when the page is empty)."""
+    if wish.order == "relevance" and query is not None:
+        key = RELEVANCE.format(title=query.title_sql, query=query.sql)
+        column, direction = "key", "DESC"
     else:
-        key = cast(func.extract("epoch", Course.published_at) * 1_000_000, BigInteger)
-    statement = select(Course, key).where(*conditions)
+        key, column, direction = ORDERS.get(wish.order, ORDERS["newest"])
+    parts = ["course.state = 'published'", *(part.sql for part in conditions)]
+    values = {place: value for part in conditions for place, value in part.values.items()}
+    if "seats:left" in wish.facets:
+        parts.append(HAS_SEATS)
     if wish.after is not None:
-        statement = statement.where(tuple_(key, Course.id) < wish.after)
-    statement = statement.order_by(*_order(wish, query, key)).limit(PAGE + 1).options(*_what_a_card_shows())
-    rows = db.session.execute(statement).all()
-    last = (rows[PAGE - 1][1], rows[PAGE - 1][0].id) if len(rows) > PAGE else None
-    return Found(courses=[course for course, _key in rows[:PAGE]], next_after=last)
+        parts.append(f"({key}, course.id) {'<' if direction == 'DESC' else '>'} (:after_key, :after_id)")
+        values |= {"after_key": wish.after[0], "after_id": wish.after[1]}
+    if query is not None:
+        values |= query.values
+    chosen = (
+        f"SELECT id, {key} AS key FROM course WHERE {' AND '.join(parts)}"
+        f" ORDER BY {column} {direction}, id {direction} LIMIT :limit"
+    )
+    rows = _cards(chosen, values | {"limit": limit + 1}, direction, now=now)
+    last = (rows[limit - 1].key, rows[limit - 1].id) if len(rows) > limit else None
+    found = Found([card_of(row, now=now) for row in rows[:limit]], next_after=last)
+    return found, rows[0].version if rows else None
 
 
-def _order(wish: Wish, query: ColumnElement[Any] | None, key: ColumnElement[Any]) -> list[Any]:
-    if query is not None and wish.order == "relevance":
-        return [key.desc(), Course.id.desc()]
-    # Exactly the index ix_course_published, which then gives the page without sorting.
-    return [Course.published_at.desc(), Course.id.desc()]
+def _cards(chosen: str, values: dict[str, object], direction: str, *, now: datetime) -> Sequence[Row[Any]]:
+    """The rows of cards for a statement that chooses (id, key); the statement is ours, values go by their places."""
+    statement = _statement(CARDS.format(chosen=chosen, direction=direction))
+    return db.session.execute(statement, values | {"now": now}).all()
 
 
-def _nearest(wish: Wish, conditions: list[ColumnElement[bool]]) -> list[Course]:
-    """Titles like the words, for a slip of the finger; the trigram index gives them nearest first."""
-    plain = folded(wish.words[:LONGEST_QUERY])
-    likeness = func.word_similarity(plain, Course.search_text)
-    statement = select(Course).where(*conditions, likeness >= NEAREST, literal(plain).op("<%")(Course.search_text))
-    statement = statement.order_by(likeness.desc(), Course.id.desc()).limit(PAGE).options(*_what_a_card_shows())
+@lru_cache(maxsize=256)
+def _statement(sql: str) -> TextClause:
+    return text(sql)
+
+
+def _nearest(wish: Wish, query: Query, *, now: datetime) -> list[Card]:
+    """Titles like the words, for a slip of the finger: like each of them, or else like all of them in a row."""
     db.session.execute(select(func.set_config("pg_trgm.word_similarity_threshold", str(NEAREST), True)))
-    return list(db.session.scalars(statement))
+    whole = (folded(wish.words[:LONGEST_QUERY]),)
+    rows: Sequence[Row[Any]] = ()
+    if len(query.terms) > 1:
+        rows = _like(query.terms, NEAREST_OF_EACH, wish.facets, now=now)
+    rows = rows or _like(whole, NEAREST, wish.facets, now=now)
+    return [card_of(row, now=now) for row in rows]
 
 
-def count_facets(conditions: list[ColumnElement[bool]]) -> tuple[dict[str, int], int]:
-    """How many of the matching courses have each facet, and how many match at all."""
-    matched = select(Course.id, Course.facets).where(*conditions).subquery()
-    total = select(literal("total").label("key"), func.count().label("courses")).select_from(matched)
-    key = func.unnest(matched.c.facets).label("key")
-    each = select(key, func.count().label("courses")).group_by(key)
-    counts = {key: count for key, count in db.session.execute(total.union_all(each))}  # noqa: C416 - rows, not pairs
-    return counts, counts.pop("total")
-
-
-def _what_a_card_shows() -> list[Any]:
-    return [
-        # The long texts are for the course's own page.
-        *(defer(column) for column in (Course.description_zh, Course.description_en)),
-        *(defer(column) for column in (Course.outcomes_zh, Course.outcomes_en)),
-        *(defer(column) for column in (Course.syllabus_zh, Course.syllabus_en)),
-        selectinload(Course.providers).joinedload(CourseProvider.organisation),
-        selectinload(Course.category),
-    ]
+def _like(terms: tuple[str, ...], least: float, narrowed: Sequence[str], *, now: datetime) -> Sequence[Row[Any]]:
+    """Courses whose titles are like each of the terms, by `least` on average, the likest first."""
+    values: dict[str, object] = {f"term{number}": term for number, term in enumerate(terms)}
+    likeness = " + ".join(f"word_similarity(:{place}, course.search_text)" for place in values)
+    # The trigram index serves each <%.
+    parts = [f":{place} <% course.search_text" for place in values]
+    parts += ["course.state = 'published'", f"{likeness} >= :least"]
+    for condition in facets.conditions(narrowed):
+        parts.append(condition.sql)
+        values |= condition.values
+    chosen = f"SELECT id, {likeness} AS key FROM course WHERE {' AND '.join(parts)}"
+    values |= {"least": least * len(terms), "limit": PAGE}
+    return _cards(f"{chosen} ORDER BY key DESC, id DESC LIMIT :limit", values, "DESC", now=now)
 
 
 def _what_words_need() -> list[Any]:
-    return [
-        selectinload(Course.providers).joinedload(CourseProvider.organisation),
-        selectinload(Course.category),
-        selectinload(Course.runs),
-        selectinload(Course.skills).joinedload(CourseSkill.skill),
-    ]
+    return [*facets.what_keys_need(), selectinload(Course.skills).joinedload(CourseSkill.skill)]
 
 
-def next_runs(course_ids: Iterable[int], *, now: datetime) -> dict[int, CourseRun]:
-    """The earliest run of each course that can still be booked, in one query."""
-    query = (
-        select(CourseRun)
-        .where(
-            CourseRun.course_id.in_(list(course_ids)),
-            CourseRun.state == "scheduled",
-            CourseRun.enrol_closes_at > now,
-        )
-        .ext(distinct_on(CourseRun.course_id))
-        .order_by(CourseRun.course_id, CourseRun.starts_at)
-    )
-    return {run.course_id: run for run in db.session.scalars(query)}
-
-
-def reindex(*, now: datetime, batch: int = 200, everything: bool = False) -> int:
-    """Rewrite the words of courses indexed by an older tokeniser (or of all); the caller's transaction. How many."""
-    query = select(Course).order_by(Course.id).options(*_what_words_need())
+def reindex(*, now: datetime, everything: bool = False, at_most: int | None = None) -> int:
+    """Index courses of an older tokeniser (or all) anew; the caller's transaction. How many."""
+    query = select(Course).order_by(Course.id).limit(at_most).options(*_what_words_need())
     if not everything:
         query = query.where(Course.search_version < TOKENISER_VERSION)
     done = 0
-    for course in db.session.scalars(query.execution_options(yield_per=batch)):
+    for course in db.session.scalars(query.execution_options(yield_per=REINDEX_AT_ONCE)):
         index_course(course, now=now)
         done += 1
     return done
 
 
-def refresh_facets(*, now: datetime) -> int:
-    """Index anew the courses with a run that stopped being bookable since STALE_AFTER before `now`; how many."""
-    ended = select(CourseRun.course_id).where(CourseRun.enrol_closes_at.between(now - STALE_AFTER, now))
-    query = select(Course).where(Course.id.in_(ended)).options(*_what_words_need())
+@jobs.periodic(cron="* * * * *", name="catalog.reindex")
+def reindex_some() -> None:
+    """Every minute, while there are any: some courses whose words an older version of this program wrote."""
     with transaction():
-        courses = db.session.scalars(query).all()
-        for course in courses:
-            index_course(course, now=now)
-    return len(courses)
-
-
-@jobs.periodic(cron="11 * * * *", name="catalog.refresh_facets")
-def refresh() -> None:
-    """Every hour: facets tell of runs that can be booked, and runs close as time passes."""
-    refresh_facets(now=clock.now())
+        reindex(now=clock.now(), at_most=REINDEX_AT_ONCE)

@@ -10,6 +10,7 @@ from marketplace.accounts.permissions import permission
 from marketplace.catalog import (
     authoring_views,
     calendars,
+    cards,
     import_views,
     listing,
     offer,
@@ -20,6 +21,7 @@ from marketplace.catalog import (
     review_views,
     run_views,
     search,
+    shelves,
     structured,
 )
 from marketplace.catalog.blueprint import blueprint
@@ -53,17 +55,16 @@ def init_app(app: Flask, _settings: Settings) -> None:
 def home() -> ResponseReturnValue:
     """What there is to learn: fields, what starts soon, what is new."""
     now = clock.now()
-    newest = search.find_courses(search.Wish()).courses[:6]
-    soon = offer.list_starting_soon(now=now, limit=6)
-    next_runs = search.next_runs([course.id for course in newest], now=now)
+    soonest = search.Wish(facets=("seats:left",), order="start")
+    newest = search.find_courses(search.Wish(), now=now, with_counts=False, limit=6).courses
+    soon = search.find_courses(soonest, now=now, with_counts=False, limit=6).courses
     return render_template(
         "catalog/home.html",
         newest=newest,
         soon=soon,
-        next_runs=next_runs,
-        prices=pricing.public_prices([*soon, *next_runs.values()], now=now),
-        categories=offer.list_categories(),
-        numbers=offer.count_offer(now=now),
+        prices=pricing.public_prices(cards.priced_runs([*newest, *soon]), now=now),
+        fields=shelves.list_shelves(),
+        numbers=offer.count_offer(),
     )
 
 
@@ -71,16 +72,16 @@ def home() -> ResponseReturnValue:
 @permission("public")
 def courses() -> ResponseReturnValue:
     """Search with words and facets; the address holds the whole wish, so it can be shared."""
-    wish = listing.read_wish(request.args)
-    found, now = search.find_courses(wish), clock.now()
-    next_runs = search.next_runs([course.id for course in found.courses], now=now)
+    wish, more = listing.read_wish(request.args), request.args.get("more", "")
+    now = clock.now()
+    found = search.find_courses(wish, now=now)
     return render_template(
         "catalog/courses.html",
         wish=wish,
         found=found,
-        facets=listing.facet_groups(wish, found.counts, offer.list_categories()),
-        next_runs=next_runs,
-        prices=pricing.public_prices(next_runs.values(), now=now),
+        groups=listing.facet_groups(wish, found.counts, more=more),
+        chips=listing.chips(wish),
+        prices=pricing.public_prices(cards.priced_runs(found.courses), now=now),
         orders=listing.order_links(wish),
         next_page=listing.next_page(wish, found),
     )
@@ -122,15 +123,14 @@ def run_calendar(public_id: str) -> ResponseReturnValue:
 def provider(public_id: str) -> ResponseReturnValue:
     """A university or industry partner and what it teaches."""
     organisation = offer.get_provider(public_id)
-    found = search.find_courses(listing.provider_wish(organisation.id, request.args), with_counts=False)
+    wish = listing.provider_wish(organisation.id, request.args)
     now = clock.now()
-    next_runs = search.next_runs([course.id for course in found.courses], now=now)
+    found = search.find_courses(wish, now=now, with_counts=False)
     return render_template(
         "catalog/provider.html",
         provider=organisation,
         found=found,
-        next_runs=next_runs,
-        prices=pricing.public_prices(next_runs.values(), now=now),
+        prices=pricing.public_prices(cards.priced_runs(found.courses), now=now),
         next_page=listing.next_provider_page(organisation.public_id, found),
     )
 

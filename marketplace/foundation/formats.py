@@ -49,6 +49,11 @@ def format_datetime(value: datetime, pattern: str = "medium", rebase: bool = Tru
     return _datetime(_wall_clock(value, rebase=rebase), pattern, babel_locale())
 
 
+def format_month(value: date) -> str:
+    """A month of a year: 2026年12月, Dec 2026."""
+    return _month(value, babel_locale())
+
+
 def format_decimal(value: int | Decimal, pattern: str | None = None) -> str:
     """A number with the language's separators."""
     return numbers.format_decimal(value, format=pattern, locale=babel_locale())
@@ -84,3 +89,8 @@ def _time(value: time, pattern: str, locale: str) -> str:
 @lru_cache(KEPT)
 def _datetime(value: datetime, pattern: str, locale: str) -> str:
     return dates.format_datetime(value, pattern, locale=locale)
+
+
+@lru_cache(KEPT)
+def _month(value: date, locale: str) -> str:
+    return dates.format_skeleton("yMMM", value, locale=locale)

@@ -138,13 +138,16 @@ class Text:
 
 def pick(row: object, field: str, lang: str | None = None) -> Text:
     """`row.<field>_zh` or `row.<field>_en` in the language spoken here, else in the other one, marked as such."""
+    return pick_of(getattr(row, f"{field}_zh"), getattr(row, f"{field}_en"), lang)
+
+
+def pick_of(chinese_text: Any, english_text: Any, lang: str | None = None) -> Text:
+    """The same of two texts at hand."""
     wanted = lang or language()
-    other = "en" if wanted == "zh" else "zh"
-    text = getattr(row, f"{field}_{wanted}")
+    text, fallback = (chinese_text, english_text) if wanted == "zh" else (english_text, chinese_text)
     if text:
         return Text(text, wanted)
-    fallback = getattr(row, f"{field}_{other}")
-    return Text(fallback, other, is_fallback=True) if fallback else Text("", wanted)
+    return Text(fallback, "en" if wanted == "zh" else "zh", is_fallback=True) if fallback else Text("", wanted)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ EXPONENTS = {
     "KRW": 0,
     "VND": 0,
 }
+# What courses cost unless a run says otherwise.
+DEFAULT_CURRENCY = "CNY"
 
 
 class MoneyError(ValueError):

@@ -108,7 +108,7 @@ def test_from_draft_to_published_and_withdrawn(editor):
     step(course, "approve", reviewer)
     first = course.published_at
 
-    assert search.find_courses(search.Wish(words="数字修复")).courses == [course]
+    assert [card.id for card in search.find_courses(search.Wish(words="数字修复")).courses] == [course.id]
     step(course, "withdraw", editor)
     assert search.find_courses(search.Wish(words="数字修复")).courses == []
     step(course, "submit", editor)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
 from marketplace.catalog import search
-from marketplace.catalog.models import Category, CourseSkill, Skill
+from marketplace.catalog.models import Category, Course, CourseSkill, Skill
 from marketplace.foundation import clock
-from marketplace.foundation.database import add, transaction
+from marketplace.foundation.database import add, db, transaction
 from tests.factories import make_course, make_run
 
 
@@ -29,8 +30,12 @@ def courses(app):
     return made
 
 
+def found_by(wish, **options):
+    return search.find_courses(wish, now=clock.now(), **options)
+
+
 def names(courses, words, **wish):
-    found = search.find_courses(search.Wish(words=words, order="relevance", **wish))
+    found = found_by(search.Wish(words=words, order="relevance", **wish))
     by_id = {course.id: name for name, course in courses.items()}
     return [by_id[course.id] for course in found.courses], found.is_nearest
 
@@ -64,7 +69,7 @@ def test_nothing_someone_types_is_an_error(courses, words):
 
 
 def test_facets_narrow_and_are_counted(courses):
-    everything = search.find_courses(search.Wish())
+    everything = found_by(search.Wish())
     assert (everything.total, everything.counts["level:introductory"], everything.counts["price:free"]) == (3, 2, 1)
 
     assert names(courses, "", facets=("category:heritage",)) == (["murals"], False)
@@ -79,7 +84,7 @@ def test_pages_follow_one_another_without_gaps_or_repeats(app, monkeypatch):
     seen: list[int] = []
     wish = search.Wish()
     while True:
-        found = search.find_courses(wish, with_counts=False)
+        found = found_by(wish, with_counts=False)
         seen += [course.id for course in found.courses]
         if found.next_after is None:
             break
@@ -94,14 +99,6 @@ def test_reindexing_touches_only_older_tokens(courses):
         assert search.reindex(now=clock.now(), everything=True) == 4
 
 
-def test_facets_follow_runs_that_close(courses):
-    later = courses["hci"].runs[0].enrol_closes_at
-    assert search.find_courses(search.Wish()).counts["mode:online"] == 1
-
-    assert search.refresh_facets(now=later) == 1
-    assert "mode:online" not in search.find_courses(search.Wish()).counts
-
-
 def test_a_course_is_found_by_its_skills_in_both_languages(app):
     with transaction():
         course = make_course()
@@ -110,4 +107,45 @@ def test_a_course_is_found_by_its_skills_in_both_languages(app):
         search.index_course(course, now=clock.now())
 
     for words in ("点云", "registration"):
-        assert [found.id for found in search.find_courses(search.Wish(words=words)).courses] == [course.id]
+        assert [found.id for found in found_by(search.Wish(words=words)).courses] == [course.id]
+
+
+def test_titles_with_the_words_come_before_texts_that_say_them_often(app):
+    with transaction():
+        often = make_course(
+            title_zh="游戏美术", title_en="Art", summary_zh="动画、动画和动画", description_zh="动画" * 20
+        )
+        title = make_course(
+            title_zh="动画的第一课与其他许多很长的说明文字", title_en="Animation", description_zh="别的" * 200
+        )
+        for course in (often, title):
+            search.index_course(course, now=clock.now())
+
+    assert [card.id for card in found_by(search.Wish(words="动画", order="relevance")).courses] == [title.id, often.id]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("murals digitsing", ["murals"]),
+        ("museum markting", ["cafe"]),
+        ("敦煌避画", ["murals"]),
+        ("designrs interaktion", ["hci"]),
+    ],
+)
+def test_a_slip_in_one_of_several_words_is_forgiven_in_any_order(courses, words, expected):
+    assert names(courses, words) == (expected, True)
+
+
+def test_the_last_character_of_a_word_finds_it_as_well(courses):
+    assert names(courses, "销") == (["cafe"], False)
+
+
+def test_older_words_are_indexed_anew_by_the_worker(courses):
+    with transaction():
+        db.session.execute(update(Course).where(Course.id == courses["hci"].id).values(search_version=1, search=""))
+    assert names(courses, "交互")[0] == []
+
+    with transaction():
+        assert search.reindex(now=clock.now(), at_most=200) == 1
+    assert names(courses, "交互") == (["hci"], False)

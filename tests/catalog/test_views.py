@@ -29,6 +29,8 @@ def queries(app):
 def test_home_shows_what_there_is(client):
     course = make_course(title_en="Game engines for museums")
     make_run(course)
+    with transaction():
+        search.index_course(course, now=clock.now())
 
     page = client.get("/?lang=en").text
     assert "Learn the digital crafts of culture" in page

@@ -1,0 +1,128 @@
+"""Courses as a list shows them: one row each, read in one statement, with seats and prices as they are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from marketplace.catalog.shelves import find_shelf
+from marketplace.foundation.covers import cover_address
+from marketplace.foundation.i18n import Text, language, pick_of
+from marketplace.foundation.money import Money
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from sqlalchemy import Row
+
+# Fewer than these seats, and a card says how many.
+FEW_SEATS = 5
+
+# `chosen` are the courses of one page, (id, key); each gets its providers and the run to show: the next one with a
+# seat, else the next. `cheapest` is the lowest price among its open runs in that run's currency.
+CARDS = """
+    WITH chosen AS MATERIALIZED ({chosen})
+    SELECT chosen.*, course.public_id, course.title_zh, course.title_en, course.level, course.category_id,
+           (SELECT json_agg(json_build_array(name_zh, name_en) ORDER BY position)
+              FROM course_provider JOIN organisation ON organisation.id = organisation_id
+             WHERE course_id = chosen.id) AS providers,
+           run.id AS run_id, run.starts_at, run.ends_at, run.zone, run.mode, run.price_minor, run.currency,
+           run.cheapest, run.seats_taken, run.has_price_rules,
+           (SELECT max(indexed_at) FROM course) AS version,
+           run.capacity - run.seats_taken AS seats_left, run.is_subsidised, run.enrol_opens_at, run.runs
+      FROM chosen JOIN course ON course.id = chosen.id
+      LEFT JOIN LATERAL (
+           SELECT *, min(price_minor) OVER (PARTITION BY currency) AS cheapest, count(*) OVER () AS runs
+             FROM course_run
+            WHERE course_id = chosen.id AND state = 'scheduled' AND enrol_closes_at > :now
+            ORDER BY seats_taken >= capacity, starts_at LIMIT 1) AS run ON true
+     ORDER BY chosen.key {direction}, chosen.id {direction}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NextRun:
+    """The run a card shows, in its own zone; `cheapest` is the lowest list price of the course's open runs."""
+
+    id: int
+    starts: datetime
+    ends: datetime
+    tzinfo: ZoneInfo
+    mode: str
+    price: Money
+    cheapest: Money
+    has_price_rules: bool
+    seats_taken: int
+    seats_left: int
+    is_subsidised: bool
+    is_open: bool
+    other_runs: int
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a seat costs nothing."""
+        return self.price.is_zero
+
+    @property
+    def has_few_seats(self) -> bool:
+        """Whether to say how many are left."""
+        return 0 < self.seats_left <= FEW_SEATS
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a list shows of a course, in the language spoken when it was read."""
+
+    id: int
+    public_id: str
+    title: Text
+    companion: str
+    field: Text
+    level: str
+    providers: tuple[Text, ...]
+    cover: str
+    run: NextRun | None
+
+
+def card_of(row: Row[Any], *, now: datetime) -> Card:
+    """Read one row of CARDS."""
+    shelf = find_shelf(row.category_id)
+    title = pick_of(row.title_zh, row.title_en)
+    other = row.title_en if language() == "zh" else row.title_zh
+    return Card(
+        id=row.id,
+        public_id=row.public_id,
+        title=title,
+        companion="" if title.is_fallback else other,
+        field=pick_of(shelf.name_zh, shelf.name_en) if shelf else Text("", language()),
+        level=row.level,
+        providers=tuple(pick_of(name_zh, name_en) for name_zh, name_en in row.providers or ()),
+        cover=cover_address(row.public_id, shelf.position if shelf else 0),
+        run=_next_run(row, now) if row.starts_at is not None else None,
+    )
+
+
+def priced_runs(cards: Iterable[Card]) -> list[NextRun]:
+    """The runs on these cards whose price is more than the list price: what `pricing.public_prices` must decide."""
+    return [card.run for card in cards if card.run and card.run.has_price_rules]
+
+
+def _next_run(row: Row[Any], now: datetime) -> NextRun:
+    zone = ZoneInfo(row.zone)
+    return NextRun(
+        id=row.run_id,
+        starts=row.starts_at.astimezone(zone),
+        ends=row.ends_at.astimezone(zone),
+        tzinfo=zone,
+        mode=row.mode,
+        price=Money(row.price_minor, row.currency),
+        cheapest=Money(row.cheapest, row.currency),
+        has_price_rules=row.has_price_rules,
+        seats_taken=row.seats_taken,
+        seats_left=max(0, row.seats_left),
+        is_subsidised=row.is_subsidised,
+        is_open=row.enrol_opens_at <= now,
+        other_runs=row.runs - 1,
+    )

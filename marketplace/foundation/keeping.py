@@ -1,0 +1,66 @@
+"""Answers kept for a while in each process: for what rarely changes, where a stated staleness does no harm.
+
+Never seats, prices, money or permissions.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+LARGEST = 512
+
+_shelves: list[dict[Hashable, tuple[float, Any]]] = []
+
+
+class Shelf:
+    """Values by key, each for so many seconds; emptied when it grows over LARGEST. Threads may share it."""
+
+    def __init__(self, seconds: float) -> None:
+        """Keep values for `seconds`."""
+        self.seconds = seconds
+        self.values: dict[Hashable, tuple[float, Any]] = {}
+        _shelves.append(self.values)
+
+    def find(self, key: Hashable) -> Any:
+        """The value kept under the key, or None."""
+        until, value = self.values.get(key, (0.0, None))
+        return value if time.monotonic() < until else None
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Keep a value, which nobody may change afterwards."""
+        if len(self.values) >= LARGEST:
+            self.values.clear()
+        self.values[key] = (time.monotonic() + self.seconds, value)
+
+
+def kept(seconds: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Keep what a function of hashable arguments returned; it must not return None, nor rows of a session."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        shelf = Shelf(seconds)
+
+        @wraps(function)
+        def ask(*args: P.args, **kwargs: P.kwargs) -> R:
+            key = (args, tuple(kwargs.items()))
+            value: R | None = shelf.find(key)
+            if value is None:
+                value = function(*args, **kwargs)
+                shelf.put(key, value)
+            return value
+
+        return ask
+
+    return decorate
+
+
+def forget_all() -> None:
+    """Empty every shelf, as between two tests."""
+    for values in _shelves:
+        values.clear()
