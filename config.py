@@ -36,6 +36,8 @@ class Settings:
     stripe_secret_key: str = field(default=SANDBOX_STRIPE_KEY, repr=False)
     stripe_webhook_secret: str = field(default=SANDBOX_WEBHOOK_SECRET, repr=False)
     stripe_api_base: str | None = None
+    # Bank transfers above so many whole units need a second finance officer.
+    offline_limit: int = 5000
     smtp_host: str | None = None
     smtp_port: int = 25
     smtp_user: str | None = None
@@ -76,6 +78,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         stripe_secret_key=reader.text("STRIPE_SECRET_KEY", SANDBOX_STRIPE_KEY),
         stripe_webhook_secret=reader.text("STRIPE_WEBHOOK_SECRET", SANDBOX_WEBHOOK_SECRET),
         stripe_api_base=environment.get("STRIPE_API_BASE") or None,
+        offline_limit=reader.whole_number("OFFLINE_LIMIT", 5000),
         smtp_host=environment.get("SMTP_HOST") or None,
         smtp_port=reader.whole_number("SMTP_PORT", 25),
         smtp_user=environment.get("SMTP_USER") or None,

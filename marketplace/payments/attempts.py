@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from marketplace.foundation.money import Money
+
 log = structlog.get_logger("payments")
 
 SWEEP_BATCH = 100
@@ -134,7 +136,14 @@ def _settle_paid(attempt: PaymentAttempt, session: Session, *, now: datetime) ->
     """Book the money once, and let the order decide what it buys."""
     if attempt.state == AttemptState.PAID:
         return
-    paid = session.amount or attempt.amount
+    take_in(attempt, session.amount or attempt.amount, into=ledger.STRIPE_BALANCE, now=now)
+
+
+def take_in(attempt: PaymentAttempt, paid: Money, *, into: str, now: datetime) -> None:
+    """Book money that is here, on the account it lies on, and let the order decide what it buys.
+
+    Call inside a transaction, with the attempt locked or new. Locks order, run and hold.
+    """
     attempt.state, attempt.paid_at = AttemptState.PAID, now
     db.session.flush()
     verdict = orders.confirm_payment(attempt.order_id, attempt_public_id=attempt.public_id, amount=paid, now=now)
@@ -143,7 +152,7 @@ def _settle_paid(attempt: PaymentAttempt, session: Session, *, now: datetime) ->
     ledger.post(
         f"payment:{attempt.public_id}",
         "payment",
-        {ledger.STRIPE_BALANCE: paid, owed_to: -paid},
+        {into: paid, owed_to: -paid},
         order_id=attempt.order_id,
         occurred_at=now,
     )

@@ -94,6 +94,7 @@ def posting_names() -> dict[str, str]:
         "payout_arrived": _("Payout at the bank"),
         "payout_returned": _("Payout that came back"),
         "voucher": _("Voucher"),
+        "subsidy": _("Subsidy"),
         "exchange": _("Currency exchange"),
         "unmatched": _("Money without a fact"),
     }

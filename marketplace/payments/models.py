@@ -33,7 +33,10 @@ LIVE_ATTEMPT = text("state IN ('created', 'open', 'processing')")
 
 
 class PaymentAttempt(Model):
-    """One Checkout Session for one order. The row is there before Stripe is called; its public id is the call's key."""
+    """One Checkout Session for one order, or one bank transfer that staff entered.
+
+    The row of a session is there before Stripe is called; its public id is the call's key.
+    """
 
     __tablename__ = "payment_attempt"
     __table_args__ = (
@@ -49,6 +52,8 @@ class PaymentAttempt(Model):
     id: Mapped[PrimaryKey]
     public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
+    # stripe, or offline: a bank transfer that staff entered.
+    method: Mapped[str] = mapped_column(Text, default="stripe")
     state: Mapped[str] = mapped_column(Text, default=AttemptState.CREATED)
     session_id: Mapped[str | None] = mapped_column(Text)
     payment_intent_id: Mapped[str | None] = mapped_column(Text)
@@ -167,7 +172,7 @@ class LedgerEntry(Model):
     currency: Mapped[str] = mapped_column(Text)
     # Whose it is, where the chart says that the account is kept by owner.
     organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisation.id"))
-    programme_id: Mapped[int | None]
+    programme_id: Mapped[int | None] = mapped_column(ForeignKey("funding_programme.id"))
 
     transaction: Mapped[LedgerTransaction] = relationship(back_populates="entries")
 

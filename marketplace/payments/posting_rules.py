@@ -84,25 +84,54 @@ def given_back(amount: Money, *, out_of: str, was_kept: bool) -> Entries:
     return move(Account.UNEARNED_REVENUE if was_kept else Account.REFUNDS_PAYABLE, out_of, amount)
 
 
-def subsidy_promised(amount: Money, *, programme_id: int) -> Entries:
-    """A programme stands for part of a confirmed line, if its conditions are met later. Negative: it is let go."""
-    return _of_programme(move(Account.SUBSIDY_PROMISED, Account.UNEARNED_SUBSIDY, amount), programme_id)
+@dataclass(frozen=True)
+class Step:
+    """A step of a subsidy as the funding room recorded it, amounts in `amount`'s currency.
+
+    `owed` and `borne` are what the step adds to what the learner owes and to what the programme bears though nobody
+    earned it; the only states in which there is any are rejected and lapsed.
+    """
+
+    amount: Money
+    before: str | None
+    after: str
+    owed: Money
+    borne: Money
+    programme_id: int
 
 
-def subsidy_earned(amount: Money, *, programme_id: int) -> Entries:
-    """The conditions are met: what was promised is owed. Also when they failed and the funder bears it."""
-    return _of_programme(move(Account.SUBSIDY_RECEIVABLE, Account.SUBSIDY_PROMISED, amount), programme_id)
+# What a subsidy is to us in each state, as an account for its whole amount; unearned_subsidy is the other side.
+_SUBSIDY_STANDS_ON = {
+    "applied": Account.SUBSIDY_PROMISED,
+    "reserved": Account.SUBSIDY_PROMISED,
+    "earned": Account.SUBSIDY_RECEIVABLE,
+    "claimed": Account.SUBSIDY_RECEIVABLE,
+    "paid": Account.BANK,
+}
 
 
-def subsidy_paid(amount: Money, *, programme_id: int) -> Entries:
-    """The funder has paid a claim by bank transfer."""
-    return _of_programme(move(Account.BANK, Account.SUBSIDY_RECEIVABLE, amount), programme_id)
+def subsidy_step(step: Step) -> Entries:
+    """What a subsidy is to us after a step, less what it was before; nothing when both are the same."""
+    nothing = Money(0, step.amount.currency)
+    before = _subsidy_stands(step.before, step.amount, -step.owed, -step.borne)
+    after = _subsidy_stands(step.after, step.amount, step.owed, step.borne)
+    moved = {
+        account: after.get(account, nothing) - before.get(account, nothing) for account in sorted({*before, *after})
+    }
+    unearned = Entry(Account.UNEARNED_SUBSIDY, Money(-sum(one.minor for one in moved.values()), step.amount.currency))
+    entries = _kept([*from_amounts(moved), unearned])
+    return tuple(replace(entry, programme_id=step.programme_id) for entry in entries)
 
 
-def subsidy_owed_by_learner(amount: Money, *, programme_id: int, was_earned: bool) -> Entries:
-    """The funder does not pay (or takes back what it paid): the learner owes it."""
-    owed = Account.SUBSIDY_RECEIVABLE if was_earned else Account.SUBSIDY_PROMISED
-    return _of_programme(move(Account.LEARNER_RECEIVABLE, owed, amount), programme_id)
+def _subsidy_stands(state: str | None, amount: Money, owed: Money, borne: Money) -> dict[str, Money]:
+    if state in _SUBSIDY_STANDS_ON:
+        return {_SUBSIDY_STANDS_ON[state]: amount}
+    if state in {"rejected", "lapsed"}:
+        return {Account.LEARNER_RECEIVABLE: owed, Account.SUBSIDY_RECEIVABLE: borne}
+    if state == "clawed_back":
+        # What the funder paid is at the bank, and we owe it back.
+        return {Account.BANK: amount, Account.SUBSIDY_RECEIVABLE: -amount}
+    return {}
 
 
 def voucher_redeemed(amount: Money, *, sponsor_id: int | None) -> Entries:
@@ -183,10 +212,6 @@ def sums(entries: Iterable[Entry]) -> dict[str, int]:
 def from_amounts(amounts: Mapping[str, Money]) -> Entries:
     """Entries without dimensions, of accounts and their amounts."""
     return tuple(Entry(account, amount) for account, amount in amounts.items())
-
-
-def _of_programme(entries: Entries, programme_id: int) -> Entries:
-    return tuple(replace(entry, programme_id=programme_id) for entry in entries)
 
 
 def _kept(entries: Iterable[Entry]) -> Entries:

@@ -19,10 +19,11 @@ from marketplace.enrolment.models import Order, OrderLine
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.money import Money
+from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
 from marketplace.funding.voucher_models import VoucherMovement, VoucherRedemption
 from marketplace.payments import ledger, posting_rules
 from marketplace.payments.models import LedgerEntry, LedgerTransaction, RevenueTerms
-from marketplace.payments.posting_rules import UNEARNED, Entries, Entry, Terms
+from marketplace.payments.posting_rules import UNEARNED, Entries, Entry, Step, Terms
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.elements import ColumnElement
@@ -56,7 +57,7 @@ def post_facts_often() -> None:
 def post_facts(*, since: datetime = ALWAYS) -> int:
     """Post the facts recorded since a moment that the ledger has not got, each in its own transaction; how many."""
     posted = 0
-    for fact in [found for find in SOURCES for found in find(since)]:
+    for fact in [found for find in SOURCES for found in find(since) if found.entries]:
         with transaction():
             made = ledger.post(fact.key, fact.kind, fact.entries, order_id=fact.order_id, occurred_at=fact.occurred_at)
         posted += made is not None
@@ -88,11 +89,44 @@ def _voucher_movements(since: datetime) -> list[Fact]:
     ]
 
 
+# The acts that move an amount from one account to another; the others change words and deadlines.
+MOVING_ACTS = ("apply", "earn", "pay", "reject", "lapse", "release")
+
+
+def _subsidy_steps(since: datetime) -> list[Fact]:
+    """A programme promised, owes, paid or let go of its part of a line."""
+    key = "subsidy:" + cast(SubsidyEvent.id, Text)
+    query = (
+        select(SubsidyEvent, OrderLine.order_id, key)
+        .join(SubsidyEvent.subsidy)
+        .join(OrderLine, OrderLine.id == Subsidy.order_line_id)
+        .where(SubsidyEvent.act.in_(MOVING_ACTS), SubsidyEvent.recorded_at >= since, ~_is_posted(key))
+        .options(contains_eager(SubsidyEvent.subsidy))
+        .order_by(SubsidyEvent.id)
+    )
+    return [
+        Fact(name, "subsidy", posting_rules.subsidy_step(_step_of(event)), order_id, event.occurred_at)
+        for event, order_id, name in db.session.execute(query.limit(BATCH))
+    ]
+
+
+def _step_of(event: SubsidyEvent) -> Step:
+    currency = event.subsidy.currency
+    return Step(
+        amount=Money(event.amount_minor, currency),
+        before=event.from_state,
+        after=event.to_state,
+        owed=Money(event.owed_minor, currency),
+        borne=Money(event.borne_minor, currency),
+        programme_id=event.subsidy.programme_id,
+    )
+
+
 def _is_posted(key: ColumnElement[str]) -> ColumnElement[bool]:
     return exists().where(LedgerTransaction.key == key)
 
 
-SOURCES = (_voucher_movements,)
+SOURCES = (_voucher_movements, _subsidy_steps)
 
 
 @jobs.periodic(cron="7 * * * *", name="payments.earn")

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketplace.foundation.money import Money
+from marketplace.funding.subsidy_rules import TRANSITIONS
 from marketplace.payments import posting_rules as rules
-from marketplace.payments.posting_rules import Account, Entry, Terms
+from marketplace.payments.posting_rules import Account, Entry, Step, Terms
 
 AMOUNTS = st.integers(-(10**12), 10**12).map(lambda minor: Money(minor, "CNY"))
 IDS = st.integers(1, 9)
@@ -14,10 +15,6 @@ TERMS = st.builds(Terms, version=st.just(1), platform_fee=st.integers(0, 10_000)
 EVERY_RULE = {
     "received": lambda a, i, b: rules.received(a, into=Account.BANK if b else Account.STRIPE_BALANCE, is_kept=b),
     "given_back": lambda a, i, b: rules.given_back(a, out_of=Account.STRIPE_BALANCE, was_kept=b),
-    "subsidy_promised": lambda a, i, b: rules.subsidy_promised(a, programme_id=i),
-    "subsidy_earned": lambda a, i, b: rules.subsidy_earned(a, programme_id=i),
-    "subsidy_paid": lambda a, i, b: rules.subsidy_paid(a, programme_id=i),
-    "subsidy_owed_by_learner": lambda a, i, b: rules.subsidy_owed_by_learner(a, programme_id=i, was_earned=b),
     "voucher_redeemed": lambda a, i, b: rules.voucher_redeemed(a, sponsor_id=i if b else None),
     "processor_fee": lambda a, i, b: rules.processor_fee(a),
     "payout_left": lambda a, i, b: rules.payout_left(a),
@@ -53,6 +50,51 @@ def step_by_step(steps, terms):
         for entry in entries:
             totals[entry.account] += entry.amount.minor
     return totals
+
+
+@given(amount=AMOUNTS, owed=AMOUNTS, borne=AMOUNTS, step=st.sampled_from(TRANSITIONS))
+def test_every_step_of_a_subsidy_sums_to_zero(amount, owed, borne, step):
+    before, _act, after = step
+    entries = rules.subsidy_step(Step(amount, before, after, owed, borne, programme_id=4))
+
+    assert set(rules.sums(entries).values()) <= {0}
+    assert {entry.programme_id for entry in entries} <= {4}
+
+
+def walk(*steps):
+    """The balances after these steps of a subsidy of 100: (before, after, owed, borne)."""
+    totals = dict.fromkeys(Account, 0)
+    for before, after, owed, borne in steps:
+        step = Step(Money(100, "CNY"), before, after, Money(owed, "CNY"), Money(borne, "CNY"), programme_id=4)
+        for entry in rules.subsidy_step(step):
+            totals[entry.account] += entry.amount.minor
+    return {account.value: minor for account, minor in totals.items() if minor}
+
+
+RESERVED = [(None, "applied", 0, 0), ("applied", "reserved", 0, 0)]
+CLAIMED = [*RESERVED, ("reserved", "earned", 0, 0), ("earned", "claimed", 0, 0)]
+PAID = [*CLAIMED, ("claimed", "paid", 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "balances"),
+    [
+        (RESERVED, {"subsidy_promised": 100, "unearned_subsidy": -100}),
+        (CLAIMED, {"subsidy_receivable": 100, "unearned_subsidy": -100}),
+        (PAID, {"bank": 100, "unearned_subsidy": -100}),
+        ([*RESERVED, ("reserved", "released", 0, 0)], {}),
+        ([*RESERVED, ("reserved", "lapsed", 100, 0)], {"learner_receivable": 100, "unearned_subsidy": -100}),
+        ([*CLAIMED, ("claimed", "rejected", 0, 100)], {"subsidy_receivable": 100, "unearned_subsidy": -100}),
+        (
+            [*RESERVED, ("reserved", "lapsed", 60, 40)],
+            {"learner_receivable": 60, "subsidy_receivable": 40, "unearned_subsidy": -100},
+        ),
+        ([*RESERVED, ("reserved", "lapsed", 60, 40), ("lapsed", "released", -60, -40)], {}),
+        ([*PAID, ("paid", "clawed_back", 0, 0)], {"bank": 100, "subsidy_receivable": -100}),
+    ],
+)
+def test_a_subsidy_stands_where_its_state_says(steps, balances):
+    assert walk(*steps) == balances
 
 
 SMALL = st.integers(-(10**7), 10**7)

@@ -8,13 +8,15 @@ from marketplace.enrolment.models import Order
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.money import Money
-from marketplace.funding import vouchers
+from marketplace.funding import claims, subsidies, vouchers
+from marketplace.funding.subsidy_rules import Rule
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
 from marketplace.payments import ledger, posting_rules, postings
 from marketplace.payments.models import LedgerEntry, LedgerTransaction, RevenueTerms
 from marketplace.payments.posting_rules import Account
 from tests.factories import make_course, make_organisation, make_person, make_run, make_staff
+from tests.funding.made import make_programme, make_subsidy
 from tests.funding.test_vouchers import codes, issue, use
 from tests.payments.test_payments import paid, place
 
@@ -118,6 +120,25 @@ def test_what_a_code_pays_and_takes_back_is_posted_once(now, has_sponsor, accoun
     vouchers.give_back(used.order_line_id, now=now)
     assert postings.post_facts(since=now) == 1
     assert set(ledger.balances().values()) == {0}
+
+
+def test_each_step_of_a_subsidy_is_posted_once(now):
+    programme = make_programme(rule=Rule(percent=50))
+    subsidy = make_subsidy(programme)
+    assert [postings.post_facts(), postings.post_facts()] == [1, 0]
+    assert own("subsidy_promised") == -own("unearned_subsidy") == 64000
+
+    subsidies.earn(subsidy.id, {}, now=now)
+    postings.post_facts()
+    batch = claims.make_batch(programme.id, None, actor_id=make_staff("funding_officer").id, now=now)
+    assert postings.post_facts() == 0
+    [(owner, amount)] = ledger.balances_of(LedgerEntry.programme_id, Account.SUBSIDY_RECEIVABLE)
+    assert (owner, amount.minor) == (programme.id, 64000)
+
+    claims.mark_paid(batch.id, bank_reference="B1", actor_id=make_staff("funding_officer").id, now=now)
+    postings.post_facts()
+    held = {account: minor for (account, _), minor in ledger.balances().items() if minor}
+    assert held == {"bank": 64000, "unearned_subsidy": -64000}
 
 
 def test_paid_revenue_does_not_change_when_it_is_earned(order, now):

@@ -1,0 +1,165 @@
+"""Where bank transfers are entered, approved by a second officer, and settled as any other payment.
+
+A transfer up to the limit of the settings is settled at once; above it two people must have seen it. Locks go
+transfer → order → run → hold, as with payment attempts, and the order is confirmed by the same verb.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from marketplace.enrolment.models import Order, OrderState
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.errors import Invalid, NotFound, Refused
+from marketplace.foundation.i18n import lazy
+from marketplace.payments import acts, attempts, offline_rules
+from marketplace.payments.desk_models import OfflinePayment, OfflineState
+from marketplace.payments.models import AttemptState, PaymentAttempt
+from marketplace.payments.posting_rules import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from config import Settings
+    from marketplace.foundation.money import Money
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A bank transfer as the bank shows it."""
+
+    amount: Money
+    bank_reference: str
+    received_on: date
+
+
+def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now: datetime) -> OfflinePayment:
+    """Enter a transfer for an order; up to the limit it is settled at once. Locks order, run and hold.
+
+    Raises Invalid for another amount than the one due or a day to come, Refused for an order that is paid and for a
+    transfer that was entered before.
+    """
+    with transaction():
+        # Not locked: an order paid meanwhile gives the transfer back, and rivals are locked together, by id.
+        order = db.session.get_one(Order, order_id)
+        if order.state == OrderState.CONFIRMED:
+            raise Refused("order_confirmed", lazy("This order is paid already. Give the transfer back at the bank."))
+        _check(order, transfer, now=now)
+        payment = add(
+            OfflinePayment(
+                order_id=order.id,
+                amount_minor=transfer.amount.minor,
+                currency=transfer.amount.currency,
+                bank_reference=offline_rules.normalised(transfer.bank_reference),
+                received_on=transfer.received_on,
+                reason=reason.strip(),
+                proposed_by_id=actor_id,
+                proposed_at=now,
+            )
+        )
+        _record("transfer_entered", payment, reason=reason, actor_id=actor_id, now=now)
+        if not offline_rules.needs_second_officer(transfer.amount, limit=_limit()):
+            _settle(payment, now=now)
+        return payment
+
+
+def _check(order: Order, transfer: Transfer, *, now: datetime) -> None:
+    if not offline_rules.normalised(transfer.bank_reference):
+        message = lazy("Enter the reference by which the bank shows the transfer.")
+        raise Invalid("no_reference", message, {"bank_reference": message})
+    if transfer.amount != order.total:
+        message = lazy("Only the whole amount due can be entered for an order.")
+        raise Invalid("wrong_amount", message, {"amount": message})
+    if transfer.received_on > offline_rules.day_of(now):
+        message = lazy("The day has not come yet.")
+        raise Invalid("future_day", message, {"received_on": message})
+
+
+def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> OfflinePayment:
+    """Settle a transfer that another officer entered, once. Locks transfer, order, run and hold."""
+    with transaction():
+        payment = _locked_proposed(public_id, actor_id=actor_id)
+        payment.decided_by_id, payment.decided_at = actor_id, now
+        _record("transfer_approved", payment, reason=reason, actor_id=actor_id, now=now)
+        _settle(payment, now=now)
+        return payment
+
+
+def decline(public_id: str, *, reason: str, actor_id: int, now: datetime) -> OfflinePayment:
+    """Turn a transfer down that another officer entered: nothing is booked. Locks the transfer."""
+    with transaction():
+        payment = _locked_proposed(public_id, actor_id=actor_id)
+        payment.decided_by_id, payment.decided_at = actor_id, now
+        payment.state = OfflineState.DECLINED
+        _record("transfer_declined", payment, reason=reason, actor_id=actor_id, now=now)
+        return payment
+
+
+def _locked_proposed(public_id: str, *, actor_id: int) -> OfflinePayment:
+    row_id = db.session.scalar(select(OfflinePayment.id).filter_by(public_id=public_id))
+    if row_id is None:
+        raise NotFound
+    payment = locked(OfflinePayment, row_id)
+    if payment.state != OfflineState.PROPOSED:
+        raise Refused("decided_already", lazy("Somebody has decided about this transfer already."))
+    if payment.proposed_by_id == actor_id:
+        raise Refused("four_eyes", lazy("Another finance officer must look at this transfer: you entered it."))
+    return payment
+
+
+def _settle(payment: OfflinePayment, *, now: datetime) -> None:
+    """Make the attempt and let it settle the order, late or not, exactly as a payment by Stripe would."""
+    attempt = add(
+        PaymentAttempt(
+            order_id=payment.order_id,
+            method="offline",
+            # Never live: a page of Stripe's may be open for the same order, and is closed once this has settled it.
+            state=AttemptState.PAID,
+            paid_at=now,
+            amount_minor=payment.amount_minor,
+            currency=payment.currency,
+            expires_at=now,
+            created_at=payment.proposed_at,
+        )
+    )
+    payment.state, payment.attempt_id = OfflineState.SETTLED, attempt.id
+    attempts.take_in(attempt, payment.amount, into=Account.BANK, now=now)
+
+
+def _record(kind: str, payment: OfflinePayment, *, reason: str, actor_id: int, now: datetime) -> None:
+    acts.record(
+        kind,
+        f"transfer:{payment.public_id}",
+        reason=reason,
+        actor_id=actor_id,
+        now=now,
+        order_id=payment.order_id,
+        details={"amount": payment.amount_minor, "currency": payment.currency, "reference": payment.bank_reference},
+    )
+
+
+def _limit() -> int:
+    settings: Settings = current_app.config["SETTINGS"]
+    return settings.offline_limit
+
+
+def list_waiting(limit: int = 100) -> Sequence[OfflinePayment]:
+    """Transfers that wait for a second officer, oldest first."""
+    query = select(OfflinePayment).filter_by(state=OfflineState.PROPOSED)
+    query = query.options(
+        joinedload(OfflinePayment.order).joinedload(Order.person), joinedload(OfflinePayment.proposed_by)
+    )
+    return db.session.scalars(query.order_by(OfflinePayment.id).limit(limit)).all()
+
+
+def list_of_order(order_id: int) -> Sequence[OfflinePayment]:
+    """The transfers of an order, oldest first."""
+    query = select(OfflinePayment).filter_by(order_id=order_id).options(joinedload(OfflinePayment.proposed_by))
+    return db.session.scalars(query.order_by(OfflinePayment.id)).all()

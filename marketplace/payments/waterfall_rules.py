@@ -1,0 +1,127 @@
+"""Pure rules of the money waterfall: every yuan of an order, from the list price to what the provider is owed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from marketplace.foundation.money import Money
+from marketplace.payments.posting_rules import Account
+
+
+class Step(StrEnum):
+    """The steps, in their order."""
+
+    LIST_PRICE = "list_price"
+    PRICE_RULES = "price_rules"
+    PRICE = "price"
+    SUBSIDY = "subsidy"
+    VOUCHER = "voucher"
+    DUE = "due"
+    UNPAID = "unpaid"
+    PAID = "paid"
+    FUNDED = "funded"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    RETURNING = "returning"
+    KEPT = "kept"
+    TAX = "tax"
+    PLATFORM_FEE = "platform_fee"
+    UNEARNED = "unearned"
+    PROVIDER = "provider"
+
+
+TOTALS = frozenset({Step.LIST_PRICE, Step.PRICE, Step.DUE, Step.PAID, Step.KEPT, Step.PROVIDER})
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A step with its amount; `start` and `end` are where its bar begins and ends, in minor units of the scale."""
+
+    step: Step
+    amount: Money
+    start: int
+    end: int
+
+    @property
+    def is_total(self) -> bool:
+        """Whether it stands on the ground rather than on the bar before."""
+        return self.step in TOTALS
+
+
+@dataclass(frozen=True)
+class Sold:
+    """The frozen line: list price before rules, price, and who was to pay what."""
+
+    listed: Money
+    price: Money
+    subsidy: Money
+    voucher: Money
+    due: Money
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What the ledger says of the order: balances by account, and sums of what came in and went back."""
+
+    paid: Money
+    refunded: Money
+    disputed: Money
+    balances: dict[str, int]
+
+
+def waterfall(sold: Sold, moved: Moved) -> list[Bar]:
+    """The bars, steps of zero left out but for the totals; each total is the sum of what stands before it."""
+    currency = sold.price.currency
+    funded = Money(_credit(moved, Account.UNEARNED_SUBSIDY, Account.UNEARNED_VOUCHER), currency)
+    steps: list[tuple[Step, Money]] = [
+        (Step.LIST_PRICE, sold.listed),
+        (Step.PRICE_RULES, sold.price - sold.listed),
+        (Step.PRICE, sold.price),
+        (Step.SUBSIDY, -sold.subsidy),
+        (Step.VOUCHER, -sold.voucher),
+        (Step.DUE, sold.due),
+        (Step.UNPAID, moved.paid - sold.due),
+        (Step.PAID, moved.paid),
+        (Step.REFUNDED, -moved.refunded),
+        (Step.DISPUTED, -moved.disputed),
+        *_shares(moved, funded, currency),
+    ]
+    return _stacked(steps)
+
+
+def _credit(moved: Moved, *accounts: Account) -> int:
+    return -sum(moved.balances.get(account, 0) for account in accounts)
+
+
+def _shares(moved: Moved, funded: Money, currency: str) -> list[tuple[Step, Money]]:
+    """How what is kept is shared; what is not earned yet has no owner but the learner's place."""
+    names = {Step.TAX: Account.TAX_PAYABLE, Step.PLATFORM_FEE: Account.PLATFORM_FEE}
+    tax, fee = (Money(_credit(moved, account), currency) for account in names.values())
+    provider = Money(_credit(moved, Account.PROVIDER_PAYABLE), currency)
+    waiting = Money(_credit(moved, Account.UNEARNED_REVENUE), currency) + funded
+    earned = tax + fee + provider
+    kept = earned + waiting
+    returning = Money(_credit(moved, Account.REFUNDS_PAYABLE), currency)
+    others = kept - (moved.paid - moved.refunded - moved.disputed - returning)
+    return [
+        (Step.RETURNING, -returning),
+        (Step.FUNDED, others),
+        (Step.KEPT, kept),
+        (Step.UNEARNED, -waiting),
+        (Step.TAX, -tax),
+        (Step.PLATFORM_FEE, -fee),
+        (Step.PROVIDER, provider),
+    ]
+
+
+def _stacked(steps: list[tuple[Step, Money]]) -> list[Bar]:
+    bars, level = [], 0
+    for step, amount in steps:
+        if step in TOTALS:
+            level = amount.minor
+            bars.append(Bar(step, amount, 0, level))
+        elif amount.minor:
+            bars.append(Bar(step, amount, level, level + amount.minor))
+            level += amount.minor
+    return bars

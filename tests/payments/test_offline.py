@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from marketplace.enrolment import orders, rules
+from marketplace.enrolment.models import Enrolment, RefundDue
+from marketplace.foundation import clock
+from marketplace.foundation.database import db, transaction
+from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.money import Money
+from marketplace.payments import acts, attempts, ledger, offline, offline_rules, reconciliation
+from marketplace.payments.desk_models import StaffAct
+from marketplace.payments.models import PaymentAttempt
+from marketplace.payments.offline import Transfer
+from tests.factories import make_run, make_staff
+from tests.payments.test_payments import place, start
+
+
+@pytest.fixture
+def now(app):
+    moment = clock.now()
+    clock.set_to(moment)
+    return moment
+
+
+@pytest.fixture
+def officer(app):
+    return make_staff("finance_officer")
+
+
+def enter(order, officer, *, now, reference="ICBC 1104", amount=None, received_on=None):
+    transfer = Transfer(amount or order.total, reference, received_on or offline_rules.day_of(now))
+    return offline.enter(order.id, transfer, reason="transfer of the employer", actor_id=officer.id, now=now)
+
+
+def enrolled(order):
+    return db.session.query(Enrolment).filter_by(person_id=order.person_id, ended_at=None).count()
+
+
+def test_a_transfer_up_to_the_limit_confirms_the_order_at_once(officer, now):
+    order = place(make_run(price_minor=500000), now=now)
+    payment = enter(order, officer, now=now)
+
+    attempt = db.session.query(PaymentAttempt).one()
+    assert (payment.state, payment.bank_reference, payment.attempt_id) == ("settled", "ICBC1104", attempt.id)
+    assert (order.state, attempt.state, attempt.method, enrolled(order)) == ("confirmed", "paid", "offline", 1)
+    assert ledger.balances() == {("bank", "CNY"): 500000, ("unearned_revenue", "CNY"): -500000}
+    reconciliation.reconcile(now=now)
+    [act] = acts.list_of_order(order.id)
+    assert (act.kind, act.reason, act.person_id) == ("transfer_entered", "transfer of the employer", officer.id)
+
+
+def test_above_the_limit_another_officer_settles_it(officer, now):
+    order = place(make_run(price_minor=500001), now=now)
+    payment = enter(order, officer, now=now)
+    assert (payment.state, order.state, ledger.balances()) == ("proposed", "awaiting_payment", {})
+    assert offline.list_waiting() == [payment]
+
+    with pytest.raises(Refused, match="four_eyes"):
+        offline.approve(payment.public_id, reason="seen", actor_id=officer.id, now=now)
+    second = make_staff("administrator")
+    offline.approve(payment.public_id, reason="seen", actor_id=second.id, now=now)
+    assert (order.state, payment.decided_by_id) == ("confirmed", second.id)
+    with pytest.raises(Refused, match="decided_already"):
+        offline.approve(payment.public_id, reason="seen", actor_id=make_staff("finance_officer").id, now=now)
+    assert db.session.query(PaymentAttempt).count() == 1
+
+
+def test_a_transfer_that_is_turned_down_may_be_entered_again(officer, now):
+    order = place(make_run(price_minor=500001), now=now)
+    payment = enter(order, officer, now=now)
+    with pytest.raises(Refused, match="uq_offline_payment_order_id_bank_reference"):
+        enter(order, officer, now=now, reference="icbc1104")
+
+    offline.decline(payment.public_id, reason="not at the bank", actor_id=make_staff("finance_officer").id, now=now)
+    assert payment.state == "declined"
+    assert enter(order, officer, now=now).state == "proposed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"amount": Money(127999, "CNY")}, "amount"),
+        ({"amount": Money(128000, "USD")}, "amount"),
+        ({"reference": "  "}, "bank_reference"),
+        ({"received_on": "tomorrow"}, "received_on"),
+    ],
+)
+def test_what_cannot_be_a_transfer_for_the_order_is_refused(officer, now, changes, field):
+    if changes.get("received_on") == "tomorrow":
+        changes = {"received_on": offline_rules.day_of(now) + timedelta(days=1)}
+    with pytest.raises(Invalid) as refused:
+        enter(place(make_run(), now=now), officer, now=now, **changes)
+    assert list(refused.value.fields) == [field]
+
+
+def test_a_reason_must_be_given(officer, now):
+    order = place(make_run(), now=now)
+    with pytest.raises(Invalid):
+        offline.enter(
+            order.id, Transfer(order.total, "A", offline_rules.day_of(now)), reason=" ", actor_id=officer.id, now=now
+        )
+    assert order.state == "awaiting_payment"
+
+
+def test_a_late_transfer_is_honoured_if_a_seat_is_left_and_else_goes_back(officer, now):
+    run = make_run(capacity=1)
+    first = place(run, now=now)
+    late = now + rules.HOLD_FOR
+    orders.expire_orders(now=late)
+    enter(first, officer, now=late)
+    assert first.state == "confirmed"
+
+    second_run = make_run(capacity=1)
+    second = place(second_run, now=now)
+    orders.expire_orders(now=late)
+    place(second_run, now=late)
+    enter(second, officer, now=late)
+    assert (second.state, enrolled(second)) == ("expired", 0)
+    assert db.session.query(RefundDue).one().reason == "seat_gone"
+    assert ledger.balances()["refunds_payable", "CNY"] == -128000
+
+
+def test_the_page_at_stripe_is_closed_when_the_transfer_came_first(sandbox, officer, now):
+    order = place(make_run(), now=now)
+    attempt = start(order, now=now)
+    enter(order, officer, now=now)
+
+    assert attempts.close_dead_sessions(now=now) == 1
+    assert attempt.state == "expired"
+    with pytest.raises(Refused, match="order_confirmed"):
+        enter(order, officer, now=now, reference="another")
+
+
+@pytest.mark.parametrize("change", ["UPDATE staff_act SET reason = 'x'", "DELETE FROM staff_act"])
+def test_an_act_cannot_be_changed(officer, now, change):
+    enter(place(make_run(), now=now), officer, now=now)
+    assert db.session.query(StaffAct).count() == 1
+
+    with pytest.raises(DBAPIError, match="append-only"), transaction():
+        db.session.execute(text(change))

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace.foundation.money import Money
+from marketplace.payments.posting_rules import Account
+from marketplace.payments.waterfall_rules import Moved, Sold, Step, waterfall
+
+
+def yuan(minor):
+    return Money(minor, "CNY")
+
+
+def drawn(sold, moved):
+    return [(bar.step.value, bar.amount.minor) for bar in waterfall(sold, moved)]
+
+
+def test_a_subsidised_order_of_a_run_that_is_over():
+    sold = Sold(yuan(1200), yuan(1000), yuan(400), yuan(100), yuan(500))
+    balances = {Account.TAX_PAYABLE: -57, Account.PLATFORM_FEE: -94, Account.PROVIDER_PAYABLE: -849}
+
+    assert drawn(sold, Moved(yuan(500), yuan(0), yuan(0), balances)) == [
+        ("list_price", 1200),
+        ("price_rules", -200),
+        ("price", 1000),
+        ("subsidy", -400),
+        ("voucher", -100),
+        ("due", 500),
+        ("paid", 500),
+        ("funded", 500),
+        ("kept", 1000),
+        ("tax", -57),
+        ("platform_fee", -94),
+        ("provider", 849),
+    ]
+
+
+def test_an_order_nobody_paid():
+    sold = Sold(yuan(1000), yuan(1000), yuan(0), yuan(0), yuan(1000))
+
+    assert drawn(sold, Moved(yuan(0), yuan(0), yuan(0), {})) == [
+        ("list_price", 1000),
+        ("price", 1000),
+        ("due", 1000),
+        ("unpaid", -1000),
+        ("paid", 0),
+        ("kept", 0),
+        ("provider", 0),
+    ]
+
+
+def test_a_second_payment_on_its_way_back():
+    sold = Sold(yuan(1000), yuan(1000), yuan(0), yuan(0), yuan(1000))
+    balances = {Account.UNEARNED_REVENUE: -1000, Account.REFUNDS_PAYABLE: -1000}
+
+    assert drawn(sold, Moved(yuan(2000), yuan(0), yuan(0), balances))[3:] == [
+        ("unpaid", 1000),
+        ("paid", 2000),
+        ("returning", -1000),
+        ("kept", 1000),
+        ("unearned", -1000),
+        ("provider", 0),
+    ]
+
+
+MINOR = st.integers(0, 10**7)
+
+
+@given(
+    rules=st.integers(-1000, 1000), parts=st.tuples(MINOR, MINOR, MINOR), moved=st.lists(MINOR, min_size=9, max_size=9)
+)
+def test_each_total_is_what_stands_before_it(rules, parts, moved):
+    price = sum(parts)
+    sold = Sold(yuan(price - rules), yuan(price), *map(yuan, parts))
+    balances = dict(
+        zip(
+            (
+                Account.UNEARNED_REVENUE,
+                Account.UNEARNED_SUBSIDY,
+                Account.UNEARNED_VOUCHER,
+                Account.TAX_PAYABLE,
+                Account.PLATFORM_FEE,
+                Account.PROVIDER_PAYABLE,
+            ),
+            moved[3:],
+            strict=True,
+        )
+    )
+    bars = waterfall(sold, Moved(*map(yuan, moved[:3]), balances))
+    for before, bar in itertools.pairwise(bars):
+        assert bar.end == before.end if bar.is_total else bar.start == before.end
+    assert bars[-1].step is Step.PROVIDER
