@@ -1,9 +1,11 @@
-"""Covers drawn from an id: lattice windows (窗棂) of Jiangnan gardens, the same every time and different for each."""
+"""Covers drawn from an id: lattice (窗棂) and windows of Jiangnan gardens, the same every time, different for each."""
 
 from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING
+
+from marketplace.foundation import cover_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,7 +14,7 @@ WIDTH, HEIGHT = 320, 180
 # One for each of the first eight categories, then from the start again; white lines on each are seen by everybody.
 COLOURS = ("#14506b", "#7a3b2e", "#2f5d43", "#5a3d73", "#7b5a17", "#264a8a", "#86304f", "#3d4b55")
 # Part of every address, since browsers keep a cover for a year: raise it when the drawing changes.
-EDITION = 1
+EDITION = 2
 
 Line = tuple[tuple[float, float], ...]
 
@@ -23,18 +25,24 @@ def cover_address(seed: str, position: int) -> str:
 
 
 def cover_svg(seed: str, colour: int) -> str:
-    """A picture of 320 × 180 units, the same for the same seed; its colours are attributes, as our policy wants."""
+    """A picture of 320 × 180 units, the same for the same seed; its colours are attributes, as our policy wants.
+
+    A wall of lattice in the category's colour, with a window in it through which hills are seen.
+    """
     chance = random.Random(seed)  # noqa: S311 - it draws pictures
-    pattern = chance.choice(PATTERNS)
-    lines = pattern(chance)
-    path = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) for line in lines)
-    x, y = chance.randint(3, 9) * 20, chance.randint(2, 5) * 20
-    size = chance.choice((40, 60, 80))
+    ground = COLOURS[colour % len(COLOURS)]
+    lattice = "".join("M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in line) for line in chance.choice(PATTERNS)(chance))
+    x, y, radius = chance.choice((116, 138, 160, 182, 204)), HEIGHT / 2, chance.choice((58, 64, 70))
+    window = cover_windows.opening(chance, x, y, radius)
+    behind = cover_windows.view(chance, ground, x, right=WIDTH, bottom=HEIGHT)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="640" height="360">'
-        f'<rect fill="{COLOURS[colour % len(COLOURS)]}" width="{WIDTH}" height="{HEIGHT}"/>'
-        f'<path fill="#fff" fill-opacity=".13" d="M{x} {y - size}l{size} {size}l{-size} {size}l{-size} {-size}z"/>'
-        f'<path fill="none" stroke="#fff" stroke-opacity=".5" stroke-width="1.6" d="{path}"/></svg>'
+        f'<clipPath id="w"><path d="{window}"/></clipPath>'
+        f'<path fill="{ground}" d="M0 0H{WIDTH}V{HEIGHT}H0z"/>'
+        f'<path fill="none" stroke="#fff" stroke-opacity=".34" stroke-width="1.5" d="{lattice}"/>'
+        f'<path fill="none" stroke="{ground}" stroke-width="16" d="{window}"/>'
+        f'<g clip-path="url(#w)">{behind}</g>'
+        f'<path fill="none" stroke="#fff" stroke-width="2.5" d="{window}"/></svg>'
     )
 
 
