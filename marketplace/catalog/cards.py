@@ -31,13 +31,14 @@ CARDS = """
            run.id AS run_id, run.starts_at, run.ends_at, run.zone, run.mode, run.price_minor, run.currency,
            run.cheapest, run.seats_taken, run.has_price_rules,
            (SELECT max(indexed_at) FROM course) AS version,
-           run.capacity - run.seats_taken AS seats_left, run.is_subsidised, run.enrol_opens_at, run.runs
+           run.capacity - run.seats_taken - run.seats_kept AS seats_left, run.is_subsidised, run.enrol_opens_at,
+           run.runs
       FROM chosen JOIN course ON course.id = chosen.id
       LEFT JOIN LATERAL (
            SELECT *, min(price_minor) OVER (PARTITION BY currency) AS cheapest, count(*) OVER () AS runs
              FROM course_run
             WHERE course_id = chosen.id AND state = 'scheduled' AND enrol_closes_at > :now
-            ORDER BY seats_taken >= capacity, starts_at LIMIT 1) AS run ON true
+            ORDER BY seats_taken + seats_kept >= capacity, starts_at LIMIT 1) AS run ON true
      ORDER BY chosen.key {direction}, chosen.id {direction}
 """
 

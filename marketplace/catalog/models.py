@@ -232,7 +232,8 @@ class CourseSkill(Model):
 class CourseRun(Model):
     """One time a course takes place: dates, price, seats and the rule of completion.
 
-    `seats_taken` counts live holds and active enrolments; the database refuses to let it leave 0…capacity.
+    `seats_taken` counts live holds and active enrolments, `seats_kept` the unused seats of pools (a trigger keeps it);
+    the database refuses to let their sum leave 0…capacity.
     """
 
     __tablename__ = "course_run"
@@ -260,6 +261,7 @@ class CourseRun(Model):
     language: Mapped[str] = mapped_column(Text, default="zh")
     capacity: Mapped[int] = mapped_column(Integer)
     seats_taken: Mapped[int] = mapped_column(Integer, default=0)
+    seats_kept: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     price_minor: Mapped[int] = mapped_column(default=0)
     currency: Mapped[str] = mapped_column(Text, default=DEFAULT_CURRENCY)
     is_subsidised: Mapped[bool] = mapped_column(default=False)
@@ -303,8 +305,8 @@ class CourseRun(Model):
         return (local - timedelta(microseconds=1)).date() if local.time() == time() else None
 
     def seats_left(self, expired_holds: int = 0) -> int:
-        """Seats one can take now; expired holds count as free though they are not swept yet."""
-        return max(0, self.capacity - self.seats_taken + expired_holds)
+        """Public seats one can take now; expired holds count as free though they are not swept yet."""
+        return max(0, self.capacity - self.seats_taken - self.seats_kept + expired_holds)
 
 
 class Session(Model):

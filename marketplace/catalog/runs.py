@@ -133,8 +133,9 @@ def _check(values: Mapping[str, Any]) -> None:
 
 
 def _check_seats(run: CourseRun, changed: Mapping[str, Any]) -> None:
-    if "capacity" in changed and changed["capacity"][1] < run.seats_taken:
-        sentence = lazy("%(count)s seats are taken or held already; it cannot have fewer.", count=run.seats_taken)
+    spoken_for = run.seats_taken + run.seats_kept
+    if "capacity" in changed and changed["capacity"][1] < spoken_for:
+        sentence = lazy("%(count)s seats are taken or held already; it cannot have fewer.", count=spoken_for)
         raise Invalid("below_taken", sentence, {"capacity": sentence})
     if run.seats_taken and any(name in changed for name in DATES):
         raise Refused(

@@ -48,7 +48,7 @@ RELEVANCE = (
 )
 # A sold-out run leaves the list at once; the counts follow within a minute (docs/search.md).
 HAS_SEATS = """EXISTS (SELECT FROM course_run WHERE course_id = course.id AND state = 'scheduled'
-    AND seats_taken < capacity AND enrol_opens_at <= :now AND enrol_closes_at > :now)"""
+    AND seats_taken + seats_kept < capacity AND enrol_opens_at <= :now AND enrol_closes_at > :now)"""
 
 
 def index_course(course: Course, *, now: datetime) -> None:

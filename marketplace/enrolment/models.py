@@ -57,6 +57,8 @@ class SeatHold(Model):
     extended_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     end_reason: Mapped[str | None] = mapped_column(Text)
+    # The pool its seat is of; None for a public seat.
+    pool_id: Mapped[int | None] = mapped_column(ForeignKey("seat_pool.id"))
 
     run: Mapped[CourseRun] = relationship()
 
@@ -166,6 +168,8 @@ class Enrolment(Model):
     enrolled_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
+    # The pool its seat is of, as its hold had it.
+    pool_id: Mapped[int | None] = mapped_column(ForeignKey("seat_pool.id"))
 
     run: Mapped[CourseRun] = relationship()
     person: Mapped[Person] = relationship()

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import select
 
-from marketplace.accounts.models import Membership, Person
-from marketplace.catalog.models import CourseProvider, CourseRun
-from marketplace.enrolment import claims, letters, placing, quotes, rules, seats, subsidising
+from marketplace.accounts.models import Person
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment import claims, counting, letters, offers, placing, quotes, rules, seats, subsidising
 from marketplace.enrolment.models import (
     Enrolment,
     EnrolmentSource,
@@ -70,13 +70,7 @@ def place_order(
     """
     wanted = Wanted(run_id, person_id, request_key[: placing.LONGEST_REQUEST_KEY], locale)
     with subsidising.refusals_kept(now=now), transaction():
-        run = placing.lock_run(wanted)
-        facts = placing.read_facts(wanted, run, now=now)
-        if facts.has_expired_holds:
-            # Their seats are free; after this the facts and the count are read anew.
-            seats.release_expired_of(locked(CourseRun, run_id), now=now)
-            run = placing.lock_run(wanted)
-            facts = placing.read_facts(wanted, run, now=now)
+        run, facts = _lock_and_read(wanted, now=now)
         again = facts.order_of_form or facts.open_order
         if again is not None:
             return db.session.get_one(Order, again)
@@ -84,18 +78,30 @@ def place_order(
         quoted = quotes.quote(placing.sale_of(wanted, run), asked, now=now)
         if (quoted.price, quoted.due) != (shown_price, asked.shown_due or shown_price):
             raise PriceChanged(quoted)
+        pool_id = placing.find_pool(wanted, run, facts, counting.code_hash(asked.seat_code))
         rules.check_seat(
             is_enrolled=facts.is_enrolled,
             is_held=facts.hold_id is not None,
-            seats_taken=run.seats_taken,
-            capacity=run.capacity,
+            has_seat=pool_id is not None or run.seats_left > 0,
         )
-        placed = placing.write_order(wanted, run, facts, quoted, now=now)
+        placed = placing.write_order(wanted, run, facts, quoted, pool_id=pool_id, now=now)
+        if facts.entry_id is not None:
+            offers.accept(facts.entry_id, now=now)
         if quoted.due != quoted.price:
             claims.claim(placed.sold, quoted, asked, now=now)
         if quoted.due.is_zero:
             _confirm(placed.order, locked(CourseRun, run_id), locked(SeatHold, placed.hold_id), now=now)
         return placed.order
+
+
+def _lock_and_read(wanted: Wanted, *, now: datetime) -> tuple[placing.LockedRun, placing.Facts]:
+    """The locked run and the facts. When seats may have become free, they go to those who wait before anyone asks."""
+    run = placing.lock_run(wanted)
+    facts = placing.read_facts(wanted, run, now=now)
+    if not (facts.has_expired_holds or facts.has_waiting or run.seats_kept):
+        return run, facts
+    offers.settle(locked(CourseRun, wanted.run_id), now=now)
+    return placing.lock_run(wanted), placing.read_facts(wanted, run, now=now)
 
 
 def _check(run: placing.LockedRun, facts: placing.Facts, *, now: datetime) -> None:
@@ -105,23 +111,6 @@ def _check(run: placing.LockedRun, facts: placing.Facts, *, now: datetime) -> No
         opens_at=run.opens_at,
         closes_at=run.closes_at,
         is_provider=facts.is_provider,
-        now=now,
-    )
-
-
-def check_may_enrol(run: CourseRun, person_id: int, *, now: datetime) -> None:
-    """Raise the Refused that says why this person cannot take a seat in this run now; for pages, without a lock."""
-    is_provider = exists().where(
-        Membership.person_id == person_id,
-        Membership.organisation_id == CourseProvider.organisation_id,
-        CourseProvider.course_id == run.course_id,
-    )
-    rules.check_may_enrol(
-        state=run.state,
-        course_state=run.course.state,
-        opens_at=run.enrol_opens_at,
-        closes_at=run.enrol_closes_at,
-        is_provider=bool(db.session.scalar(select(is_provider))),
         now=now,
     )
 
@@ -222,7 +211,8 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
     with transaction():
         order, rivals = _locked_with_rivals(order_id)
         run = locked(CourseRun, order.lines[0].run_id)
-        seats.release_expired_of(run, now=now)
+        # Not passed on before this payment is settled: it may be for the very seat that has just expired.
+        counting.release_expired_of(run, now=now)
         hold = _locked_hold(order)
         can_seat = run.state == "scheduled"
         verdict = rules.settle(
@@ -230,8 +220,8 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
             due=order.total,
             paid=amount,
             is_held=can_seat and hold is not None and hold.ended_at is None,
-            has_seat=can_seat and (bool(rivals) or run.seats_taken < run.capacity),
-            is_enrolled_otherwise=seats.find_enrolment(run.id, order.person_id) is not None,
+            has_seat=can_seat and (bool(rivals) or counting.has_seat_for(run, order.person_id)),
+            is_enrolled_otherwise=counting.find_enrolment(run.id, order.person_id) is not None,
         )
         details = {"attempt": attempt_public_id, "verdict": verdict}
         if verdict is Settlement.ALREADY_SETTLED:
@@ -246,6 +236,7 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
             if verdict is Settlement.REHOLD_AND_CONFIRM or hold is None:
                 hold = _take_again(order, run, rivals, now=now)
             _confirm(order, run, hold, now=now, details=details)
+        offers.pass_on(run, now=now)
         return verdict
 
 
@@ -271,7 +262,7 @@ def _locked_with_rivals(order_id: int) -> tuple[Order, list[Order]]:
 
 def _take_again(order: Order, run: CourseRun, rivals: list[Order], *, now: datetime) -> SeatHold:
     """Hold a seat anew for late money; the hold of a newer order of the same person is used for it."""
-    hold = seats.hold_seat(run.id, order.person_id, now=now)
+    hold = seats.hold_seat_of(run, order.person_id, now=now)
     for rival in rivals:
         if rival.hold_id == hold.id:
             rival.state = OrderState.CANCELLED
@@ -286,8 +277,8 @@ def _confirm(
     order: Order, run: CourseRun, hold: SeatHold, *, now: datetime, details: dict[str, Any] | None = None
 ) -> None:
     """Turn a hold into an enrolment; the seat stays counted, now for the enrolment."""
-    seats.end_hold(hold, HoldEnd.TAKEN, now=now)
-    enrolment = add(Enrolment(run_id=run.id, person_id=order.person_id, enrolled_at=now))
+    counting.end_hold(hold, HoldEnd.TAKEN, now=now)
+    enrolment = add(Enrolment(run_id=run.id, person_id=order.person_id, enrolled_at=now, pool_id=hold.pool_id))
     add(EnrolmentSource(enrolment_id=enrolment.id, order_line_id=order.lines[0].id, granted_at=now))
     order.state = OrderState.CONFIRMED
     order.confirmed_at = now
@@ -341,7 +332,8 @@ def end_enrolment_of(order_id: int, *, now: datetime, reason: str) -> None:
         enrolment = source.enrolment
         if enrolment.ended_at is None and all(other.revoked_at is not None for other in enrolment.sources):
             enrolment.ended_at = now
-            seats.give_back_seat(run)
+            counting.give_back_seat(run, enrolment.pool_id)
+            offers.pass_on(run, now=now)
         _give_back(order, "refunded", now=now)
         record(order, "enrolment_ended", now=now, details={"reason": reason})
 
@@ -364,8 +356,9 @@ def _end_unpaid(order: Order, state: OrderState, *, now: datetime, actor_id: int
     hold = _locked_hold(order)
     if hold is not None and hold.ended_at is None:
         run = locked(CourseRun, hold.run_id)
-        seats.end_hold(hold, HoldEnd.EXPIRED if state is OrderState.EXPIRED else HoldEnd.RELEASED, now=now)
-        seats.give_back_seat(run)
+        counting.end_hold(hold, HoldEnd.EXPIRED if state is OrderState.EXPIRED else HoldEnd.RELEASED, now=now)
+        counting.give_back_seat(run, hold.pool_id)
+        offers.pass_on(run, now=now)
     order.state = state
     order.ended_at = now
     _give_back(order, state.value, now=now)

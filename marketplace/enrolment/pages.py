@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marketplace.enrolment import orders, seats
+from marketplace.enrolment import counting, eligibility
 from marketplace.enrolment.models import Order, OrderState
 from marketplace.enrolment.rules import RunFull
 from marketplace.foundation.errors import Refused
@@ -30,12 +30,12 @@ class OrderPage:
 def find_obstacle(run: CourseRun, person_id: int, *, now: datetime) -> Refused | None:
     """Why the person cannot take a seat in the run now, or None. It is asked again, under lock, when they try."""
     try:
-        orders.check_may_enrol(run, person_id, now=now)
+        eligibility.check_may_enrol(run, person_id, now=now)
     except Refused as refusal:
         return refusal
-    if seats.find_enrolment(run.id, person_id) is not None:
+    if counting.find_enrolment(run.id, person_id) is not None:
         return Refused("already_enrolled", lazy("You are already enrolled in this run."))
-    expired = seats.expired_holds([run.id], now=now).get(run.id, 0)
+    expired = counting.expired_holds([run.id], now=now).get(run.id, 0)
     return None if run.seats_left(expired) else RunFull()
 
 

@@ -8,8 +8,10 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import learning, orders
+from marketplace.enrolment import learning, orders, wishes
+from marketplace.enrolment import waiting as waiting_lists
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, OrderState
+from marketplace.enrolment.seat_models import WaitingEntry, Wish
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy, pick
@@ -23,7 +25,7 @@ ALL = 10_000
 
 
 def tell(person_id: int) -> list[Section]:
-    """Orders with their amounts, and places in runs."""
+    """Orders with their amounts, places in runs and in waiting lists, and wishes."""
     columns = {
         "number": lazy("Order"),
         "course": lazy("Course"),
@@ -35,7 +37,7 @@ def tell(person_id: int) -> list[Section]:
         "due": lazy("Due in all"),
     }
     bought = [_order_row(order, line) for order in learning.list_orders(person_id, limit=ALL) for line in order.lines]
-    return [Section("orders", lazy("My orders"), columns, bought), _places(person_id)]
+    return [Section("orders", lazy("My orders"), columns, bought), _places(person_id), *_hopes(person_id)]
 
 
 def _order_row(order: Order, line: OrderLine) -> dict[str, object]:
@@ -68,6 +70,25 @@ def _places(person_id: int) -> Section:
     return Section("places", lazy("My courses"), columns, rows)
 
 
+def _hopes(person_id: int) -> list[Section]:
+    columns = {"course": lazy("Course"), "joined_at": lazy("Joined"), "state": lazy("State")}
+    entries = select(WaitingEntry).filter_by(person_id=person_id).order_by(WaitingEntry.id)
+    lists: list[dict[str, object]] = [
+        {"course": str(pick(entry.run.course, "title")), "joined_at": entry.joined_at, "state": entry.state}
+        for entry in db.session.scalars(entries)
+    ]
+    told = {"course": lazy("Course"), "wished_at": lazy("Wished"), "told_at": lazy("Told")}
+    wanted = select(Wish).filter_by(person_id=person_id).options(joinedload(Wish.course)).order_by(Wish.id)
+    wished: list[dict[str, object]] = [
+        {"course": str(pick(wish.course, "title")), "wished_at": wish.wished_at, "told_at": wish.told_at}
+        for wish in db.session.scalars(wanted)
+    ]
+    return [
+        Section("waiting_lists", lazy("Waiting lists"), columns, lists),
+        Section("wishes", lazy("Wishes"), told, wished),
+    ]
+
+
 def list_coming(person_id: int, *, now: datetime) -> list[Enrolment]:
     """The places in runs that have not begun: being forgotten gives them up."""
     query = (
@@ -93,7 +114,7 @@ def find_obstacle(person_id: int) -> Refused | None:
 
 
 def forget(identity: Identity, *, now: datetime) -> None:
-    """Cancel what waits for payment and give up places in runs to come; orders and past places stay without a name.
+    """Cancel what waits for payment and give up places in runs to come and in lists; what is past stays nameless.
 
     Locks each order, then its run.
     """
@@ -108,3 +129,7 @@ def forget(identity: Identity, *, now: datetime) -> None:
     )
     for order_id in db.session.scalars(granted.order_by(OrderLine.order_id)).all():
         orders.end_enrolment_of(order_id, now=now, reason="forgotten")
+    for place in waiting_lists.list_places(identity.person_id):
+        waiting_lists.leave(place.entry.public_id, identity.person_id, now=now)
+    for wish in wishes.list_wishes(identity.person_id):
+        wishes.remove_wish(wish.course.public_id, identity.person_id, now=now)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.types.json import Jsonb
 
 from marketplace.accounts.agreements import NEWEST, TERMS
+from marketplace.enrolment import counting
 from marketplace.enrolment.claims import Sold
 from marketplace.enrolment.models import Order, OrderState
 from marketplace.enrolment.quotes import Sale
@@ -30,7 +31,7 @@ LONGEST_REQUEST_KEY = 64
 
 _LOCK = """
 SELECT run.state, course.state, run.enrol_opens_at, run.enrol_closes_at, run.capacity, run.seats_taken,
-       run.price_minor, run.currency, run.is_subsidised, run.course_id
+       run.seats_kept, run.price_minor, run.currency, run.is_subsidised, run.course_id
   FROM course_run AS run JOIN course ON course.id = run.course_id
  WHERE run.id = %(run)s
    FOR NO KEY UPDATE OF run
@@ -45,18 +46,23 @@ SELECT (SELECT id FROM "order" WHERE request_key = %(key)s AND person_id = %(per
        EXISTS (SELECT FROM enrolment WHERE run_id = %(run)s AND person_id = %(person)s AND ended_at IS NULL),
        EXISTS (SELECT FROM membership JOIN course_provider USING (organisation_id)
                 WHERE person_id = %(person)s AND course_id = %(course)s),
-       EXISTS (SELECT FROM seat_hold WHERE run_id = %(run)s AND ended_at IS NULL AND until <= %(now)s)
+       EXISTS (SELECT FROM seat_hold WHERE run_id = %(run)s AND ended_at IS NULL AND until <= %(now)s),
+       EXISTS (SELECT FROM waiting_entry WHERE run_id = %(run)s AND state = 'waiting'),
+       (SELECT id FROM waiting_entry
+         WHERE run_id = %(run)s AND person_id = %(person)s AND state IN ('waiting', 'offered'))
   FROM (SELECT) AS one_row
   LEFT JOIN seat_hold AS hold ON hold.run_id = %(run)s AND hold.person_id = %(person)s AND hold.ended_at IS NULL
 """
 _WRITE = """
 WITH taken AS (
-    INSERT INTO seat_hold (public_id, run_id, person_id, until, created_at)
-    SELECT %(hold_public_id)s, %(run)s, %(person)s, %(until)s, %(now)s
+    INSERT INTO seat_hold (public_id, run_id, person_id, until, created_at, pool_id)
+    SELECT %(hold_public_id)s, %(run)s, %(person)s, %(until)s, %(now)s, %(pool)s
      WHERE CAST(%(hold)s AS bigint) IS NULL
     RETURNING id
 ), counted AS (
     UPDATE course_run SET seats_taken = seats_taken + 1 WHERE id = %(run)s AND CAST(%(hold)s AS bigint) IS NULL
+), kept AS (
+    UPDATE seat_hold SET until = %(until)s WHERE id = %(hold)s AND until < %(until)s
 ), placed AS (
     INSERT INTO "order" (public_id, person_id, state, hold_id, locale, currency, total_minor, placed_at, expires_at,
                          request_key)
@@ -89,10 +95,16 @@ class LockedRun(NamedTuple):
     closes_at: datetime | None
     capacity: int
     seats_taken: int
+    seats_kept: int
     price_minor: int
     currency: str
     is_subsidised: bool
     course_id: int
+
+    @property
+    def seats_left(self) -> int:
+        """Public seats that are free."""
+        return max(0, self.capacity - self.seats_taken - self.seats_kept)
 
 
 class Facts(NamedTuple):
@@ -105,6 +117,9 @@ class Facts(NamedTuple):
     is_enrolled: bool
     is_provider: bool
     has_expired_holds: bool
+    has_waiting: bool
+    # The person's own live place in the run's waiting list.
+    entry_id: int | None
 
 
 class Placed(NamedTuple):
@@ -159,9 +174,20 @@ def sale_of(wanted: Wanted, run: LockedRun) -> Sale:
     )
 
 
-def write_order(wanted: Wanted, run: LockedRun, facts: Facts, quoted: Quote, *, now: datetime) -> Placed:
+def find_pool(wanted: Wanted, run: LockedRun, facts: Facts, code: str | None) -> int | None:
+    """The pool the person may take a seat of; asked only while pools keep seats and the person holds none."""
+    if not run.seats_kept or facts.hold_id is not None:
+        return None
+    return counting.find_pool(wanted.run_id, wanted.person_id, code)
+
+
+def write_order(
+    wanted: Wanted, run: LockedRun, facts: Facts, quoted: Quote, *, pool_id: int | None, now: datetime
+) -> Placed:
     """Write hold (unless the person has one), order, line, consent and timeline, and count the seat: one statement."""
     public_id = ids.public_id()
+    if pool_id is not None:
+        counting.take_from_pool(pool_id)
     row = one_row(
         _WRITE,
         {
@@ -171,7 +197,9 @@ def write_order(wanted: Wanted, run: LockedRun, facts: Facts, quoted: Quote, *, 
             "key": wanted.request_key,
             "locale": wanted.locale,
             "now": now,
-            "until": facts.hold_until or now + HOLD_FOR,
+            # Whoever takes a seat that was offered to them has at least as long to pay as anyone.
+            "until": max(facts.hold_until or now, now + HOLD_FOR),
+            "pool": pool_id,
             "hold": facts.hold_id,
             "hold_public_id": ids.public_id(),
             "public_id": public_id,

@@ -39,13 +39,14 @@ RULE_VERSION = 2
 class Asked:
     """What the buyer asks for beside the seat, by the codes and public ids they sent.
 
+    `seat_code` opens a seat pool, from the link that invited them.
     `shown_due` is what they saw that they would pay themselves; None when they saw nobody else paying.
     """
 
     voucher_code: str | None = None
     programme: str | None = None
     agreed: Agreed | None = None
-    offer: str | None = None
+    seat_code: str | None = None
     shown_due: Money | None = None
 
 

@@ -58,13 +58,18 @@ def check_may_enrol(
         raise Refused("own_course", lazy("You teach or manage this course, so you cannot enrol in it yourself."))
 
 
-def check_seat(*, is_enrolled: bool, is_held: bool, seats_taken: int, capacity: int) -> None:
+def offer_until(*, now: datetime, stands_for: timedelta, closes_at: datetime | None) -> datetime:
+    """Until when an offer of a seat stands: offers end with enrolment."""
+    return now + stands_for if closes_at is None else min(now + stands_for, closes_at)
+
+
+def check_seat(*, is_enrolled: bool, is_held: bool, has_seat: bool) -> None:
     """Raise Refused when the person has their place already, RunFull when no seat is left and none is held for them."""
     if is_held:
         return
     if is_enrolled:
         raise Refused("already_enrolled", lazy("You are already enrolled in this run."))
-    if seats_taken >= capacity:
+    if not has_seat:
         raise RunFull
 
 

@@ -1,18 +1,16 @@
-"""Where seats are held, given back and counted. Every function here locks the run before it touches its seats.
-
-The order of locks, everywhere: order → run → hold. Two verbs that lock the same rows lock them in the same order.
-"""
+"""Where seats are held, extended, given back and swept. Every verb here locks the run before it touches its seats."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment.models import Enrolment, HoldEnd, SeatHold
-from marketplace.enrolment.rules import EXTEND_BY, HOLD_FOR, RunFull
+from marketplace.enrolment import counting, offers
+from marketplace.enrolment.models import HoldEnd, SeatHold
+from marketplace.enrolment.rules import EXTEND_BY, HOLD_FOR
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
@@ -29,38 +27,25 @@ SWEEP_BATCH = 200
 def hold_seat(run_id: int, person_id: int, *, now: datetime) -> SeatHold:
     """Hold one seat for a person, or give back the live hold they have.
 
-    Locks the run. Expired holds of the run free their seats first, so an expired hold is never counted against anyone.
-    Raises RunFull, or Refused when the person is enrolled already.
+    Locks the run. Expired holds of the run free their seats first, so an expired hold is never counted against anyone;
+    what is free goes to those who wait before it goes to the person. Raises RunFull, or Refused when they are enrolled.
     """
     with transaction():
-        return hold_seat_of(locked(CourseRun, run_id), person_id, now=now)
+        run = locked(CourseRun, run_id)
+        offers.settle(run, now=now)
+        return hold_seat_of(run, person_id, now=now)
 
 
 def hold_seat_of(run: CourseRun, person_id: int, *, now: datetime) -> SeatHold:
-    """The same for a run that the caller has locked already, in the caller's transaction."""
-    release_expired_of(run, now=now)
-    held = find_live_hold(run.id, person_id)
+    """The same for a run that the caller has locked and settled already, in the caller's transaction."""
+    held = counting.find_live_hold(run.id, person_id)
     if held is not None:
         return held
-    if find_enrolment(run.id, person_id) is not None:
+    if counting.find_enrolment(run.id, person_id) is not None:
         raise Refused("already_enrolled", lazy("You are already enrolled in this run."))
-    take_seat(run)
+    pool_id = counting.take_seat(run, person_id)
     # A hold taken in time may be paid after the window closed: its end does not look at the window.
-    return add(SeatHold(run_id=run.id, person_id=person_id, until=now + HOLD_FOR, created_at=now))
-
-
-def take_seat(run: CourseRun) -> None:
-    """Count one seat of a locked run as taken; raises RunFull. The database checks the same."""
-    if run.seats_taken >= run.capacity:
-        raise RunFull
-    run.seats_taken += 1
-    db.session.flush()
-
-
-def give_back_seat(run: CourseRun) -> None:
-    """Count one seat of a locked run as free again."""
-    run.seats_taken -= 1
-    db.session.flush()
+    return add(SeatHold(run_id=run.id, person_id=person_id, until=now + HOLD_FOR, created_at=now, pool_id=pool_id))
 
 
 def extend_hold(hold_id: int, *, now: datetime) -> SeatHold:
@@ -81,49 +66,9 @@ def release_hold(hold_id: int, *, now: datetime) -> None:
     with transaction():
         hold = _locked_with_run(hold_id)
         if hold.ended_at is None:
-            end_hold(hold, HoldEnd.RELEASED, now=now)
-            give_back_seat(hold.run)
-
-
-def end_hold(hold: SeatHold, reason: HoldEnd, *, now: datetime) -> None:
-    """Note that a locked hold has ended, and why; its seat is the caller's to give back or to keep as an enrolment."""
-    hold.ended_at = now
-    hold.end_reason = reason
-    db.session.flush()
-
-
-def release_expired_of(run: CourseRun, *, now: datetime) -> int:
-    """End the expired holds of a locked run and free their seats; returns how many."""
-    query = select(SeatHold).where(SeatHold.run_id == run.id, SeatHold.ended_at.is_(None), SeatHold.until <= now)
-    expired = db.session.scalars(query.order_by(SeatHold.id).with_for_update(key_share=True)).all()
-    for hold in expired:
-        hold.ended_at = now
-        hold.end_reason = HoldEnd.EXPIRED
-    run.seats_taken -= len(expired)
-    db.session.flush()
-    return len(expired)
-
-
-def find_live_hold(run_id: int, person_id: int) -> SeatHold | None:
-    """The hold of a person that still counts in the run, expired or not, if there is one."""
-    query = select(SeatHold).filter_by(run_id=run_id, person_id=person_id, ended_at=None)
-    return db.session.scalars(query).one_or_none()
-
-
-def find_enrolment(run_id: int, person_id: int) -> Enrolment | None:
-    """The person's active enrolment in the run, if there is one."""
-    query = select(Enrolment).filter_by(run_id=run_id, person_id=person_id, ended_at=None)
-    return db.session.scalars(query).one_or_none()
-
-
-def expired_holds(run_ids: list[int], *, now: datetime) -> dict[int, int]:
-    """How many holds of each run have expired but are not swept: pages count their seats as free."""
-    query = (
-        select(SeatHold.run_id, func.count())
-        .where(SeatHold.run_id.in_(run_ids), SeatHold.ended_at.is_(None), SeatHold.until <= now)
-        .group_by(SeatHold.run_id)
-    )
-    return {run_id: count for run_id, count in db.session.execute(query)}  # noqa: C416 - rows are not pairs to mypy
+            counting.end_hold(hold, HoldEnd.RELEASED, now=now)
+            counting.give_back_seat(hold.run, hold.pool_id)
+            offers.pass_on(hold.run, now=now)
 
 
 def sweep_expired_holds(*, now: datetime) -> int:
@@ -132,7 +77,9 @@ def sweep_expired_holds(*, now: datetime) -> int:
     query = select(SeatHold.run_id).where(SeatHold.ended_at.is_(None), SeatHold.until <= now).distinct()
     for run_id in db.session.scalars(query.limit(SWEEP_BATCH)).all():
         with transaction():
-            ended += release_expired_of(locked(CourseRun, run_id), now=now)
+            run = locked(CourseRun, run_id)
+            ended += counting.release_expired_of(run, now=now)
+            offers.pass_on(run, now=now)
     return ended
 
 

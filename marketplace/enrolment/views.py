@@ -8,7 +8,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, url_for
 
 from marketplace.accounts.permissions import permission, person
 from marketplace.catalog import calendars, offer
-from marketplace.enrolment import learning, orders, pages, quotes, reminders, seats
+from marketplace.enrolment import counting, learning, orders, pages, quotes, reminders
 from marketplace.enrolment.forms import STALE, EnrolForm, PressForm
 from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import Invalid, Refused
@@ -72,7 +72,7 @@ def _enrol_page(run: CourseRun, *, refusal: Refused | None) -> str:
     quoted = quotes.quote(quotes.sale_of(run, person().id), now=now)
     form = EnrolForm(formdata=None, request_key=ids.public_id())
     form.show(quoted)
-    expired = seats.expired_holds([run.id], now=now).get(run.id, 0)
+    expired = counting.expired_holds([run.id], now=now).get(run.id, 0)
     return render_template(
         "enrolment/enrol.html", run=run, form=form, refusal=refusal, quote=quoted, seats_left=run.seats_left(expired)
     )

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import learning, orders, rules, seats
+from marketplace.enrolment import counting, learning, orders, rules, seats
 from marketplace.enrolment.models import Enrolment, Order, OrderState, RefundDue
 from marketplace.enrolment.orders import PriceChanged
 from marketplace.enrolment.rules import RunFull, Settlement
@@ -129,7 +129,7 @@ def test_a_full_run_refuses_until_a_hold_expires(now):
     with pytest.raises(RunFull):
         place(run, make_person(), now=now + rules.HOLD_FOR - timedelta(seconds=1))
     late = now + rules.HOLD_FOR
-    assert seats.expired_holds([run.id], now=late) == {run.id: 1}
+    assert counting.expired_holds([run.id], now=late) == {run.id: 1}
     assert place(run, make_person(), now=late).state == OrderState.AWAITING_PAYMENT
     assert seats_taken(run) == 1
 

@@ -1,0 +1,34 @@
+"""Who may enrol, asked by pages and lists; `orders.place_order` asks the same rule from its own facts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exists, select
+
+from marketplace.accounts.models import Membership
+from marketplace.catalog.models import CourseProvider
+from marketplace.enrolment import rules
+from marketplace.foundation.database import db
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.catalog.models import CourseRun
+
+
+def check_may_enrol(run: CourseRun, person_id: int, *, now: datetime) -> None:
+    """Raise the Refused that says why this person cannot take a seat in this run now."""
+    is_provider = exists().where(
+        Membership.person_id == person_id,
+        Membership.organisation_id == CourseProvider.organisation_id,
+        CourseProvider.course_id == run.course_id,
+    )
+    rules.check_may_enrol(
+        state=run.state,
+        course_state=run.course.state,
+        opens_at=run.enrol_opens_at,
+        closes_at=run.enrol_closes_at,
+        is_provider=bool(db.session.scalar(select(is_provider))),
+        now=now,
+    )

@@ -1,0 +1,135 @@
+"""Where parts of a run's capacity are kept for an audience and released to everyone.
+
+Every function here is called with the run locked, or locks it; pools are locked after their run. The database itself
+counts what is kept (`course_run.seats_kept`), so no code can keep more seats than there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment import counting, offers
+from marketplace.enrolment.seat_models import Audience, SeatPool
+from marketplace.foundation import clock, jobs
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.errors import Invalid, NotFound
+from marketplace.foundation.i18n import lazy
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+log = structlog.get_logger("pools")
+
+SWEEP_BATCH = 200
+
+
+@dataclass(frozen=True)
+class PoolWish:
+    """What whoever keeps seats fills in; `code` as they typed it, None to leave the one there is."""
+
+    kind: str
+    audience: str
+    size: int
+    release_at: datetime
+    organisation_id: int | None = None
+    email_domain: str | None = None
+    code: str | None = None
+
+
+def create_pool(run_id: int, wish: PoolWish, *, actor_id: int | None, now: datetime) -> SeatPool:
+    """Keep seats of a run for an audience. Locks the run; raises Invalid when fewer seats than that are free."""
+    with transaction():
+        run = locked(CourseRun, run_id)
+        _check_size(run, wish.size)
+        if wish.audience == Audience.CODE and not wish.code:
+            raise Invalid("code_missing", NO_CODE, {"code": NO_CODE})
+        pool = SeatPool(run_id=run_id, taken=0, created_at=now, created_by_id=actor_id)
+        _fill(pool, wish)
+        return add(pool)
+
+
+def change_pool(pool_id: int, wish: PoolWish, *, now: datetime) -> SeatPool:
+    """Change size, audience or release day of a pool that is not released; seats it gives up go to who waits."""
+    with transaction():
+        run, pool = _locked_with_run(pool_id)
+        if pool.released_at is not None:
+            raise Invalid("pool_released", lazy("These seats have been released; keep new ones instead."))
+        _check_size(run, wish.size - pool.size)
+        _fill(pool, wish)
+        counting.recount(run)
+        offers.pass_on(run, now=now)
+        return pool
+
+
+def release_pool(pool_id: int, *, now: datetime) -> SeatPool:
+    """Give the unused seats of a pool to everyone now. Twice changes nothing."""
+    with transaction():
+        run, pool = _locked_with_run(pool_id)
+        pool.released_at = pool.released_at or now
+        counting.recount(run)
+        offers.pass_on(run, now=now)
+        return pool
+
+
+def release_due(*, now: datetime) -> int:
+    """Release the pools whose day has come, run by run in short transactions; returns how many."""
+    released = 0
+    query = select(SeatPool.run_id).where(SeatPool.released_at.is_(None), SeatPool.release_at <= now).distinct()
+    for run_id in db.session.scalars(query.limit(SWEEP_BATCH)).all():
+        with transaction():
+            run = locked(CourseRun, run_id)
+            released += counting.release_due_pools_of(run, now=now)
+            offers.pass_on(run, now=now)
+    return released
+
+
+@jobs.periodic(cron="* * * * *", name="enrolment.release_pools")
+def release() -> None:
+    """Every minute: make the unused seats of pools public whose day has come."""
+    released = release_due(now=clock.now())
+    if released:
+        log.info("seat pools released", pools=released)
+
+
+def list_pools(run_id: int) -> list[SeatPool]:
+    """The pools of a run, those still kept first, by release."""
+    query = select(SeatPool).filter_by(run_id=run_id).options(joinedload(SeatPool.organisation))
+    return list(db.session.scalars(query.order_by(SeatPool.released_at.is_not(None), SeatPool.release_at, SeatPool.id)))
+
+
+def get_pool(run_id: int, public_id: str) -> SeatPool:
+    """One pool of a run; raises NotFound."""
+    pool = db.session.scalars(select(SeatPool).filter_by(run_id=run_id, public_id=public_id)).one_or_none()
+    if pool is None:
+        raise NotFound
+    return pool
+
+
+NO_CODE = lazy("Choose a code, so that people can be invited by it.")
+
+
+def _locked_with_run(pool_id: int) -> tuple[CourseRun, SeatPool]:
+    run_id = db.session.scalar(select(SeatPool.run_id).where(SeatPool.id == pool_id))
+    if run_id is None:
+        raise NotFound
+    return locked(CourseRun, run_id), locked(SeatPool, pool_id)
+
+
+def _check_size(run: CourseRun, more: int) -> None:
+    if more > run.seats_left():
+        sentence = lazy("Only %(seats)s more seats can be kept: the others are taken or kept.", seats=run.seats_left())
+        raise Invalid("too_many_kept", sentence, {"size": sentence})
+
+
+def _fill(pool: SeatPool, wish: PoolWish) -> None:
+    pool.kind, pool.audience, pool.size, pool.release_at = wish.kind, wish.audience, wish.size, wish.release_at
+    pool.organisation_id = wish.organisation_id if wish.audience == Audience.ORGANISATION else None
+    pool.email_domain = (wish.email_domain or "").strip().lower() if wish.audience == Audience.EMAIL_DOMAIN else None
+    kept = pool.code_hash if wish.code is None else counting.code_hash(wish.code)
+    pool.code_hash = kept if wish.audience == Audience.CODE else None

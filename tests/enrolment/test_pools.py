@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment import counting, orders, pools, seats
+from marketplace.enrolment.models import Enrolment, SeatHold
+from marketplace.enrolment.pools import PoolWish
+from marketplace.enrolment.quotes import Asked
+from marketplace.enrolment.rules import HOLD_FOR, RunFull
+from marketplace.foundation import clock, ids
+from marketplace.foundation.database import db, one_row, transaction
+from marketplace.foundation.errors import Invalid, Refused
+from tests.factories import make_member, make_organisation, make_person, make_run
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def now(app):
+    clock.set_to(clock.now())
+    return clock.now()
+
+
+@pytest.fixture
+def sponsor(app):
+    return make_organisation(kind="employer")
+
+
+def keep(run, now, size=1, **values):
+    given = {"kind": "sponsor", "audience": "organisation", "size": size, "release_at": now + DAY} | values
+    return pools.create_pool(run.id, PoolWish(**given), actor_id=None, now=now)
+
+
+def take(run, person, *, now, code=None):
+    return orders.place_order(
+        run.id,
+        person.id,
+        shown_price=run.price,
+        request_key=ids.public_id(),
+        locale="zh",
+        now=now,
+        asked=Asked(seat_code=code),
+    )
+
+
+def counted(run):
+    """Capacity's parts as the database has them: taken, kept, and what the pools say."""
+    db.session.expire_all()
+    row = db.session.get_one(CourseRun, run.id)
+    return row.seats_taken, row.seats_kept, [(pool.taken, pool.unused) for pool in pools.list_pools(run.id)]
+
+
+def test_kept_seats_are_taken_by_their_audience_alone(now, sponsor):
+    run = make_run(capacity=2)
+    keep(run, now, organisation_id=sponsor.id)
+    member, other = make_member(sponsor, "registrar"), make_member(sponsor, "registrar")
+
+    take(run, make_person(), now=now)
+    with pytest.raises(RunFull):
+        take(run, make_person(), now=now)
+    order = take(run, member, now=now)
+    assert counted(run) == (2, 0, [(1, 0)])
+    with pytest.raises(RunFull):
+        take(run, other, now=now)
+
+    orders.cancel_order(order.id, actor_id=member.id, now=now)
+    assert counted(run) == (1, 1, [(0, 1)])
+    assert seats.hold_seat(run.id, other.id, now=now).pool_id is not None
+
+
+def test_an_audience_may_be_an_address_or_a_code(now):
+    run = make_run(capacity=2)
+    keep(run, now, audience="email_domain", email_domain=" Students.Example ", kind="co_provider")
+    keep(run, now, audience="code", code="Spring 2027", kind="campaign")
+
+    with pytest.raises(RunFull):
+        take(run, make_person(), now=now)
+    with pytest.raises(RunFull):
+        take(run, make_person(), now=now, code="autumn 2027")
+    take(run, make_person(email="li@students.example"), now=now)
+    take(run, make_person(), now=now, code="spring2O27")
+    assert counted(run) == (2, 0, [(1, 0), (1, 0)])
+
+
+def test_the_people_of_a_pool_take_public_seats_once_it_is_used_up(now, sponsor):
+    run = make_run(capacity=2)
+    keep(run, now, organisation_id=sponsor.id)
+
+    take(run, make_member(sponsor, "registrar"), now=now)
+    take(run, make_member(sponsor, "registrar"), now=now)
+    assert counted(run) == (2, 0, [(1, 0)])
+
+
+def test_unused_seats_are_everyones_from_the_day_on(now, sponsor):
+    run = make_run(capacity=1)
+    keep(run, now, organisation_id=sponsor.id)
+
+    with pytest.raises(RunFull):
+        take(run, make_person(), now=now + DAY - timedelta(seconds=1))
+    take(run, make_person(), now=now + DAY)
+    assert counted(run) == (1, 0, [(0, 0)])
+
+
+def test_the_job_releases_what_nobody_asked_for(now, sponsor):
+    run = make_run(capacity=3)
+    keep(run, now, size=2, organisation_id=sponsor.id)
+    order = take(run, make_member(sponsor, "registrar"), now=now)
+
+    assert pools.release_due(now=now) == 0
+    assert pools.release_due(now=now + DAY) == 1
+    assert counted(run) == (1, 0, [(1, 0)])
+
+    orders.cancel_order(order.id, actor_id=None, now=now + DAY)
+    assert counted(run) == (0, 0, [(0, 0)])
+
+
+def test_an_enrolment_remembers_its_pool(now, sponsor):
+    run = make_run(capacity=1, price_minor=0)
+    pool = keep(run, now, organisation_id=sponsor.id)
+    order = take(run, make_member(sponsor, "registrar"), now=now)
+
+    assert [row.pool_id for row in db.session.query(Enrolment)] == [pool.id]
+    orders.end_enrolment_of(order.id, now=now, reason="refunded")
+    assert counted(run) == (0, 1, [(0, 1)])
+
+
+def test_an_expired_hold_goes_back_to_its_pool(now, sponsor):
+    run = make_run(capacity=1)
+    keep(run, now, organisation_id=sponsor.id)
+    take(run, make_member(sponsor, "registrar"), now=now)
+
+    assert seats.sweep_expired_holds(now=now + HOLD_FOR) == 1
+    assert counted(run) == (0, 1, [(0, 1)])
+    assert db.session.query(SeatHold).filter_by(ended_at=None).count() == 0
+
+
+def test_no_more_can_be_kept_than_is_free(now, sponsor):
+    run = make_run(capacity=2)
+    take(run, make_person(), now=now)
+
+    with pytest.raises(Invalid, match="too_many_kept"):
+        keep(run, now, size=2, organisation_id=sponsor.id)
+    pool = keep(run, now, organisation_id=sponsor.id)
+    wish = PoolWish("sponsor", "organisation", 2, now + DAY, organisation_id=sponsor.id)
+    with pytest.raises(Invalid, match="too_many_kept"):
+        pools.change_pool(pool.id, wish, now=now)
+
+
+def test_the_database_refuses_more_kept_seats_than_the_capacity(now, sponsor):
+    run = make_run(capacity=1)
+    pool = keep(run, now, organisation_id=sponsor.id)
+
+    statement = "UPDATE seat_pool SET size = 2 WHERE id = %(id)s RETURNING id"
+    with pytest.raises(Refused, match="ck_course_run_seats_within_capacity"), transaction():
+        one_row(statement, {"id": pool.id})
+
+
+def test_a_pool_is_not_made_smaller_than_what_is_taken(now, sponsor):
+    run = make_run(capacity=3)
+    pool = keep(run, now, size=2, organisation_id=sponsor.id)
+    for _ in range(2):
+        take(run, make_member(sponsor, "registrar"), now=now)
+
+    with pytest.raises(Invalid, match="ck_seat_pool_taken_within_size"):
+        pools.change_pool(
+            pool.id, PoolWish("sponsor", "organisation", 1, now + DAY, organisation_id=sponsor.id), now=now
+        )
+
+
+def test_releasing_by_hand_and_twice(now, sponsor):
+    run = make_run(capacity=2)
+    pool = keep(run, now, size=2, organisation_id=sponsor.id)
+
+    for _ in range(2):
+        pools.release_pool(pool.id, now=now)
+    assert counted(run) == (0, 0, [(0, 0)])
+    with pytest.raises(Invalid, match="pool_released"):
+        pools.change_pool(
+            pool.id, PoolWish("sponsor", "organisation", 1, now + DAY, organisation_id=sponsor.id), now=now
+        )
+
+
+def test_a_code_is_needed_and_kept_as_a_hash(now):
+    run = make_run()
+
+    with pytest.raises(Invalid, match="code_missing"):
+        keep(run, now, audience="code")
+    pool = keep(run, now, audience="code", code="museum")
+    assert pool.code_hash == counting.code_hash("MUSEUM")
+    changed = pools.change_pool(pool.id, PoolWish("campaign", "code", 1, now + DAY), now=now)
+    assert changed.code_hash == counting.code_hash("museum")
