@@ -124,6 +124,9 @@ def decide(
     if to_pay.minor <= 0:
         raise VoucherRefused("voucher_not_needed", lazy("There is nothing left to pay, so you can keep your code."))
     wanted = value_for(terms, to_pay)
+    if wanted.is_zero:
+        # A per cent of a few fen: the code would be spent on nothing.
+        raise VoucherRefused("voucher_not_needed", lazy("There is nothing left to pay, so you can keep your code."))
     left = _left(terms, standing)
     if left is None or left >= wanted.minor:
         return wanted, None

@@ -130,6 +130,11 @@ def test_price_is_subsidy_and_voucher_and_due_and_none_is_negative(terms, standi
     assert terms.use_cap is None or standing.uses < terms.use_cap
 
 
+def test_a_percentage_that_rounds_to_nothing_leaves_the_code_unspent():
+    with pytest.raises(VoucherRefused, match="voucher_not_needed"):
+        pays(replace(PERCENT, percent=1), to_pay=99)
+
+
 @pytest.mark.parametrize(
     "typed",
     [

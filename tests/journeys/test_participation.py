@@ -104,9 +104,9 @@ def test_a_mark_is_corrected_with_a_reason_and_the_trail_shows_it(browser, live,
     teacher.page.locator("input[type=text][name^='reason-']").fill("来晚了 came late")
     teacher.press("Save the register")
 
-    teacher.page.locator("details summary").first.click()
-    expect(teacher.page.locator("details li")).to_have_count(2)
-    expect(teacher.page.locator("details li").last).to_contain_text("来晚了 came late")
+    teacher.page.locator("main details summary").first.click()
+    expect(teacher.page.locator("main details li")).to_have_count(2)
+    expect(teacher.page.locator("main details li").last).to_contain_text("来晚了 came late")
     assert provider
 
 
