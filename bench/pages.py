@@ -13,48 +13,44 @@ from sqlalchemy import text
 
 from bench import stage
 from marketplace.catalog import search
+from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseSkill
 from marketplace.demo import loading
 from marketplace.foundation import clock
-from marketplace.foundation.database import db, transaction
+from marketplace.foundation.database import Base, db, transaction
 
 WORDS = ("设计", "游戏", "museum", "数字 档案", "interaction", "动画", "data", "声音")
 # More courses are copies of the demo's sixty, with their providers, skills and runs, each under an id of its own:
 # words, facets and dates stay as rare as in the demo. `source_key` leads from a copy to what it was copied from.
-COURSES = """
-    INSERT INTO course (public_id, title_zh, title_en, summary_zh, summary_en, description_zh, description_en,
-                        outcomes_zh, outcomes_en, syllabus_zh, syllabus_en, translation_state,
-                        category_id, level, state, cover_seed, source, source_key,
-                        is_demo, created_at, updated_at, published_at, search, search_text, facets, search_version,
-                        sort_start, sort_price, indexed_at)
-    SELECT substr(md5(course.id || '-' || copy), 1, 12), title_zh || copy, title_en || ' ' || copy,
-           summary_zh, summary_en,
-           description_zh, description_en, outcomes_zh, outcomes_en, syllabus_zh, syllabus_en, translation_state,
-           category_id, level, state, cover_seed, 'bench', course.id || '-' || copy,
-           is_demo, created_at, updated_at,
-           published_at - make_interval(secs => copy * 61), search, search_text || ' ' || copy, facets, search_version,
-           sort_start, sort_price, indexed_at
-      FROM course, generate_series(1, :copies) AS copy
-"""
+OWN = {"id", "public_id", "course_id", "source", "source_key"}
 COPIES = "(SELECT id AS copy_id, split_part(source_key, '-', 1)::bigint AS first_id FROM course WHERE source = 'bench')"
-PROVIDERS = f"""
-    INSERT INTO course_provider (course_id, organisation_id, role, position)
-    SELECT copy_id, organisation_id, role, position FROM course_provider JOIN {COPIES} AS copies ON first_id = course_id
-"""
-SKILLS = f"""
-    INSERT INTO course_skill (course_id, skill_id, free_text, state)
-    SELECT copy_id, skill_id, free_text, state FROM course_skill JOIN {COPIES} AS copies ON first_id = course_id
-"""
-RUNS = f"""
-    INSERT INTO course_run (public_id, course_id, state, starts_at, ends_at, zone, enrol_opens_at, enrol_closes_at,
-                            mode, place_zh, place_en, language, capacity, seats_taken, price_minor, currency,
-                            is_subsidised, completion_attendance_percent, completion_needs_pass,
-                            completion_rule_version, created_at)
-    SELECT substr(md5(course_run.id || '-' || copy_id), 1, 12), copy_id, state, starts_at, ends_at, zone,
-           enrol_opens_at, enrol_closes_at, mode, place_zh, place_en, language, capacity, seats_taken, price_minor,
-           currency, is_subsidised, completion_attendance_percent, completion_needs_pass, completion_rule_version,
-           created_at
-      FROM course_run JOIN {COPIES} AS copies ON first_id = course_id
-"""
+
+
+def copying(model: type[Base], changed: dict[str, str]) -> str:
+    """The statement that copies the rows of all first courses to their copies; `changed` columns are computed."""
+    table = model.__tablename__
+    same = [column.name for column in model.__table__.columns if column.name not in OWN | set(changed)]
+    names, values = ", ".join([*changed, *same]), ", ".join([*changed.values(), *same])
+    if model is Course:
+        return f"INSERT INTO course ({names}) SELECT {values} FROM course, generate_series(1, :copies) AS copy"
+    return f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} JOIN {COPIES} AS copies ON first_id = course_id"
+
+
+STATEMENTS = (
+    copying(
+        Course,
+        {
+            "public_id": "substr(md5(course.id || '-' || copy), 1, 12)",
+            "title_zh": "title_zh || copy",
+            "title_en": "title_en || ' ' || copy",
+            "source": "'bench'",
+            "source_key": "course.id || '-' || copy",
+            "published_at": "published_at - make_interval(secs => copy * 61)",
+        },
+    ),
+    copying(CourseProvider, {"course_id": "copy_id", "organisation_id": "organisation_id"}),
+    copying(CourseSkill, {"course_id": "copy_id"}),
+    copying(CourseRun, {"course_id": "copy_id", "public_id": "substr(md5(course_run.id || '-' || copy_id), 1, 12)"}),
+)
 
 
 def main() -> None:
@@ -87,8 +83,8 @@ def fill(address: str, courses: int) -> str:
         loading.load(now=clock.now())
         with transaction():
             db.session.execute(text("SET LOCAL statement_timeout = 0"))
-            db.session.execute(text(COURSES), {"copies": max(0, courses // 60 - 1)})
-            for statement in (PROVIDERS, SKILLS, RUNS):
+            db.session.execute(text(STATEMENTS[0]), {"copies": max(0, courses // 60 - 1)})
+            for statement in STATEMENTS[1:]:
                 db.session.execute(text(statement))
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))

@@ -130,6 +130,13 @@ def count(facets: Sequence[str], others: Sequence[Condition], *, version: object
     return counts, total
 
 
+def totals_without_each(facets: Sequence[str], others: Sequence[Condition]) -> dict[str, int]:
+    """How many courses there would be without each of these keys."""
+    views = {key: tuple(other for other in facets if other != key) for key in facets}
+    found = _count(list(dict.fromkeys(views.values())), others) if views else {}
+    return {key: found[view].get("total", 0) for key, view in views.items()}
+
+
 def _counted(views: list[View], others: Sequence[Condition], *, version: object) -> dict[View, dict[str, int]]:
     """The counts of each view, those that are kept and the rest from the database."""
     may_keep = not others and version is not None

@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+from marketplace.catalog import facets, search
 from marketplace.catalog.facets import GROUPS
 from marketplace.catalog.search import ORDERS, Found, Wish
 from marketplace.catalog.shelves import list_shelves, skill_names
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 # A long group shows so many of its options, the most frequent ones, until all are asked for.
 SHORT, LONG = 8, 60
 LONG_GROUPS = ("skill",)
-# Groups of one option, which stand together.
-SWITCHES = ("seats", "subsidised")
+MOST_FIELDS = 6
 # More than anybody chooses; an address with more is a machine's.
 MOST_FACETS = 40
 
@@ -33,6 +33,7 @@ MOST_FACETS = 40
 class Option:
     """A key of a group, how many courses it leaves, and the address with it, or without it when it is chosen."""
 
+    key: str
     name: str
     count: int
     href: str
@@ -52,11 +53,11 @@ class Group:
 def read_wish(arguments: MultiDict[str, str]) -> Wish:
     """Read an address; what cannot be understood is left out, since addresses are edited by hand and grow old."""
     words = arguments.get("q", "").strip()
-    facets = sorted({f"{group}:{value}" for group in GROUPS for value in arguments.getlist(group) if value})
+    chosen = sorted({f"{group}:{value}" for group in GROUPS for value in arguments.getlist(group) if value})
     order = arguments.get("order", "")
     if order not in ORDERS and not (order == "relevance" and words):
         order = _usual_order(words)
-    return Wish(words=words, facets=tuple(facets[:MOST_FACETS]), order=order, after=_after(arguments))
+    return Wish(words=words, facets=tuple(chosen[:MOST_FACETS]), order=order, after=_after(arguments))
 
 
 def provider_wish(organisation_id: int, arguments: MultiDict[str, str]) -> Wish:
@@ -141,9 +142,9 @@ def _keys_by_group(names: Mapping[str, str], counts: Mapping[str, int]) -> dict[
 
 def _option(wish: Wish, key: str, name: str, count: int, here: str) -> Option:
     if key in wish.facets:
-        return Option(name, count, _without(wish, key), is_chosen=True)
+        return Option(key, name, count, _without(wish, key), is_chosen=True)
     group, _separator, value = key.partition(":")
-    return Option(name, count, f"{here}{'&' if '?' in here else '?'}{group}={quote(value)}", is_chosen=False)
+    return Option(key, name, count, f"{here}{'&' if '?' in here else '?'}{group}={quote(value)}", is_chosen=False)
 
 
 def _without(wish: Wish, key: str) -> str:
@@ -154,6 +155,27 @@ def chips(wish: Wish) -> list[tuple[str, str]]:
     """The chosen facets by name, each with the address that leaves it out."""
     names = facet_names(wish.facets)
     return [(names[key], _without(wish, key)) for key in wish.facets if key in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Where to go from an empty list, as (name, courses, address): without one filter, or to a large field."""
+
+    without: list[tuple[str, int, str]]
+    fields: list[tuple[str, int, str]]
+
+
+def ways_on(wish: Wish) -> Ways:
+    """What to offer someone who found nothing; nothing that leads to nothing."""
+    names = facet_names(wish.facets)
+    totals = {key: count for key, count in search.count_without_each(wish).items() if count and key in names}
+    counts, _total = facets.count((), (), version=None)
+    fields = [(f"category:{shelf.code}", _either(shelf.name_zh, shelf.name_en)) for shelf in list_shelves()]
+    largest = sorted(((counts.get(key, 0), key, name) for key, name in fields), reverse=True)[:MOST_FIELDS]
+    return Ways(
+        without=[(names[key], count, _without(wish, key)) for key, count in totals.items()],
+        fields=[(name, count, address(Wish(facets=(key,)))) for count, key, name in largest if count],
+    )
 
 
 def group_names() -> dict[str, str]:

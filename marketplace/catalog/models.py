@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint, text
@@ -84,7 +84,30 @@ class Skill(Model):
     description_en: Mapped[str] = mapped_column(Text, default="")
 
 
-class Course(Model):
+def last_whole_day(moment: datetime | None, zone: ZoneInfo) -> date | None:
+    """The local day that ends at this moment; None for one within a day."""
+    if moment is None:
+        return None
+    local = moment.astimezone(zone)
+    return (local - timedelta(microseconds=1)).date() if local.time() == time() else None
+
+
+class PairedTexts:
+    """What has texts in both languages, of which one was written first."""
+
+    if TYPE_CHECKING:  # SQLAlchemy takes an annotation for a column
+        original_language: Any
+        translation_state: Any
+
+    def text_state(self, field: str, language: str) -> str:
+        """Where a paired text stands: original, translated, machine, stale, or missing."""
+        if not getattr(self, f"{field}_{language}"):
+            return "missing"
+        is_original = language == self.original_language or not getattr(self, f"{field}_{self.original_language}")
+        return "original" if is_original else str(self.translation_state.get(field, "translated"))
+
+
+class Course(PairedTexts, Model):
     """What is taught, in both languages, written first in `original_language`.
 
     `translation_state` says per field whether the other text is translated, made by a machine, or stale since the
@@ -174,13 +197,6 @@ class Course(Model):
     def lead_ids(self) -> list[int]:
         """The organisation that answers for the course."""
         return [provider.organisation_id for provider in self.providers if provider.role == "lead"]
-
-    def text_state(self, field: str, language: str) -> str:
-        """Where a paired text stands: original, translated, machine, stale, or missing."""
-        if not getattr(self, f"{field}_{language}"):
-            return "missing"
-        is_original = language == self.original_language or not getattr(self, f"{field}_{self.original_language}")
-        return "original" if is_original else str(self.translation_state.get(field, "translated"))
 
 
 class StaleCourse(Model):
@@ -299,10 +315,7 @@ class CourseRun(Model):
     @property
     def last_enrolment_day(self) -> date | None:
         """The local day whose end is the deadline of enrolment; None when the deadline lies within a day."""
-        if self.enrol_closes_at is None:
-            return None
-        local = self.enrol_closes_at.astimezone(self.tzinfo)
-        return (local - timedelta(microseconds=1)).date() if local.time() == time() else None
+        return last_whole_day(self.enrol_closes_at, self.tzinfo)
 
     def seats_left(self, expired_holds: int = 0) -> int:
         """Public seats one can take now; expired holds count as free though they are not swept yet."""

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.accounts.models import PROVIDER_KINDS, Organisation
-from marketplace.catalog.models import Category, Course, CourseProvider, CourseRun, CourseSkill
+from marketplace.catalog.course_pages import CourseOnPage, RunFacts
+from marketplace.catalog.models import Category, Course, CourseProvider, CourseRun
 from marketplace.foundation import clock
 from marketplace.foundation.database import db, one_row
 from marketplace.foundation.errors import NotFound
@@ -26,7 +27,7 @@ LARGEST_SITEMAP = 50_000
 class RunOnPage:
     """A run as its course's page shows it: where it stands, in words of `status`."""
 
-    run: CourseRun
+    run: CourseRun | RunFacts
     status: str
 
     @property
@@ -35,32 +36,14 @@ class RunOnPage:
         return self.status == "open"
 
 
-def get_published(public_id: str) -> Course:
-    """A published course with all its page shows, in five queries; raises NotFound."""
-    query = (
-        select(Course)
-        .filter_by(public_id=public_id, state="published")
-        .options(
-            joinedload(Course.category),
-            selectinload(Course.providers).joinedload(CourseProvider.organisation),
-            selectinload(Course.runs).selectinload(CourseRun.sessions),
-            selectinload(Course.skills).joinedload(CourseSkill.skill),
-        )
-    )
-    course = db.session.scalars(query).one_or_none()
-    if course is None:
-        raise NotFound
-    return course
-
-
-def runs_on_page(course: Course, *, now: datetime) -> list[RunOnPage]:
+def runs_on_page(course: Course | CourseOnPage, *, now: datetime) -> list[RunOnPage]:
     """The runs people can still think of, bookable ones first, then by start."""
     shown = [RunOnPage(run, run_status(run, now=now)) for run in course.runs if run.state != "draft"]
     still = [item for item in shown if item.run.ends_at is not None and item.run.ends_at > now]
     return sorted(still, key=lambda item: (not item.is_bookable, item.run.starts_at))
 
 
-def run_status(run: CourseRun, *, now: datetime) -> str:
+def run_status(run: CourseRun | RunFacts, *, now: datetime) -> str:
     """One of cancelled, not_open, open, sold_out, closed."""
     if run.state == "cancelled":
         return "cancelled"

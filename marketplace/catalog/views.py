@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import Response, render_template, request, url_for
@@ -11,6 +12,7 @@ from marketplace.catalog import (
     authoring_views,
     calendars,
     cards,
+    course_pages,
     import_views,
     listing,
     offer,
@@ -27,6 +29,7 @@ from marketplace.catalog import (
 from marketplace.catalog.blueprint import blueprint
 from marketplace.foundation import clock
 from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import language
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -81,6 +84,8 @@ def courses() -> ResponseReturnValue:
         found=found,
         groups=listing.facet_groups(wish, found.counts, more=more),
         chips=listing.chips(wish),
+        without_all=listing.address(replace(wish, facets=(), after=None)),
+        ways=None if found.courses else listing.ways_on(wish),
         prices=pricing.public_prices(cards.priced_runs(found.courses), now=now),
         orders=listing.order_links(wish),
         next_page=listing.next_page(wish, found),
@@ -92,7 +97,7 @@ def courses() -> ResponseReturnValue:
 def course(public_id: str) -> ResponseReturnValue:
     """One course with its runs; a draft or withdrawn one is not found here."""
     now = clock.now()
-    shown = offer.get_published(public_id)
+    shown = course_pages.get(public_id, now=now)
     runs = offer.runs_on_page(shown, now=now)
     address = url_for("catalog.course", public_id=public_id, _external=True)
     prices = pricing.public_prices([item.run for item in runs], now=now)
@@ -103,6 +108,8 @@ def course(public_id: str) -> ResponseReturnValue:
         prices=prices,
         levels=listing.level_names(),
         address=address,
+        # Each language is a page of its own to search engines; the bare address chooses by the reader.
+        canonical=f"{address}?lang={language()}" if "lang" in request.args else address,
         data=structured.course_data(shown, runs, prices, address=address),
     )
 

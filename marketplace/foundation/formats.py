@@ -10,8 +10,10 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from babel import dates, numbers
+from flask import g
 from flask_babel import get_timezone
 
 from marketplace.foundation.i18n import BABEL_LOCALES, language
@@ -52,6 +54,15 @@ def format_datetime(value: datetime, pattern: str = "medium", rebase: bool = Tru
 def format_month(value: date) -> str:
     """A month of a year: 2026年12月, Dec 2026."""
     return _month(value, babel_locale())
+
+
+def in_reader_zone(moment: datetime) -> datetime | None:
+    """A moment in the zone of the reader's account, when clocks there show another time than its own."""
+    zone = g.get("person_zone")
+    if not zone:
+        return None
+    local = moment.astimezone(ZoneInfo(zone))
+    return None if local.utcoffset() == moment.utcoffset() else local
 
 
 def format_decimal(value: int | Decimal, pattern: str | None = None) -> str:

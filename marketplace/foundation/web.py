@@ -23,6 +23,7 @@ from marketplace.foundation.formats import (
     format_money,
     format_percent,
     format_time,
+    in_reader_zone,
 )
 from marketplace.foundation.i18n import gettext, lazy
 
@@ -193,7 +194,7 @@ def _install_filters(app: Flask) -> None:
         percent=format_percent,
     )
     app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now, cover_address=cover_address)
-    app.jinja_env.globals.update(url_for=address_of, asset=asset)
+    app.jinja_env.globals.update(url_for=address_of, asset=asset, in_reader_zone=in_reader_zone)
     # A page may come before the room it links to: base.html asks whether an endpoint exists.
     app.jinja_env.globals.update(view_functions=app.view_functions, settings=app.config["SETTINGS"])
     app.jinja_env.trim_blocks = True
