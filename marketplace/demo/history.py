@@ -201,5 +201,6 @@ def _enrolment(purchase: Purchase) -> dict[str, Any]:
         "person_id": purchase.person_id,
         "enrolled_at": purchase.settled_at,
         "ended_at": purchase.ended_at,
+        "end_reason": "refunded" if purchase.ended_at is not None else None,
         "recorded_at": purchase.settled_at,
     }

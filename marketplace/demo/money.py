@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from marketplace.demo.rows import insert_rows
+from marketplace.enrolment.models import RefundDue
 from marketplace.foundation.money import Money
 from marketplace.payments import posting_rules
 from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, Refund
@@ -37,11 +38,15 @@ def write_money(written: Written) -> None:
     paid = [(purchase, order) for purchase, order in pairs if purchase.is_bought and purchase.run.plan.price_minor]
     attempts = insert_rows(PaymentAttempt, [_attempt(*pair) for pair in paid])
     refunded = [
-        (purchase, attempt)
-        for (purchase, _order), attempt in zip(paid, attempts, strict=True)
+        (purchase, order, attempt)
+        for (purchase, order), attempt in zip(paid, attempts, strict=True)
         if purchase.outcome == "refunded"
     ]
-    insert_rows(Refund, [_refund(*pair) for pair in refunded])
+    facts = insert_rows(RefundDue, [_refund_due(purchase, order) for purchase, order, _attempt in refunded])
+    refunds = [
+        _refund(purchase, attempt, fact) for (purchase, _order, attempt), fact in zip(refunded, facts, strict=True)
+    ]
+    insert_rows(Refund, refunds)
     post_all([posting for purchase, order in paid for posting in _postings(purchase, order)])
 
 
@@ -61,14 +66,34 @@ def _attempt(purchase: Purchase, order_id: int) -> dict[str, Any]:
     }
 
 
-def _refund(purchase: Purchase, attempt_id: int) -> dict[str, Any]:
+def _refund_due(purchase: Purchase, order_id: int) -> dict[str, Any]:
+    return {
+        "key": f"demo:{purchase.numbers['refund']}",
+        "order_id": order_id,
+        "payer": "learner",
+        "attempt_public_id": purchase.numbers["attempt"],
+        "amount_minor": purchase.run.plan.price_minor,
+        "currency": "CNY",
+        "reason": _reason(purchase),
+        "source": "marketplace",
+        "recorded_at": purchase.ended_at,
+        "picked_up_at": purchase.ended_at,
+    }
+
+
+def _reason(purchase: Purchase) -> str:
+    return "run cancelled" if purchase.run.plan.fate == "cancelled" else "asked for by the learner"
+
+
+def _refund(purchase: Purchase, attempt_id: int, refund_due_id: int) -> dict[str, Any]:
     number = purchase.numbers["refund"]
     return {
         "public_id": number,
         "attempt_id": attempt_id,
+        "refund_due_id": refund_due_id,
         "amount_minor": purchase.run.plan.price_minor,
         "currency": "CNY",
-        "reason": "run cancelled" if purchase.run.plan.fate == "cancelled" else "asked for by the learner",
+        "reason": _reason(purchase),
         "state": "succeeded",
         "stripe_refund_id": f"re_demo_{number}",
         "created_at": purchase.ended_at,

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marketplace.enrolment import subsidising
-from marketplace.funding import subsidies
+from marketplace.funding import subsidies, vouchers
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from marketplace.enrolment.models import Order
     from marketplace.enrolment.quotes import Asked, Quote
+    from marketplace.foundation.money import Money
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,13 @@ def claim_again(order: Order, *, now: datetime) -> bool:
 def give_back(line_id: int, reason: str, *, now: datetime) -> None:
     """Return what the line took. `reason`: cancelled, expired, superseded, refunded. Twice changes nothing."""
     subsidies.release(line_id, reason, now=now)
+
+
+def let_go(line_id: int, reason: str, *, now: datetime) -> None:
+    """A place has ended: the subsidy promised for it is let go whole, since its conditions cannot be met any more."""
+    subsidies.release(line_id, reason, now=now)
+
+
+def return_voucher(line_id: int, amount: Money, *, now: datetime) -> None:
+    """Give a voucher its share of a refund back, to be spent again."""
+    vouchers.give_back(line_id, amount=amount, now=now)

@@ -25,11 +25,13 @@ MESSAGES = {
     "cancelled": "enrolment/order_cancelled",
     "enrolment_ended": "enrolment/place_ended",
 }
+# Ends of a place that have mails of their own, which say what comes next.
+TOLD_BY_THEMSELVES = frozenset({"cancelled", "deferred", "transferred"})
 
 
 def follow(event: OrderEvent) -> None:
     """Enqueue the mail of a line of the timeline, if it has one; call inside the transaction that writes the line."""
-    if event.kind in MESSAGES:
+    if event.kind in MESSAGES and event.details.get("reason") not in TOLD_BY_THEMSELVES:
         jobs.enqueue(tell, event_id=event.id)
 
 

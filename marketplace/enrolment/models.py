@@ -125,6 +125,8 @@ class OrderLine(Model):
     voucher_minor: Mapped[int] = mapped_column(default=0)
     due_minor: Mapped[int]
     terms_version: Mapped[int] = mapped_column(Integer, default=1)
+    # The version of the cancellation terms it was sold under; 1 are the house's own.
+    policy_id: Mapped[int] = mapped_column(ForeignKey("refund_policy.id"), default=1)
     title_zh: Mapped[str] = mapped_column(Text)
     title_en: Mapped[str] = mapped_column(Text)
     price_rule: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
@@ -167,20 +169,27 @@ class Enrolment(Model):
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     enrolled_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    # cancelled · refunded · deferred · transferred; and by whom.
+    end_reason: Mapped[str | None] = mapped_column(Text)
+    ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
     # The pool its seat is of, as its hold had it.
     pool_id: Mapped[int | None] = mapped_column(ForeignKey("seat_pool.id"))
 
     run: Mapped[CourseRun] = relationship()
-    person: Mapped[Person] = relationship()
+    person: Mapped[Person] = relationship(foreign_keys=[person_id])
     sources: Mapped[list[EnrolmentSource]] = relationship(back_populates="enrolment")
 
 
 class EnrolmentSource(Model):
-    """What an enrolment rests on: an order line, for as long as it is not revoked (a full refund revokes it)."""
+    """What an enrolment rests on: an order line, until it is revoked. A line grants one place at a time."""
 
     __tablename__ = "enrolment_source"
-    __table_args__ = (UniqueConstraint("order_line_id"), Index("ix_enrolment_source_enrolment_id", "enrolment_id"))
+    __table_args__ = (
+        Index("uq_enrolment_source_live", "order_line_id", unique=True, postgresql_where=text("revoked_at IS NULL")),
+        Index("ix_enrolment_source_order_line_id", "order_line_id"),
+        Index("ix_enrolment_source_enrolment_id", "enrolment_id"),
+    )
 
     id: Mapped[PrimaryKey]
     enrolment_id: Mapped[int] = mapped_column(ForeignKey("enrolment.id"))
@@ -193,23 +202,36 @@ class EnrolmentSource(Model):
 
 
 class RefundDue(Model):
-    """Money that must go back: a fact left for the payments room, which picks it up after the commit."""
+    """Money that must go back to one payer: a fact left for the rooms that send it, which pick it up after the commit.
+
+    Every refund has its fact, whoever asked for it, so these rows say what of an order has gone back.
+    """
 
     __tablename__ = "refund_due"
     __table_args__ = (
-        UniqueConstraint("attempt_public_id", "reason"),
+        UniqueConstraint("key"),
         Index("ix_refund_due_waiting", "id", postgresql_where=text("picked_up_at IS NULL")),
         Index("ix_refund_due_order_id", "order_id"),
+        Index("ix_refund_due_attempt_public_id", "attempt_public_id"),
     )
 
     id: Mapped[PrimaryKey]
+    # The decision behind it, with order and payer: the same decision leaves its fact once.
+    key: Mapped[str] = mapped_column(Text)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
-    attempt_public_id: Mapped[str] = mapped_column(Text)
+    # learner · funder · voucher
+    payer: Mapped[str] = mapped_column(Text, default="learner")
+    # The payment it goes back to; None for a funder's or a voucher's share.
+    attempt_public_id: Mapped[str | None] = mapped_column(Text)
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
+    # marketplace · stripe_dashboard
+    source: Mapped[str] = mapped_column(Text, default="marketplace")
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
     picked_up_at: Mapped[datetime | None]
+    # When its refund failed for good: the amount is left to give back again.
+    voided_at: Mapped[datetime | None]
 
     order: Mapped[Order] = relationship()
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import claims, counting, letters, offers, placing, quotes, rules, seats, subsidising
+from marketplace.enrolment import claims, counting, offers, placing, quotes, rules, seats, subsidising
 from marketplace.enrolment.models import (
     Enrolment,
     EnrolmentSource,
@@ -27,6 +27,7 @@ from marketplace.enrolment.models import (
 from marketplace.enrolment.placing import Wanted
 from marketplace.enrolment.quotes import NOTHING
 from marketplace.enrolment.rules import Settlement
+from marketplace.enrolment.timeline import record as record
 from marketplace.foundation import clock, jobs, mail
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
@@ -303,6 +304,7 @@ def _leave_refund(order: Order, attempt_public_id: str, amount: Money, *, reason
         return
     add(
         RefundDue(
+            key=f"{attempt_public_id}:{reason}",
             order_id=order.id,
             attempt_public_id=attempt_public_id,
             amount_minor=amount.minor,
@@ -314,42 +316,6 @@ def _leave_refund(order: Order, attempt_public_id: str, amount: Money, *, reason
     if order.is_open:
         _end_unpaid(order, OrderState.CANCELLED, now=now, actor_id=None)
     record(order, "refund_due", now=now, details={"attempt": attempt_public_id, "reason": reason})
-
-
-def end_enrolment_of(order_id: int, *, now: datetime, reason: str) -> None:
-    """Take back what a fully refunded order gave: its source is revoked, and the seat freed if no other source is left.
-
-    Locks order and run. Doing it twice changes nothing.
-    """
-    with transaction():
-        order = locked(Order, order_id)
-        line = order.lines[0]
-        run = locked(CourseRun, line.run_id)
-        source = db.session.scalars(select(EnrolmentSource).filter_by(order_line_id=line.id)).one_or_none()
-        if source is None or source.revoked_at is not None:
-            return
-        source.revoked_at = now
-        enrolment = source.enrolment
-        if enrolment.ended_at is None and all(other.revoked_at is not None for other in enrolment.sources):
-            enrolment.ended_at = now
-            counting.give_back_seat(run, enrolment.pool_id)
-            offers.pass_on(run, now=now)
-        _give_back(order, "refunded", now=now)
-        record(order, "enrolment_ended", now=now, details={"reason": reason})
-
-
-def record(
-    order: Order,
-    kind: str,
-    *,
-    now: datetime,
-    actor_id: int | None = None,
-    details: dict[str, Any] | None = None,
-) -> OrderEvent:
-    """Write a line into the order's timeline, and have the person told of it where a mail is due."""
-    event = add(OrderEvent(order_id=order.id, kind=kind, occurred_at=now, actor_id=actor_id, details=details or {}))
-    letters.follow(event)
-    return event
 
 
 def _end_unpaid(order: Order, state: OrderState, *, now: datetime, actor_id: int | None) -> None:

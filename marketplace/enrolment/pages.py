@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marketplace.enrolment import counting, eligibility
-from marketplace.enrolment.models import Order, OrderState
+from marketplace.enrolment import counting, eligibility, places
+from marketplace.enrolment.models import Enrolment, Order, OrderState
 from marketplace.enrolment.rules import RunFull
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
@@ -24,6 +24,8 @@ class OrderPage:
 
     state: str
     may_extend: bool
+    # The place that the order grants now; None before it is confirmed and after the place has ended.
+    place: Enrolment | None
     timeline: list[tuple[str, datetime, str | None]]
 
 
@@ -48,7 +50,8 @@ def order_page(order: Order, *, now: datetime) -> OrderPage:
     timeline: list[tuple[str, datetime, str | None]] = [
         (names.get(event.kind, event.kind), event.occurred_at, None) for event in order.events
     ]
-    return OrderPage(state=state.value, may_extend=may_extend, timeline=timeline)
+    place = places.find_of_order(order.id) if state is OrderState.CONFIRMED else None
+    return OrderPage(state=state.value, may_extend=may_extend, place=place, timeline=timeline)
 
 
 def state_names() -> dict[str, tuple[str, str]]:
@@ -80,5 +83,6 @@ def event_names() -> dict[str, str]:
         "invoice_credited": _("Credit note issued"),
         "fapiao_requested": _("Fapiao asked for"),
         "refund_waits_for_fapiao": _("The refund waits until the fapiao is reversed"),
+        "refunded_outside": _("Money was given back outside this system"),
         "enrolment_ended": _("The place has been given up"),
     }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import joinedload
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import learning, orders, wishes
+from marketplace.enrolment import learning, orders, places, wishes
 from marketplace.enrolment import waiting as waiting_lists
+from marketplace.enrolment.change_models import Cancellation
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, OrderState
 from marketplace.enrolment.seat_models import WaitingEntry, Wish
 from marketplace.foundation.database import db
@@ -128,7 +129,11 @@ def forget(identity: Identity, *, now: datetime) -> None:
         .where(EnrolmentSource.enrolment_id.in_(coming), EnrolmentSource.revoked_at.is_(None))
     )
     for order_id in db.session.scalars(granted.order_by(OrderLine.order_id)).all():
-        orders.end_enrolment_of(order_id, now=now, reason="forgotten")
+        places.end_of_order(order_id, "forgotten", now=now, actor_id=None)
+    reasons = update(Cancellation).where(
+        Cancellation.enrolment_id.in_(select(Enrolment.id).filter_by(person_id=identity.person_id))
+    )
+    db.session.execute(reasons.values(reason=""))
     for place in waiting_lists.list_places(identity.person_id):
         waiting_lists.leave(place.entry.public_id, identity.person_id, now=now)
     for wish in wishes.list_wishes(identity.person_id):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, flash, redirect, render_template, url_for
+from flask import Response, flash, redirect, render_template, url_for
 
 from marketplace.accounts.permissions import permission, person
 from marketplace.catalog import calendars, offer
-from marketplace.enrolment import counting, learning, orders, pages, quotes, reminders
+from marketplace.enrolment import change_views, counting, learning, orders, pages, quotes, reminders
+from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.forms import STALE, EnrolForm, PressForm
 from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import Invalid, Refused
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
     from marketplace.catalog.models import CourseRun
 
-blueprint = Blueprint("enrolment", __name__)
-
-__all__ = ["blueprint", "reminders"]
+__all__ = ["blueprint", "change_views", "reminders"]
 
 
 @blueprint.get("/runs/<public_id>/enrol")

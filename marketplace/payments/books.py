@@ -74,7 +74,7 @@ def money_of(order: Order) -> OrderMoney:
     ).all()
     posted = select(LedgerTransaction).filter_by(order_id=order.id).options(selectinload(LedgerTransaction.entries))
     paid = [attempt for attempt in attempts if attempt.state == AttemptState.PAID]
-    left = refunds.refundable(paid[0]) if paid and order.confirmed_at is not None else None
+    left = refunds.left(order.id) if paid and order.confirmed_at is not None else None
     return OrderMoney(attempts, given_back, db.session.scalars(posted.order_by(LedgerTransaction.id)).all(), left)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import StringField, SubmitField, TextAreaField
+from wtforms import RadioField, StringField, SubmitField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from marketplace.foundation.i18n import gettext as _
@@ -12,13 +13,22 @@ from marketplace.foundation.money import Money, MoneyError
 
 
 class RefundForm(FlaskForm):
-    """An amount in the order's currency and the reason, which the order's history keeps."""
+    """An amount in the order's currency, the reason, which the order's history keeps, and what becomes of the place."""
 
     amount = StringField(lazy("Amount"), validators=[InputRequired(lazy("Enter an amount, like 1280.00."))])
     reason = StringField(
         lazy("Reason"),
         validators=[InputRequired(lazy("Say why the money goes back.")), Length(max=200)],
         description=lazy("Kept in the order's history; the learner does not see it."),
+    )
+    # Nothing is chosen beforehand: money and place are two decisions.
+    place = RadioField(
+        lazy("The place in the run"),
+        choices=[
+            SelectChoice("keep", lazy("The person stays enrolled")),
+            SelectChoice("end", lazy("The enrolment ends now and the seat is free")),
+        ],
+        validators=[InputRequired(lazy("Say what becomes of the place."))],
     )
     submit = SubmitField(lazy("Give back"))
 

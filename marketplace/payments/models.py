@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from marketplace.enrolment.models import Order
+from marketplace.enrolment.models import Order, RefundDue
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import constraint
@@ -89,7 +89,7 @@ class Refund(Model):
     id: Mapped[PrimaryKey]
     public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
     attempt_id: Mapped[int] = mapped_column(ForeignKey("payment_attempt.id"))
-    refund_due_id: Mapped[int | None] = mapped_column(ForeignKey("refund_due.id"))
+    refund_due_id: Mapped[int] = mapped_column(ForeignKey("refund_due.id"))
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
@@ -100,8 +100,13 @@ class Refund(Model):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     settled_at: Mapped[datetime | None]
     failure_code: Mapped[str | None] = mapped_column(Text)
+    # What staff decided about the place beside the money: keep or end; None while nobody has (or nobody need).
+    place_decision: Mapped[str | None] = mapped_column(Text)
+    decided_at: Mapped[datetime | None]
+    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
 
     attempt: Mapped[PaymentAttempt] = relationship()
+    refund_due: Mapped[RefundDue] = relationship()
 
     @property
     def amount(self) -> Money:

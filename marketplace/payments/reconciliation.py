@@ -64,13 +64,13 @@ Found = list[tuple[str, str, dict[str, Any]]]
 
 
 def _paid_not_enrolled() -> Found:
-    """Money is here, the order is not confirmed, and nothing says that it must go back."""
+    """Money is here, the order was never confirmed, and nothing says that it must go back."""
     query = (
         select(PaymentAttempt.public_id, Order.public_id)
         .join(PaymentAttempt.order)
         .where(
             PaymentAttempt.state == AttemptState.PAID,
-            Order.state != "confirmed",
+            Order.confirmed_at.is_(None),
             ~exists().where(RefundDue.attempt_public_id == PaymentAttempt.public_id),
         )
     )

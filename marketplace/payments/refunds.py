@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import func, select
 
-from marketplace.enrolment import orders
+from marketplace.enrolment import orders, places, returns
 from marketplace.enrolment.models import Order, RefundDue
-from marketplace.foundation import clock, jobs
+from marketplace.enrolment.refund_rules import NEVER_SOLD, Payer, left_of, of_buyer, split_refund
+from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
-from marketplace.payments import fapiao_gate, ledger, letters, stripe_gateway
-from marketplace.payments.models import AttemptState, PaymentAttempt, Refund
+from marketplace.payments import external_refunds, fapiao_gate, ledger, letters, stripe_gateway
+from marketplace.payments.models import PaymentAttempt, Refund
 from marketplace.payments.stripe_gateway import GatewayError, RefundAnswer
 
 if TYPE_CHECKING:
@@ -44,66 +45,86 @@ def take_up_all() -> None:
 
 
 def take_up_refunds(*, now: datetime) -> int:
-    """Make a Refund row of each waiting fact. Locks the facts, skipping those another worker holds; how many."""
+    """Make a Refund row of each waiting fact about a learner's money; how many.
+
+    Locks the facts, skipping those another worker holds. Shares of funders and vouchers are not Stripe's to send.
+    """
     with transaction():
-        query = select(RefundDue).where(RefundDue.picked_up_at.is_(None)).order_by(RefundDue.id).limit(BATCH)
+        waiting = (RefundDue.picked_up_at.is_(None), RefundDue.payer == Payer.LEARNER, RefundDue.voided_at.is_(None))
+        query = select(RefundDue).where(*waiting).order_by(RefundDue.id).limit(BATCH)
         facts = db.session.scalars(query.with_for_update(skip_locked=True)).all()
         for fact in facts:
-            attempt = db.session.scalars(select(PaymentAttempt).filter_by(public_id=fact.attempt_public_id)).one()
-            fact.picked_up_at = now
-            refund = add(
-                Refund(
-                    attempt_id=attempt.id,
-                    refund_due_id=fact.id,
-                    amount_minor=fact.amount_minor,
-                    currency=fact.currency,
-                    reason=fact.reason,
-                    created_at=now,
-                )
-            )
-            jobs.enqueue(letters.tell, refund_id=refund.id)
-            jobs.enqueue(send, refund_id=refund.id)
+            _take_up(fact, now=now)
         return len(facts)
+
+
+def _take_up(fact: RefundDue, *, now: datetime) -> Refund:
+    attempt = db.session.scalars(select(PaymentAttempt).filter_by(public_id=fact.attempt_public_id)).one()
+    fact.picked_up_at = now
+    refund = add(
+        Refund(
+            attempt_id=attempt.id,
+            refund_due_id=fact.id,
+            amount_minor=fact.amount_minor,
+            currency=fact.currency,
+            reason=fact.reason,
+            created_at=now,
+        )
+    )
+    jobs.enqueue(letters.tell, refund_id=refund.id)
+    jobs.enqueue(send, refund_id=refund.id)
+    return refund
 
 
 def refundable(attempt: PaymentAttempt) -> Money:
     """What of a paid attempt has not gone back and is not on its way."""
-    query = select(func.coalesce(func.sum(Refund.amount_minor), 0)).where(
-        Refund.attempt_id == attempt.id, Refund.state != "failed"
+    query = select(func.coalesce(func.sum(RefundDue.amount_minor), 0)).where(
+        RefundDue.attempt_public_id == attempt.public_id, RefundDue.voided_at.is_(None)
     )
     return attempt.amount - Money(int(db.session.scalar(query) or 0), attempt.currency)
 
 
-def request_refund(order_id: int, amount: Money, *, reason: str, actor_id: int, now: datetime) -> Refund:
-    """Give back all or part of what was paid for an order, by hand of finance staff; the job sends it.
+def left(order_id: int) -> Money:
+    """What of an order has not gone back and is not on its way, of the learner and a voucher."""
+    order = db.session.get_one(Order, order_id)
+    return Money(left_of(of_buyer(returns.parts_of([order_id]))), order.currency)
 
-    Locks the attempt. Giving back all that was paid ends the enrolment when Stripe has confirmed it. Raises Invalid for
-    an amount beyond what is left, Refused for an order without a payment.
+
+def request_refund(
+    order_id: int, amount: Money, *, reason: str, ends_place: bool, actor_id: int, now: datetime
+) -> list[Refund]:
+    """Give back all or part of what was paid for an order, by hand of finance staff; a job sends it.
+
+    The amount is divided between learner and voucher; the learner's part becomes the refunds returned here. Whether the
+    place ends is a decision of its own, taken and recorded now. Locks the order, and its run if the place ends. Raises
+    Invalid for an amount beyond what is left, Refused for an order nobody paid for.
     """
     with transaction():
-        attempt_id = db.session.scalar(select(PaymentAttempt.id).filter_by(order_id=order_id, state="paid"))
-        if attempt_id is None:
+        order = locked(Order, order_id)
+        parts = of_buyer(returns.parts_of([order_id]))
+        if not parts:
             raise Refused("nothing_paid", lazy("Nothing has been paid for this order."))
-        attempt = locked(PaymentAttempt, attempt_id)
-        left = refundable(attempt)
-        if amount.currency != left.currency or amount.minor <= 0 or left < amount:
+        if amount.currency != order.currency or not 0 < amount.minor <= left_of(parts):
             message = lazy("Enter an amount between one cent and what has not been given back yet.")
             raise Invalid("refund_amount", message, {"amount": message})
-        refund = add(
-            Refund(
-                attempt_id=attempt.id,
-                amount_minor=amount.minor,
-                currency=amount.currency,
-                reason=reason,
-                requested_by_id=actor_id,
-                created_at=now,
-            )
-        )
-        order = db.session.get_one(Order, order_id)
-        orders.record(order, "refund_due", now=now, actor_id=actor_id, details={"refund": refund.public_id})
-        jobs.enqueue(letters.tell, refund_id=refund.id)
-        jobs.enqueue(send, refund_id=refund.id)
-        return refund
+        shares = split_refund(parts, amount.minor)
+        facts = returns.leave(shares, currency=order.currency, reason="staff", key=f"staff:{ids.public_id()}", now=now)
+        made = [_take_up(fact, now=now) for fact in facts if fact.payer == Payer.LEARNER]
+        for refund in made:
+            refund.requested_by_id, refund.reason = actor_id, reason
+            decide(refund, ends_place=ends_place, actor_id=actor_id, now=now)
+        details = {"amount": amount.minor, "refunds": [refund.public_id for refund in made]}
+        orders.record(order, "refund_due", now=now, actor_id=actor_id, details=details)
+        if ends_place:
+            places.end_of_order(order_id, "refunded", now=now, actor_id=actor_id)
+        return made
+
+
+def decide(refund: Refund, *, ends_place: bool, actor_id: int, now: datetime) -> None:
+    """Note what staff decided about the place beside this refund. Call inside a transaction."""
+    refund.place_decision = "end" if ends_place else "keep"
+    refund.decided_at, refund.decided_by_id = now, actor_id
+    db.session.flush()
 
 
 @jobs.task(name="payments.send_refund")
@@ -117,8 +138,7 @@ def send(refund_id: int) -> None:
         return
     attempt = db.session.get_one(PaymentAttempt, refund.attempt_id)
     key, amount, intent, known = refund.public_id, refund.amount, attempt.payment_intent_id, refund.stripe_refund_id
-    reason = refund.reason if refund.refund_due_id is not None else ""
-    if known is None and fapiao_gate.must_wait(attempt.order_id, reason, now=clock.now()):
+    if known is None and fapiao_gate.must_wait(attempt.order_id, refund.reason, now=clock.now()):
         return
     db.session.rollback()
     try:
@@ -144,7 +164,7 @@ def send_waiting(order_id: int) -> None:
 
 
 def book(refund_id: int, answer: RefundAnswer, *, now: datetime) -> None:
-    """Make our books agree with a refund as Stripe has it. Locks attempt, refund, then order and run."""
+    """Make our books agree with a refund as Stripe has it. Locks attempt, refund, then the order."""
     with transaction():
         attempt_id = db.session.scalar(select(Refund.attempt_id).filter_by(id=refund_id))
         attempt = locked(PaymentAttempt, attempt_id or 0)
@@ -152,37 +172,54 @@ def book(refund_id: int, answer: RefundAnswer, *, now: datetime) -> None:
         refund.stripe_refund_id = answer.id or refund.stripe_refund_id
         if refund.state in {"succeeded", "failed"}:
             return
+        order, fact = locked(Order, attempt.order_id), db.session.get_one(RefundDue, refund.refund_due_id)
         if answer.status == "succeeded":
             refund.state, refund.settled_at = "succeeded", now
-            _book_succeeded(refund, attempt, now=now)
+            _book_succeeded(refund, fact, order, now=now)
         elif answer.status in {"failed", "canceled"}:
             refund.state, refund.settled_at, refund.failure_code = "failed", now, answer.failure_code
+            returns.void(fact, now=now)
         else:
             refund.state = "pending"
 
 
-def _book_succeeded(refund: Refund, attempt: PaymentAttempt, *, now: datetime) -> None:
-    owed_from = ledger.REFUNDS_PAYABLE if refund.refund_due_id is not None else ledger.UNEARNED_REVENUE
+def _book_succeeded(refund: Refund, fact: RefundDue, order: Order, *, now: datetime) -> None:
+    owed_from = ledger.REFUNDS_PAYABLE if fact.reason in NEVER_SOLD else ledger.UNEARNED_REVENUE
     ledger.post(
         f"refund:{refund.public_id}",
         "refund",
         {owed_from: refund.amount, ledger.STRIPE_BALANCE: -refund.amount},
-        order_id=attempt.order_id,
+        order_id=order.id,
         occurred_at=now,
     )
-    order = locked(Order, attempt.order_id)
     orders.record(order, "refunded", now=now, details={"refund": refund.public_id})
     jobs.enqueue(letters.tell, refund_id=refund.id)
-    is_whole = attempt.state == AttemptState.PAID and refundable(attempt).is_zero
-    if refund.refund_due_id is None and is_whole:
-        orders.end_enrolment_of(order.id, now=now, reason="refunded")
 
 
 def sync(stripe_refund_id: str, *, now: datetime) -> bool:
-    """Re-read a refund an event spoke of and book it; False if it is not ours."""
+    """Re-read a refund an event spoke of and book it; False if it is about no payment of ours.
+
+    One that we did not ask for was made by hand in Stripe's dashboard: it is taken into our books.
+    """
     refund_id = db.session.scalar(select(Refund.id).filter_by(stripe_refund_id=stripe_refund_id))
     db.session.rollback()
+    try:
+        answer = stripe_gateway.retrieve_refund(stripe_refund_id)
+    except GatewayError as error:
+        if error.is_permanent and refund_id is None:
+            return False
+        raise
+    if refund_id is None:
+        refund_id = _find_ours(answer) or external_refunds.adopt(answer, now=now)
     if refund_id is None:
         return False
-    book(refund_id, stripe_gateway.retrieve_refund(stripe_refund_id), now=now)
+    book(refund_id, answer, now=now)
     return True
+
+
+def _find_ours(answer: RefundAnswer) -> int | None:
+    """The refund whose own call has not come back yet, by the key we gave it."""
+    query = select(Refund.id).where(Refund.public_id == (answer.reference or ""), Refund.stripe_refund_id.is_(None))
+    found = db.session.scalar(query)
+    db.session.rollback()
+    return found

@@ -85,6 +85,10 @@ class RefundAnswer:
     id: str
     status: str
     failure_code: str | None
+    payment_intent_id: str | None = None
+    amount: Money | None = None
+    # The public id of our own refund; None for one made in Stripe's dashboard.
+    reference: str | None = None
 
 
 @dataclass(frozen=True)
@@ -292,7 +296,15 @@ def _session(made: stripe.checkout.Session) -> Session:
 
 
 def _refund(made: stripe.Refund) -> RefundAnswer:
-    return RefundAnswer(id=made.id, status=made.status or "pending", failure_code=getattr(made, "failure_reason", None))
+    intent = made.payment_intent
+    return RefundAnswer(
+        id=made.id,
+        status=made.status or "pending",
+        failure_code=getattr(made, "failure_reason", None),
+        payment_intent_id=intent.id if isinstance(intent, stripe.PaymentIntent) else intent,
+        amount=Money(made.amount, made.currency.upper()),
+        reference=cast("Any", made).to_dict().get("metadata", {}).get("refund"),
+    )
 
 
 def _movement(made: stripe.BalanceTransaction) -> Movement:

@@ -125,9 +125,9 @@ def refund(public_id: str) -> ResponseReturnValue:
     form = RefundForm(currency=order.currency)
     if not form.validate_on_submit():
         return _money_page(order, form), 422
-    reason, now = form.reason.data or "", clock.now()
+    reason, ends, now = form.reason.data or "", form.place.data == "end", clock.now()
     try:
-        refunds.request_refund(order.id, form.money, reason=reason, actor_id=person().id, now=now)
+        refunds.request_refund(order.id, form.money, reason=reason, ends_place=ends, actor_id=person().id, now=now)
     except Refused as refusal:
         form.form_errors.append(str(refusal.message))
         return _money_page(order, form), refusal.status

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from marketplace.enrolment import learning, orders, rules
+from marketplace.enrolment import learning, orders, places, rules
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.mail import OutgoingMail
@@ -66,7 +66,7 @@ def test_a_delayed_payment_is_told_while_it_is_on_its_way_and_when_it_fails(orde
 
 def test_a_place_that_ends_is_told(order, now):
     orders.confirm_payment(order.id, attempt_public_id="a1", amount=order.total, now=now)
-    orders.end_enrolment_of(order.id, now=now, reason="refunded")
+    places.end_of_order(order.id, "refunded", now=now, actor_id=None)
 
     assert mails() == ["confirmed", "place_ended"]
 

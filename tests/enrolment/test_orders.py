@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import counting, learning, orders, rules, seats
+from marketplace.enrolment import counting, learning, orders, places, rules, seats
 from marketplace.enrolment.models import Enrolment, Order, OrderState, RefundDue
 from marketplace.enrolment.orders import PriceChanged
 from marketplace.enrolment.rules import RunFull, Settlement
@@ -243,7 +243,7 @@ def test_a_refunded_order_frees_its_seat_once(now):
     pay(order, now=now)
 
     for _ in range(2):
-        orders.end_enrolment_of(order.id, now=now, reason="refunded")
+        places.end_of_order(order.id, "refunded", now=now, actor_id=None)
 
     assert seats_taken(run) == 0
     assert learning.list_enrolments(person.id) == []

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import counting, orders, pools, seats
+from marketplace.enrolment import counting, orders, places, pools, seats
 from marketplace.enrolment.models import Enrolment, SeatHold
 from marketplace.enrolment.pools import PoolWish
 from marketplace.enrolment.quotes import Asked
@@ -123,7 +123,7 @@ def test_an_enrolment_remembers_its_pool(now, sponsor):
     order = take(run, make_member(sponsor, "registrar"), now=now)
 
     assert [row.pool_id for row in db.session.query(Enrolment)] == [pool.id]
-    orders.end_enrolment_of(order.id, now=now, reason="refunded")
+    places.end_of_order(order.id, "refunded", now=now, actor_id=None)
     assert counted(run) == (0, 1, [(0, 1)])
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from marketplace.enrolment import orders, quotes, subsidising
+from marketplace.enrolment import orders, places, quotes, subsidising
 from marketplace.enrolment.models import Order
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.rules import Settlement
@@ -135,7 +135,7 @@ def test_a_refunded_order_lets_its_subsidy_go():
     order = place(make_run(), make_person(), programme)
     orders.confirm_payment(order.id, attempt_public_id="one", amount=HALF, now=clock.now())
 
-    orders.end_enrolment_of(order.id, now=clock.now(), reason="refunded")
+    places.end_of_order(order.id, "refunded", now=clock.now(), actor_id=None)
 
     assert (subsidy_of(order).state, committed(programme)) == (State.RELEASED, 0)
 

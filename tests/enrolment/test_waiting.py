@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import offers, orders, pools, rules, seats, waiting
+from marketplace.enrolment import offers, orders, places, pools, rules, seats, waiting
 from marketplace.enrolment.pools import PoolWish
 from marketplace.enrolment.rules import RunFull, Settlement
 from marketplace.enrolment.seat_models import First, WaitingEntry, WaitingState
@@ -145,7 +145,7 @@ def test_a_refund_frees_its_seat_for_those_who_wait(full, now):
     orders.confirm_payment(order.id, attempt_public_id="a", amount=order.total, now=now)
     wait(run, now=now)
 
-    orders.end_enrolment_of(order.id, now=now, reason="refunded")
+    places.end_of_order(order.id, "refunded", now=now, actor_id=None)
     assert states(run) == ["offered"]
 
 

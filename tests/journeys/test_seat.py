@@ -160,6 +160,7 @@ def test_staff_give_the_money_back_and_the_seat_is_free_again(browser, live, lan
     staff.open(f"/staff/orders/{order}")
     staff.page.fill("#amount", "1280.00")
     staff.page.fill("#reason", "课程取消")
+    staff.page.get_by_label(staff.say("The enrolment ends now and the seat is free")).check()
     staff.press("Give back")
 
     visitor.open(f"/orders/{order}")

@@ -115,7 +115,9 @@ def test_a_refund_waits_until_the_fapiao_is_reversed(app, client, sandbox, offic
     deliver(app, client, sandbox.events())
     made = issued(order, officer, now=now)
 
-    refund = refunds.request_refund(order_id, Money(28000, "CNY"), reason="asked", actor_id=officer_id, now=now)
+    [refund] = refunds.request_refund(
+        order_id, Money(28000, "CNY"), reason="asked", ends_place=False, actor_id=officer_id, now=now
+    )
     refund_id, public_id = refund.id, made.public_id
     jobs.run_pending()
     refunds.send.func(refund_id=refund_id)

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from marketplace.enrolment import orders
+from marketplace.enrolment.models import RefundDue
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import add, db, savepoint, transaction
 from marketplace.foundation.errors import Invalid, Refused
@@ -66,7 +67,17 @@ def give_back(order, minor, *, at):
     attempt = db.session.query(PaymentAttempt).filter_by(order_id=order.id).one()
     values = {"amount_minor": minor, "currency": "CNY", "reason": "asked", "state": "succeeded"}
     with transaction():
-        return add(Refund(attempt_id=attempt.id, created_at=at, settled_at=at, **values))
+        fact = add(
+            RefundDue(
+                key=ids.public_id(),
+                order_id=order.id,
+                attempt_public_id=attempt.public_id,
+                amount_minor=minor,
+                currency="CNY",
+                reason="staff",
+            )
+        )
+        return add(Refund(attempt_id=attempt.id, refund_due_id=fact.id, created_at=at, settled_at=at, **values))
 
 
 def test_an_invoice_says_what_was_paid_by_whom_to_whom(order):

@@ -183,35 +183,57 @@ def paid(sandbox, order, now):
     return attempt
 
 
-def test_a_part_refund_keeps_the_place_and_the_rest_ends_it(sandbox, order, now):
-    attempt = paid(sandbox, order, now)
+def give_back(order, amount, *, now, ends_place=False):
     officer = make_staff("finance_officer")
+    return refunds.request_refund(
+        order.id, Money(amount, "CNY"), reason="goodwill", ends_place=ends_place, actor_id=officer.id, now=now
+    )
 
-    refunds.request_refund(order.id, Money(28000, "CNY"), reason="goodwill", actor_id=officer.id, now=now)
-    jobs.run_pending()
+
+def test_money_and_place_are_two_decisions(sandbox, order, now):
+    paid(sandbox, order, now)
     enrolment = db.session.query(Enrolment).filter_by(person_id=order.person_id).one()
-    assert (refunds.refundable(attempt).minor, enrolment.ended_at) == (100000, None)
 
-    with pytest.raises(Invalid):
-        refunds.request_refund(order.id, Money(100001, "CNY"), reason="x", actor_id=officer.id, now=now)
-    refunds.request_refund(order.id, Money(100000, "CNY"), reason="illness", actor_id=officer.id, now=now)
+    give_back(order, 28000, now=now)
     jobs.run_pending()
-    assert enrolment.ended_at == now
+    assert (refunds.left(order.id).minor, enrolment.ended_at) == (100000, None)
+    with pytest.raises(Invalid):
+        give_back(order, 100001, now=now)
+
+    [refund] = give_back(order, 100000, now=now)
+    jobs.run_pending()
+    assert (refund.state, refund.place_decision, enrolment.ended_at) == ("succeeded", "keep", None)
     assert set(ledger.balances().values()) == {0}
     refund_mails = ["payments/refund_due", "payments/refunded"]
-    assert told(order) == ["enrolment/confirmed", *refund_mails, *refund_mails, "enrolment/place_ended"]
+    assert told(order) == ["enrolment/confirmed", *refund_mails, *refund_mails]
 
 
-def test_a_refund_stripe_refuses_waits_for_staff(app, client, sandbox, order, now):
+def test_staff_may_end_the_place_with_a_refund_of_a_part(sandbox, order, now):
+    paid(sandbox, order, now)
+    [refund] = give_back(order, 64000, now=now, ends_place=True)
+
+    enrolment = db.session.query(Enrolment).filter_by(person_id=order.person_id).one()
+    assert (enrolment.ended_at, enrolment.end_reason, refund.place_decision) == (now, "refunded", "end")
+    assert order.lines[0].run.seats_taken == 0
+    jobs.run_pending()
+    refund_mails = ["payments/refund_due", "payments/refunded"]
+    assert sorted(told(order)) == ["enrolment/confirmed", "enrolment/place_ended", *refund_mails]
+
+
+def test_a_refund_stripe_refuses_waits_for_staff_and_can_be_given_again(app, client, sandbox, order, now):
     paid(sandbox, order, now)
     sandbox.store.turn("refund_fails", "1")
-    refunds.request_refund(order.id, order.total, reason="x", actor_id=make_staff("finance_officer").id, now=now)
+    give_back(order, order.total_minor, now=now)
     jobs.run_pending()
     deliver(app, client, sandbox.events())
 
     reconciliation.reconcile(now=now)
     assert [found.kind for found in discrepancies.list_open()] == ["refund_failed"]
     assert ledger.balances()["stripe_balance", "CNY"] == order.total_minor
+    assert refunds.left(order.id) == order.total
+    give_back(order, order.total_minor, now=now)
+    jobs.run_pending()
+    assert set(ledger.balances().values()) == {0}
 
 
 def test_reconciliation_settles_what_no_webhook_told(sandbox, order, now):
@@ -276,6 +298,9 @@ def test_finance_staff_see_the_desk_and_others_do_not(client, sandbox, order, no
     assert answer.status_code == 422
     assert 'value="9999999"' in answer.text
     answer = client.post(f"/staff/orders/{order.public_id}", data={"amount": "1,280.00", "reason": "ill"})
+    assert answer.status_code == 422
+    form = {"amount": "1,280.00", "reason": "ill", "place": "end"}
+    answer = client.post(f"/staff/orders/{order.public_id}", data=form)
     assert answer.status_code == 303
 
     sign_in(client, order.person)

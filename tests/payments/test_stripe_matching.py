@@ -44,7 +44,7 @@ def found():
 def test_a_payment_its_fee_a_refund_and_a_payout_add_up(sandbox, order, now):
     paid(sandbox, order, now)
     officer = make_staff("finance_officer")
-    refunds.request_refund(order.id, Money(28000, "CNY"), reason="x", actor_id=officer.id, now=now)
+    refunds.request_refund(order.id, Money(28000, "CNY"), reason="x", ends_place=False, actor_id=officer.id, now=now)
     jobs.run_pending()
     [payout] = balance.pay_out(sandbox.store, is_early=True)
 

@@ -12,7 +12,7 @@ from marketplace.accounts import consents, mailed_links, organisations, people, 
 from marketplace.accounts.models import Membership, Person
 from marketplace.demo import loading  # noqa: F401 - the topmost room is loaded too, so that every table is there
 from marketplace.enrolment import orders
-from marketplace.enrolment.models import Enrolment, Order
+from marketplace.enrolment.models import Enrolment, Order, RefundDue
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import Base, add, db, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
@@ -126,7 +126,9 @@ def _learn(someone, now):
     completions.record_due(past.id, now=now)
     with transaction():
         settled = {"attempt_id": paid.id, "amount_minor": 100, "currency": "CNY", "state": "succeeded"}
-        add(Refund(reason=f"{NAME} <{EMAIL}> was ill", settled_at=now, **settled))
+        due = {"order_id": paid.order_id, "attempt_public_id": paid.public_id, "amount_minor": 100, "currency": "CNY"}
+        fact = add(RefundDue(key="staff:1", reason="staff", **due))
+        add(Refund(reason=f"{NAME} <{EMAIL}> was ill", settled_at=now, refund_due_id=fact.id, **settled))
         add(Discrepancy(kind="stuck_attempt", reference=paid.public_id, note=f"asked {NAME}", resolved_at=now))
 
 

@@ -1,0 +1,60 @@
+"""What the pages of changes after a sale say, in words: payers, grounds, terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from marketplace.enrolment.refund_rules import WHOLE, Ground, Payer, deadline_of
+from marketplace.foundation.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.enrolment.cancellations import Statement
+    from marketplace.enrolment.places import Place
+    from marketplace.enrolment.refund_rules import Terms
+
+
+@dataclass(frozen=True)
+class TermsLine:
+    """One line of the terms: until when (None: from then on) how much is kept, and whether it is the one of now."""
+
+    until: datetime | None
+    kept_percent: int
+    is_now: bool
+
+
+def payer_names() -> dict[str, str]:
+    """Those who pay, in words."""
+    return {
+        Payer.LEARNER: _("To you, the way you paid"),
+        Payer.FUNDER: _("To the funding programme"),
+        Payer.VOUCHER: _("To the training voucher"),
+    }
+
+
+def terms_lines(terms: Terms, place: Place, *, now: datetime) -> list[TermsLine]:
+    """The terms as a table, with the line that holds at `now` marked."""
+    starts_at, zone = place.run.starts_at or now, place.run.zone
+    rows: list[tuple[datetime | None, int]] = [
+        (deadline_of(tier, starts_at=starts_at, zone=zone), tier.kept_percent) for tier in terms.tiers
+    ]
+    rows.append((None, WHOLE))
+    lines, is_found = [], False
+    for until, kept in rows:
+        is_now = not is_found and (until is None or now < until)
+        is_found = is_found or is_now
+        lines.append(TermsLine(until, kept, is_now))
+    return lines
+
+
+def why(statement: Statement) -> str:
+    """Why this much goes back, in a sentence."""
+    if statement.verdict.ground is Ground.WITHDRAWAL:
+        return _("You are within the time in which you may withdraw without a reason: nothing is kept.")
+    if statement.verdict.kept_percent == 0:
+        return _("You cancel before the first deadline: nothing is kept.")
+    if statement.verdict.kept_percent == WHOLE:
+        return _("The last deadline has passed: the whole price is kept. You can still give the place to others.")
+    return _("By the terms of your order, %(percent)s%% of the price is kept.", percent=statement.verdict.kept_percent)

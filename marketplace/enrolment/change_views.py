@@ -1,0 +1,77 @@
+"""Doors to what happens after the sale: a person gives up their place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import flash, redirect, render_template, url_for
+
+from marketplace.accounts.permissions import permission, person, require
+from marketplace.enrolment import cancellations, change_pages, places
+from marketplace.enrolment.blueprint import blueprint
+from marketplace.enrolment.change_forms import CancelPlaceForm
+from marketplace.foundation import clock
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.money import Money
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+    from marketplace.enrolment.models import Enrolment
+
+
+def _mine(public_id: str) -> Enrolment:
+    """A place of the person signed in; those of others do not exist for them."""
+    enrolment = places.get(public_id)
+    require("own", owner_id=enrolment.person_id)
+    return enrolment
+
+
+@blueprint.get("/my/places/<public_id>/cancel")
+@permission("own")
+def cancel_place(public_id: str) -> ResponseReturnValue:
+    """What goes back to whom and why, before anything is pressed."""
+    return _cancel_page(_mine(public_id), CancelPlaceForm(formdata=None), refusal=None)
+
+
+@blueprint.post("/my/places/<public_id>/cancel")
+@permission("own")
+def confirm_cancellation(public_id: str) -> ResponseReturnValue:
+    """Give the place up by the terms that were shown."""
+    enrolment, form = _mine(public_id), CancelPlaceForm()
+    if not form.validate_on_submit():
+        return _cancel_page(enrolment, form, refusal=None), 422
+    currency = places.look(enrolment).orders[0].currency
+    shown, reason, actor_id = Money(int(form.shown_minor.data or 0), currency), form.reason.data or "", person().id
+    try:
+        cancellations.cancel_place(enrolment.id, shown=shown, actor_id=actor_id, reason=reason, now=clock.now())
+    except Refused as refusal:
+        return _cancel_page(places.get(public_id), form, refusal=refusal), refusal.status
+    flash(_("Your place is cancelled. We have written to you what goes back."), "success")
+    return redirect(url_for("enrolment.cancel_place", public_id=public_id), 303)
+
+
+def _cancel_page(enrolment: Enrolment, form: CancelPlaceForm, *, refusal: Refused | None) -> str:
+    now = clock.now()
+    done = cancellations.find(enrolment)
+    place, statement, lines = places.look(enrolment), None, []
+    if enrolment.ended_at is None:
+        try:
+            statement = cancellations.state(place, now=now)
+            lines = change_pages.terms_lines(statement.terms, place, now=now)
+            form.shown_minor.data = str(statement.back.minor)
+        except Refused as found:
+            refusal = refusal or found
+    return render_template(
+        "enrolment/cancel_place.html",
+        enrolment=enrolment,
+        run=enrolment.run,
+        form=form,
+        refusal=refusal,
+        done=done,
+        statement=statement,
+        lines=lines,
+        why=change_pages.why(statement) if statement else "",
+        payers=change_pages.payer_names(),
+    )

@@ -1,0 +1,164 @@
+"""A place in a run and what it rests on: the set of orders that grant it. Locks go orders (by id) → runs (by id).
+
+An enrolment and its sources are changed under its run's lock alone, and read again after taking it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from marketplace.catalog.models import Course, CourseRun
+from marketplace.enrolment import claims, counting, offers
+from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, OrderState
+from marketplace.enrolment.timeline import record
+from marketplace.foundation.database import db, locked, transaction
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.i18n import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Place:
+    """An active enrolment, its run, and the lines and orders behind it, oldest first; all locked by `lock`."""
+
+    enrolment: Enrolment
+    run: CourseRun
+    lines: list[OrderLine]
+    orders: list[Order]
+
+    @property
+    def order_ids(self) -> list[int]:
+        """The orders that grant it."""
+        return [order.id for order in self.orders]
+
+
+class PlaceEnded(Refused):
+    """The person is not in the run any more."""
+
+    def __init__(self) -> None:
+        """Say it as the page does."""
+        super().__init__("place_ended", lazy("This place has ended already."))
+
+
+def get(public_id: str) -> Enrolment:
+    """An enrolment with its run and course, active or not; raises NotFound. Whose it is, the door checks."""
+    query = (
+        select(Enrolment)
+        .filter_by(public_id=public_id)
+        .options(joinedload(Enrolment.run).joinedload(CourseRun.course).selectinload(Course.providers))
+    )
+    found = db.session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def lines_of(enrolment_id: int) -> list[OrderLine]:
+    """The lines an enrolment rests on now, oldest first."""
+    query = (
+        select(OrderLine)
+        .join(EnrolmentSource, EnrolmentSource.order_line_id == OrderLine.id)
+        .where(EnrolmentSource.enrolment_id == enrolment_id, EnrolmentSource.revoked_at.is_(None))
+        .order_by(OrderLine.id)
+    )
+    return list(db.session.scalars(query))
+
+
+def look(enrolment: Enrolment) -> Place:
+    """The place without a lock, for a page that shows what would happen."""
+    lines = lines_of(enrolment.id)
+    return Place(enrolment, enrolment.run, lines, [line.order for line in lines])
+
+
+def lock(enrolment_id: int, *, also_runs: Iterable[int] = ()) -> Place:
+    """Lock the orders behind a place, then its run and `also_runs`, each by id; raises PlaceEnded.
+
+    Which orders these are is read before the locks and again after them: a place that has changed in between is refused
+    as ended, and whoever asked looks at it anew.
+    """
+    known = sorted({line.order_id for line in lines_of(enrolment_id)})
+    orders = [locked(Order, order_id) for order_id in known]
+    run_id = db.session.scalar(select(Enrolment.run_id).where(Enrolment.id == enrolment_id))
+    if run_id is None:
+        raise NotFound
+    runs = {row_id: locked(CourseRun, row_id) for row_id in sorted({run_id, *also_runs})}
+    enrolment = locked(Enrolment, enrolment_id)
+    lines = lines_of(enrolment_id)
+    if enrolment.ended_at is not None or sorted({line.order_id for line in lines}) != known:
+        raise PlaceEnded
+    return Place(enrolment, runs[run_id], lines, orders)
+
+
+def end(place: Place, reason: str, *, now: datetime, actor_id: int | None, is_seat_freed: bool = True) -> None:
+    """End the enrolment of a locked place and revoke its sources; the seat is freed unless another person takes it."""
+    for source in _live_sources(place.enrolment.id):
+        source.revoked_at = now
+    place.enrolment.ended_at = now
+    place.enrolment.end_reason = reason
+    place.enrolment.ended_by_id = actor_id
+    for line in place.lines:
+        claims.let_go(line.id, reason, now=now)
+    for order in place.orders:
+        record(order, "enrolment_ended", now=now, actor_id=actor_id, details={"reason": reason})
+    if is_seat_freed:
+        counting.give_back_seat(place.run, place.enrolment.pool_id)
+        offers.pass_on(place.run, now=now)
+
+
+def _live_sources(enrolment_id: int) -> list[EnrolmentSource]:
+    query = select(EnrolmentSource).filter_by(enrolment_id=enrolment_id, revoked_at=None)
+    return list(db.session.scalars(query.order_by(EnrolmentSource.id)))
+
+
+def end_orders(place: Place, *, now: datetime, actor_id: int | None) -> None:
+    """The orders behind a cancelled place are cancelled too; when they were confirmed stays written."""
+    for order in place.orders:
+        if order.state == OrderState.CONFIRMED:
+            order.state, order.ended_at = OrderState.CANCELLED, now
+            record(order, "cancelled", now=now, actor_id=actor_id)
+
+
+def find_of_order(order_id: int) -> Enrolment | None:
+    """The active enrolment that an order's line grants now, if there is one."""
+    query = (
+        select(Enrolment)
+        .join(EnrolmentSource, EnrolmentSource.enrolment_id == Enrolment.id)
+        .join(OrderLine, OrderLine.id == EnrolmentSource.order_line_id)
+        .where(OrderLine.order_id == order_id, EnrolmentSource.revoked_at.is_(None), Enrolment.ended_at.is_(None))
+    )
+    return db.session.scalars(query).first()
+
+
+def end_of_order(order_id: int, reason: str, *, now: datetime, actor_id: int | None) -> bool:
+    """Take back what an order gave: its source is revoked, and the enrolment ended if no other source is left.
+
+    Locks order and run. Doing it twice changes nothing; whether anything was changed.
+    """
+    with transaction():
+        order = locked(Order, order_id)
+        enrolment = find_of_order(order_id)
+        if enrolment is None:
+            return False
+        run = locked(CourseRun, enrolment.run_id)
+        enrolment = locked(Enrolment, enrolment.id)
+        mine = [source for source in _live_sources(enrolment.id) if source.order_line.order_id == order_id]
+        if enrolment.ended_at is not None or not mine:
+            return False
+        for source in mine:
+            source.revoked_at = now
+        db.session.flush()
+        if not _live_sources(enrolment.id):
+            enrolment.ended_at, enrolment.end_reason, enrolment.ended_by_id = now, reason, actor_id
+            counting.give_back_seat(run, enrolment.pool_id)
+            offers.pass_on(run, now=now)
+        for source in mine:
+            claims.let_go(source.order_line_id, "refunded", now=now)
+        record(order, "enrolment_ended", now=now, actor_id=actor_id, details={"reason": reason})
+        return True

@@ -1,0 +1,64 @@
+"""Refunds that somebody made by hand in Stripe's dashboard: noticed, booked like any other, and put before staff."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import select
+
+from marketplace.enrolment import orders, returns
+from marketplace.enrolment.models import Order
+from marketplace.enrolment.refund_rules import Part, Payer, Share
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.payments.models import PaymentAttempt, Refund
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.payments.stripe_gateway import RefundAnswer
+
+log = structlog.get_logger("refunds")
+DASHBOARD = "stripe_dashboard"
+
+
+def adopt(answer: RefundAnswer, *, now: datetime) -> int | None:
+    """Take a refund we never asked for into our books, matched by its payment; its id, or None if it is not ours.
+
+    All of it is the learner's share: the money went to whoever paid by Stripe. What becomes of the place is left to
+    staff. Locks attempt and order; a second event of the same refund finds the row of the first.
+    """
+    if not answer.payment_intent_id or answer.amount is None:
+        return None
+    with transaction():
+        query = select(PaymentAttempt.id).filter_by(payment_intent_id=answer.payment_intent_id, state="paid")
+        attempt_id = db.session.scalar(query)
+        if attempt_id is None:
+            return None
+        attempt = locked(PaymentAttempt, attempt_id)
+        order = locked(Order, attempt.order_id)
+        known = db.session.scalar(select(Refund.id).filter_by(stripe_refund_id=answer.id))
+        return known or _write(answer, attempt, order, now=now).id
+
+
+def _write(answer: RefundAnswer, attempt: PaymentAttempt, order: Order, *, now: datetime) -> Refund:
+    minor = answer.amount.minor if answer.amount else 0
+    part = Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor)
+    key = f"stripe:{answer.id}"
+    [fact] = returns.leave(
+        [Share(part, minor)], currency=attempt.currency, reason=DASHBOARD, key=key, now=now, source=DASHBOARD
+    )
+    fact.picked_up_at = now
+    orders.record(order, "refunded_outside", now=now, details={"refund": answer.id, "amount": minor})
+    log.warning("refund made outside", order=order.public_id)
+    return add(
+        Refund(
+            attempt_id=attempt.id,
+            refund_due_id=fact.id,
+            amount_minor=minor,
+            currency=attempt.currency,
+            reason=DASHBOARD,
+            stripe_refund_id=answer.id,
+            created_at=now,
+        )
+    )
