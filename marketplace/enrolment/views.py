@@ -8,7 +8,7 @@ from flask import Response, flash, redirect, render_template, url_for
 
 from marketplace.accounts.permissions import permission, person
 from marketplace.catalog import calendars, offer
-from marketplace.enrolment import change_views, counting, learning, orders, pages, quotes, reminders
+from marketplace.enrolment import change_views, counting, learning, orders, pages, quotes, reminders, rule_views
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.forms import STALE, EnrolForm, PressForm
 from marketplace.foundation import clock, ids
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from marketplace.catalog.models import CourseRun
 
-__all__ = ["blueprint", "change_views", "reminders"]
+__all__ = ["blueprint", "change_views", "reminders", "rule_views"]
 
 
 @blueprint.get("/runs/<public_id>/enrol")

@@ -13,6 +13,7 @@ from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
+from marketplace.foundation.money import Money
 from marketplace.foundation.spreadsheets import Sheet
 from marketplace.funding import programmes, subsidies, subsidy_names
 from marketplace.funding.programme_models import FundingProgramme
@@ -98,16 +99,17 @@ def get_batch(public_id: str) -> ClaimBatch:
     return batch
 
 
-def list_batches(programme_id: int) -> list[tuple[ClaimBatch, int, int]]:
-    """A programme's batches, newest first, each with how many lines it has and their sum in minor units."""
+def list_batches(programme: FundingProgramme) -> list[tuple[ClaimBatch, int, Money]]:
+    """A programme's batches, newest first, each with how many lines it has and their sum."""
     query = (
         select(ClaimBatch, func.count(Subsidy.id), func.coalesce(func.sum(Subsidy.amount_minor), 0))
         .outerjoin(Subsidy, Subsidy.batch_id == ClaimBatch.id)
-        .where(ClaimBatch.programme_id == programme_id)
+        .where(ClaimBatch.programme_id == programme.id)
         .group_by(ClaimBatch.id)
         .order_by(ClaimBatch.number.desc())
     )
-    return [(batch, lines, int(total)) for batch, lines, total in db.session.execute(query)]
+    rows = db.session.execute(query)
+    return [(batch, lines, Money(int(total), programme.currency)) for batch, lines, total in rows]
 
 
 def list_claimable(programme_id: int) -> list[Subsidy]:
@@ -140,6 +142,14 @@ def sheet_of(batch: ClaimBatch) -> Sheet:
     about = [(_("Funding programme"), name), (_("Batch"), str(batch.number))]
     header = [*names, _("Earned on"), _("Attendance (%)"), _("Completed on"), _("State")]
     return Sheet(_("Batch"), about, header, rows)
+
+
+def totals(batch: ClaimBatch) -> list[tuple[str, int, Money]]:
+    """The states of a batch's lines, with how many they are and their sum."""
+    found: dict[str, list[int]] = {}
+    for subsidy in batch.subsidies:
+        found.setdefault(subsidy.state, []).append(subsidy.amount_minor)
+    return [(state, len(minor), Money(sum(minor), batch.programme.currency)) for state, minor in found.items()]
 
 
 def earned_event(events: Sequence[SubsidyEvent]) -> SubsidyEvent | None:

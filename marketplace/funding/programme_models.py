@@ -103,6 +103,11 @@ class FundingDeposit(Model):
     programme: Mapped[FundingProgramme] = relationship(back_populates="deposits")
     recorded_by: Mapped[Person | None] = relationship()
 
+    @property
+    def amount(self) -> Money:
+        """What came in, or went back."""
+        return Money(self.amount_minor, self.programme.currency)
+
 
 class FundingRule(Model):
     """One version of a programme's rule: a draft until it is published, then refused every change by the database."""

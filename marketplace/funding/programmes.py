@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlalchemy.orm import aliased, contains_eager, joinedload, selectinload
 
+from marketplace.accounts.models import Organisation
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
@@ -197,6 +198,11 @@ def get(public_id: str) -> FundingProgramme:
     if programme is None:
         raise NotFound
     return programme
+
+
+def list_funders() -> list[Organisation]:
+    """The organisations that can be named as a funder, by name."""
+    return list(db.session.scalars(select(Organisation).order_by(Organisation.name_en, Organisation.name_zh)))
 
 
 def list_all() -> list[FundingProgramme]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint, text
@@ -15,7 +15,9 @@ from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import constraint
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
+from marketplace.funding import subsidy_rules
 from marketplace.funding.programme_models import FundingProgramme, FundingRule
+from marketplace.funding.subsidy_rules import State
 
 
 class SubsidyConsent(Model):
@@ -67,6 +69,11 @@ class SubsidyAttempt(Model):
     programme: Mapped[FundingProgramme] = relationship()
     rule: Mapped[FundingRule | None] = relationship()
     person: Mapped[Person] = relationship()
+
+    @property
+    def price(self) -> Money:
+        """The price that a part of was asked for."""
+        return Money(self.price_minor, self.currency)
 
 
 class ClaimBatch(Model):
@@ -143,6 +150,14 @@ class Subsidy(Model):
     def amount(self) -> Money:
         """What the programme pays of the line."""
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day of the deadline it has in its present state, in the programme's zone."""
+        deadline = {State.APPLIED: self.earn_by, State.RESERVED: self.earn_by, State.EARNED: self.claim_by}.get(
+            State(self.state)
+        )
+        return None if deadline is None else subsidy_rules.last_day_before(deadline, self.programme.zone)
 
     @property
     def owed(self) -> Money:

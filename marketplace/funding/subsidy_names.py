@@ -14,7 +14,7 @@ from marketplace.foundation.i18n import language, lazy, pick
 from marketplace.foundation.money import Money
 from marketplace.funding import subsidy_rules
 from marketplace.funding.facts import Consent
-from marketplace.funding.subsidy_rules import Consequence, State
+from marketplace.funding.subsidy_rules import Consequence, Reason, State, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flask_babel import LazyString
 
     from marketplace.funding.programme_models import FundingProgramme, FundingRule
-    from marketplace.funding.subsidy_rules import Named, Reason, Rule
+    from marketplace.funding.subsidy_rules import Named, Rule
 
 # Changes with the sentence of `consent`; each consent keeps the sentence as it stood.
 CONSENT_VERSION = 1
@@ -128,7 +128,7 @@ def found(reason: Reason, currency: str) -> str:
         return _("%(amount)s so far this year", amount=format_money(Money(int(reason.found), currency)))
     if reason.code in {"applications", "run_dates"}:
         return _day(reason.found)
-    return _name_of(reason.code, reason.found)
+    return name_of_value(reason.code, reason.found)
 
 
 def wanted_names(rule: Rule, code: str) -> list[str]:
@@ -150,7 +150,7 @@ def wanted_names(rule: Rule, code: str) -> list[str]:
         "provider_kind": rule.provider_kinds,
         "mode": rule.modes,
     }
-    return [_name_of(code, value) for value in codes.get(code, ())]
+    return [name_of_value(code, value) for value in codes.get(code, ())]
 
 
 def name_of(named: Named) -> str:
@@ -171,9 +171,7 @@ def conditions(version: FundingRule) -> list[str]:
     if frame.runs_from or frame.runs_until:
         told.append(_span("run_dates", [day.isoformat() if day else "" for day in (frame.runs_from, frame.runs_until)]))
     codes = [code for code, names in _asked(rule).items() if names]
-    return told + [
-        condition(subsidy_rules.Reason(code, subsidy_rules.Verdict.ASKED), rule, programme.currency) for code in codes
-    ]
+    return told + [condition(Reason(code, Verdict.ASKED), rule, programme.currency) for code in codes]
 
 
 def amounts(rule: Rule, currency: str) -> list[str]:
@@ -207,6 +205,16 @@ def consequence(rule: Rule, amount: Money, *, rejected: bool = False) -> str:
     if which is Consequence.LEARNER_OWES and not owed.is_zero:
         return _("you owe %(amount)s", amount=format_money(owed))
     return _("you owe nothing; the programme bears it")
+
+
+def consequence_words(rule: Rule, *, rejected: bool = False) -> str:
+    """The same for a subsidy whose amount is not known yet."""
+    which = rule.if_rejected if rejected else rule.if_lapsed
+    if which is not Consequence.LEARNER_OWES or not rule.owed_percent:
+        return _("you owe nothing; the programme bears it")
+    if rule.owed_percent == subsidy_rules.WHOLE:
+        return _("you owe the whole subsidy")
+    return _("you owe %(percent)s%% of the subsidy", percent=rule.owed_percent)
 
 
 def consent(version: FundingRule) -> Consent:
@@ -246,7 +254,8 @@ def _asked(rule: Rule) -> dict[str, object]:
     }
 
 
-def _name_of(code: str, value: str) -> str:
+def name_of_value(code: str, value: str) -> str:
+    """What an answer of a profile, or a value that a rule asks for, is called."""
     places: Mapping[str, Mapping[str, object]] = {"region": REGIONS, "district": DISTRICTS, "industry": INDUSTRIES}
     if code in places:
         known = places[code].get(value)

@@ -358,6 +358,11 @@ def end_of_day(day: date, zone: str) -> datetime:
     return datetime.combine(day + DAY, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
+def last_day_before(moment: datetime, zone: str) -> date:
+    """The last day of a deadline that is kept as the moment after it."""
+    return day_of(moment - timedelta(microseconds=1), zone)
+
+
 def day_of(moment: datetime, zone: str) -> date:
     """The day of a moment in a zone."""
     return moment.astimezone(ZoneInfo(zone)).date()

@@ -17,7 +17,11 @@ for (const element of document.querySelectorAll("[data-chart]")) {
     tooltip: { trigger: "axis", renderMode: "richText", valueFormatter: (value) => (value === null ? "–" : `${value} ${series.unit}`) },
     xAxis: { type: "category", data: data.labels, axisLabel: { color: colour("--ink-soft"), hideOverlap: true }, axisLine: { lineStyle: { color: colour("--line-strong") } }, axisTick: { show: false } },
     yAxis: { type: "value", axisLabel: { color: colour("--ink-soft"), formatter: (value) => compact.format(value) }, splitLine: { lineStyle: { color: colour("--line") } } },
-    series: [{ name: series.name, type: "bar", barMaxWidth: 36, data: series.numbers }],
+    // A waterfall hangs its bars: an unseen series below each of them.
+    series: [
+      ...(series.bases ? [{ type: "bar", stack: "all", silent: true, itemStyle: { color: "transparent" }, tooltip: { show: false }, data: series.bases }] : []),
+      { name: series.name, type: "bar", barMaxWidth: 36, stack: series.bases ? "all" : undefined, data: series.numbers },
+    ],
   });
   addEventListener("resize", () => chart.resize());
   addEventListener("beforeprint", () => chart.resize());

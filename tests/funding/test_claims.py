@@ -38,7 +38,7 @@ def test_a_batch_claims_what_was_chosen_under_the_next_number(officer):
     assert (one.number, two.number) == (1, 2)
     states = [subsidy.state for subsidy in (first, second, third, foreign, waiting)]
     assert states == [State.CLAIMED, State.CLAIMED, State.CLAIMED, State.EARNED, State.RESERVED]
-    assert [(batch.number, lines, total) for batch, lines, total in claims.list_batches(programme.id)] == [
+    assert [(batch.number, lines, total.minor) for batch, lines, total in claims.list_batches(programme)] == [
         (2, 2, 128000),
         (1, 1, 64000),
     ]

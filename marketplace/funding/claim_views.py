@@ -1,0 +1,123 @@
+"""Doors of the funding officer to claims: what is earned, batches, their files, and what the funder answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import flash, redirect, render_template, request, url_for
+
+from marketplace.accounts.permissions import permission, person
+from marketplace.foundation import clock, spreadsheets
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.filling import attempt
+from marketplace.foundation.i18n import gettext as _
+from marketplace.funding import claims, programmes, subsidies, subsidy_lists, subsidy_names
+from marketplace.funding.blueprint import blueprint
+from marketplace.funding.programme_forms import PressForm
+from marketplace.funding.subsidy_forms import PaidForm
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+OFFICER = "staff:funding_officer"
+
+
+@blueprint.get("/staff/funding/<public_id>/claims")
+@permission(OFFICER)
+def programme_claims(public_id: str) -> ResponseReturnValue:
+    """What can be claimed now, the soonest deadline first, and every batch so far."""
+    programme = programmes.get(public_id)
+    return render_template(
+        "funding/programme_claims.html",
+        programme=programme,
+        claimable=claims.list_claimable(programme.id),
+        batches=claims.list_batches(programme),
+        press=PressForm(),
+    )
+
+
+@blueprint.post("/staff/funding/<public_id>/claims")
+@permission(OFFICER)
+def make_claim(public_id: str) -> ResponseReturnValue:
+    """Claim the chosen subsidies in a new batch."""
+    programme = programmes.get(public_id)
+    try:
+        batch = claims.make_batch(
+            programme.id, set(request.form.getlist("subsidy")), actor_id=person().id, now=clock.now()
+        )
+    except Refused as refusal:
+        flash(str(refusal.message), "error")
+        return redirect(url_for("funding.programme_claims", public_id=public_id), 303)
+    flash(_("Batch %(number)s is made. Save its file and send it to the funder.", number=batch.number), "success")
+    return redirect(url_for("funding.claim_batch", public_id=batch.public_id), 303)
+
+
+@blueprint.get("/staff/claims/<public_id>")
+@permission(OFFICER)
+def claim_batch(public_id: str) -> ResponseReturnValue:
+    """One batch with its lines and evidence."""
+    return _batch_page(public_id, PaidForm(formdata=None))
+
+
+@blueprint.get("/staff/claims/<public_id>.<kind>")
+@permission(OFFICER)
+def claim_file(public_id: str, kind: str) -> ResponseReturnValue:
+    """The batch as a file for the funder."""
+    if kind not in spreadsheets.TYPES:
+        raise NotFound
+    batch = claims.get_batch(public_id)
+    sheet = claims.sheet_of(batch)
+    content = spreadsheets.write_csv(sheet) if kind == "csv" else spreadsheets.write_xlsx([sheet])
+    name = f"{_('Claim')}-{batch.number}"
+    return spreadsheets.attachment(content, kind, name=name, plain_name=f"claim-{batch.number}")
+
+
+@blueprint.post("/staff/claims/<public_id>/paid")
+@permission(OFFICER)
+def pay_claim(public_id: str) -> ResponseReturnValue:
+    """Record that the funder paid the lines still claimed."""
+    batch, form = claims.get_batch(public_id), PaidForm()
+    done = attempt(
+        form,
+        lambda: claims.mark_paid(
+            batch.id, bank_reference=form.bank_reference.data or "", actor_id=person().id, now=clock.now()
+        ),
+    )
+    if not done.is_done:
+        return _batch_page(public_id, form), done.status
+    flash(_("The batch is marked as paid."), "success")
+    return redirect(url_for("funding.claim_batch", public_id=public_id), 303)
+
+
+@blueprint.post("/staff/claims/<public_id>/reject")
+@permission(OFFICER)
+def reject_claim(public_id: str) -> ResponseReturnValue:
+    """Record that the funder rejected one line, with its reason."""
+    batch = claims.get_batch(public_id)
+    lines = {subsidy.public_id for subsidy in batch.subsidies}
+    chosen = request.form.get("subsidy", "")
+    if chosen not in lines:
+        raise NotFound
+    try:
+        subsidy = subsidy_lists.get(chosen)
+        subsidies.reject(
+            subsidy.id, reason=request.form.get("reason", "")[:2000], actor_id=person().id, now=clock.now()
+        )
+    except Refused as refusal:
+        flash(str(refusal.message), "error")
+    else:
+        flash(_("Rejected. The person has been told by mail."), "success")
+    return redirect(url_for("funding.claim_batch", public_id=public_id), 303)
+
+
+def _batch_page(public_id: str, form: PaidForm) -> str:
+    batch = claims.get_batch(public_id)
+    return render_template(
+        "funding/claim_batch.html",
+        batch=batch,
+        lines=[(subsidy, claims.earned_event(subsidy.events)) for subsidy in batch.subsidies],
+        totals=claims.totals(batch),
+        states=subsidy_names.states(),
+        form=form,
+        press=PressForm(),
+    )
