@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import joinedload
 
 from marketplace.catalog.models import CourseRun, Session
@@ -13,6 +13,7 @@ from marketplace.foundation.database import db
 from marketplace.foundation.i18n import lazy, pick
 from marketplace.foundation.personal_data import Identity, Section
 from marketplace.participation.models import Assessment, Attendance, Completion
+from marketplace.participation.upload_models import AttendanceUploadRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,12 @@ def find_obstacle(person_id: int) -> Refused | None:  # noqa: ARG001 - every roo
 
 
 def forget(identity: Identity, *, now: datetime) -> None:  # noqa: ARG001 - every room has the same signature
-    """Blank the reasons beside the person's marks, which may tell of illness; the marks are facts and stay."""
+    """Blank the reasons beside the person's marks, which may tell of illness, and the rows of files that name them.
+
+    The marks are facts and stay.
+    """
+    rows = delete(AttendanceUploadRow).where(func.lower(AttendanceUploadRow.email).in_(identity.addresses))
+    db.session.execute(rows)
     mine = select(Enrolment.id).filter_by(person_id=identity.person_id)
     db.session.execute(
         update(Attendance).where(Attendance.enrolment_id.in_(mine), Attendance.reason != "").values(reason="")

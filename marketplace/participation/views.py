@@ -119,16 +119,31 @@ def results(public_id: str) -> ResponseReturnValue:
 @blueprint.route("/runs/<public_id>/attendance", methods=["GET", "POST"])
 @permission(TEACHES)
 def upload(public_id: str) -> ResponseReturnValue:
-    """Take a spreadsheet of marks and tell what became of each row."""
+    """Take a spreadsheet of marks; a job works through it while its page tells how far it is."""
     run, form = _run(public_id), UploadForm()
-    rows: list[uploads.RowResult] = []
     if form.validate_on_submit():
+        sent = form.file.data
         try:
-            rows = uploads.upload(run, form.file.data.read(), actor_id=person().id, now=clock.now())
+            begun = uploads.begin(
+                run.id, sent.read(), file_name=sent.filename or "", actor_id=person().id, now=clock.now()
+            )
         except Refused as refused:
             form.file.errors = [refused.message]
-    status = 422 if form.errors else 200
-    return render_template("participation/upload.html", run=run, form=form, rows=rows), status
+        else:
+            return redirect(url_for("participation.uploaded", public_id=begun.public_id), 303)
+    return render_template("participation/upload.html", run=run, form=form), 422 if form.errors else 200
+
+
+@blueprint.get("/attendance-files/<public_id>")
+@permission(TEACHES)
+def uploaded(public_id: str) -> ResponseReturnValue:
+    """How far a file of marks is, and the rows that were not taken."""
+    found = uploads.get(public_id)
+    run = _run(found.run.public_id)
+    refused = uploads.count_refused(found.id)
+    return render_template(
+        "participation/uploaded.html", run=run, file=found, refused=refused, rows=uploads.list_refused(found.id)
+    )
 
 
 @blueprint.get("/my/progress/<public_id>")

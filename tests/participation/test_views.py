@@ -6,9 +6,11 @@ from io import BytesIO
 import pytest
 
 from marketplace.enrolment.models import Enrolment
-from marketplace.foundation import clock
+from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, transaction
+from marketplace.participation import uploads
 from marketplace.participation.models import Attendance, Completion
+from marketplace.participation.upload_models import AttendanceUpload
 from tests.factories import make_course, make_member, make_organisation, make_person, make_run, sign_in
 
 
@@ -148,6 +150,12 @@ def test_a_file_is_taken_row_by_row(run, teacher):
     )
     data = {"file": (BytesIO(text.encode("gb18030")), "marks.csv")}
     answer = teacher.post(f"/runs/{run.public_id}/attendance?lang=en", data=data)
+    page = answer.headers["Location"]
+    assert (answer.status_code, "The file is being worked through" in teacher.get(f"{page}?lang=en").text) == (
+        303,
+        True,
+    )
+    jobs.run_pending()
 
     assert marks() == [(li.id, 1, "present", "upload", ""), (wang.id, 1, "absent", "upload", "")]
     for sentence in (
@@ -158,7 +166,29 @@ def test_a_file_is_taken_row_by_row(run, teacher):
         "Choose present, absent or excused.",
         "An earlier row of this file is about the same person and session.",
     ):
-        assert sentence in answer.text
+        assert sentence in teacher.get(f"{page}?lang=en").text
+    upload = db.session.query(AttendanceUpload).one()
+    assert uploads.list_refused(upload.id)[0].refusal["zh"] == "名册中没有使用此邮箱的学员。"
+    assert db.session.query(AttendanceUpload.content).scalar() == b""
+    stranger = sign_in(teacher, make_member(make_organisation(), "registrar"))
+    assert stranger.get(page).status_code == 404
+
+
+def test_a_file_larger_than_a_batch_is_taken_once_and_forgotten_after_a_month(run, teacher, monkeypatch):
+    monkeypatch.setattr(uploads, "BATCH", 2)
+    people = [enrol(run, email=f"learner{number}@example.com") for number in range(5)]
+    lines = [f"learner{number}@example.com,1,present" for number in range(5)]
+    text = "\n".join(["email,session,status", *lines, lines[0]])
+    upload = uploads.begin(run.id, text.encode(), file_name="x.csv", actor_id=people[0].person_id, now=clock.now())
+    upload_id = upload.id
+    jobs.run_pending()
+    uploads.take_in.func(upload_id=upload_id)
+
+    assert [mark[:3] for mark in marks()] == [(one.id, 1, "present") for one in people]
+    assert [row.number for row in uploads.list_refused(upload_id)] == [7]
+    assert uploads.forget_uploads(now=clock.now()) == 0
+    assert uploads.forget_uploads(now=clock.now() + uploads.KEEP_FOR) == 6
+    assert len(marks()) == 5
 
 
 @pytest.mark.parametrize(
