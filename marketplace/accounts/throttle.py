@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     View = TypeVar("View", bound=Callable[..., Any])
 
 SCHEME = "marketplace"
-SEE_OTHER = 303
+SEE_OTHER, UNPROCESSABLE = 303, 422
 _COUNT = text("""
     INSERT INTO throttle_hit AS hit (key, hits, expires_at) VALUES (:key, :amount, :until)
     ON CONFLICT (key) DO UPDATE SET
@@ -135,6 +135,18 @@ def mails_limited(view: View) -> View:
         shared = limiter.shared_limit(limit, scope="mails", key_func=key, methods=["POST"], deduct_when=_did_send)
         view = cast("View", shared(view))
     return view
+
+
+def codes_limited(view: View) -> View:
+    """Limit wrong codes (vouchers) typed by one account or from one network, at all doors together."""
+    for limit, key in (("200 per hour", address), ("15 per 10 minutes", account), ("60 per day", account)):
+        shared = limiter.shared_limit(limit, scope="codes", key_func=key, methods=["POST"], deduct_when=_did_refuse)
+        view = cast("View", shared(view))
+    return view
+
+
+def _did_refuse(response: Response) -> bool:
+    return response.status_code == UNPROCESSABLE
 
 
 def _did_send(response: Response) -> bool:

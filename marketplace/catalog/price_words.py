@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask_babel import format_date
-
 from marketplace.catalog.pricing_rules import Outcome, Price, Rule, RuleKind, Tried
+from marketplace.foundation.formats import format_date
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import pick
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from marketplace.foundation.money import Money
 
 
@@ -77,5 +78,5 @@ def _sentence(tried: Tried) -> str:
     }[tried.outcome]
 
 
-def _day(day: object) -> str:
+def _day(day: date | None) -> str:
     return format_date(day, "long") if day else ""

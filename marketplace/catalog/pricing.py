@@ -16,7 +16,7 @@ from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -42,42 +42,23 @@ class Priced(Protocol):
     def seats_taken(self) -> int: ...  # noqa: D102
 
 
-def price_of(
-    run: CourseRun, *, now: datetime, expired_holds: int = 0, colleagues: Mapping[int, int] | None = None
-) -> Price:
-    """What one seat of the run costs now, in one query, or none where no rule is. Who sells it holds the run's lock.
-
-    `colleagues`: how many others of each of the buyer's organisations are enrolled in the run; None for a stranger.
-    """
-    rules = list_in_force([run.id]) if run.has_price_rules else []
-    return _decide(run, rules, now=now, expired_holds=expired_holds, colleagues=colleagues)
+def rules_of(run_id: int) -> list[Rule]:
+    """The rules in force of a run as the decision sees them, in one query. Who sells a seat holds the run's lock."""
+    return [as_rule(row) for row in list_in_force([run_id])]
 
 
 def public_prices(runs: Iterable[Priced], *, now: datetime) -> dict[int, Price]:
     """What a stranger pays for a seat of each run, by the run's id, in one query at most for all of them."""
     wanted = {run.id: run for run in runs if not run.is_free}
-    rules: dict[int, list[PriceRule]] = {run_id: [] for run_id in wanted}
-    for rule in list_in_force([run.id for run in wanted.values() if run.has_price_rules]):
-        rules[rule.run_id].append(rule)
-    return {run_id: _decide(run, rules[run_id], now=now) for run_id, run in wanted.items()}
-
-
-def _decide(
-    run: Priced,
-    rules: Sequence[PriceRule],
-    *,
-    now: datetime,
-    expired_holds: int = 0,
-    colleagues: Mapping[int, int] | None = None,
-) -> Price:
-    facts = PriceFacts(
-        list_price=run.price,
-        today=now.astimezone(run.tzinfo).date(),
-        seats_taken=max(0, run.seats_taken - expired_holds),
-        is_known=colleagues is not None,
-        colleagues=colleagues or {},
-    )
-    return pricing_rules.decide([as_rule(rule) for rule in rules], facts)
+    rules: dict[int, list[Rule]] = {run_id: [] for run_id in wanted}
+    for row in list_in_force([run.id for run in wanted.values() if run.has_price_rules]):
+        rules[row.run_id].append(as_rule(row))
+    return {
+        run_id: pricing_rules.decide(
+            rules[run_id], PriceFacts(run.price, today=now.astimezone(run.tzinfo).date(), seats_taken=run.seats_taken)
+        )
+        for run_id, run in wanted.items()
+    }
 
 
 def as_rule(row: PriceRule) -> Rule:

@@ -68,6 +68,11 @@ class Rule:
     organisation_zh: str = ""
     organisation_en: str = ""
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether it depends on who buys."""
+        return self.organisation_id is not None or self.colleagues_from is not None
+
     def price_of(self, list_price: Money) -> Money:
         """What a seat costs by this rule; a fraction of a fen is the buyer's."""
         if self.price is not None:
@@ -154,7 +159,7 @@ def _obstacle(rule: Rule, facts: PriceFacts) -> Outcome | None:
 
 
 def _personal_obstacle(rule: Rule, facts: PriceFacts) -> Outcome | None:
-    if rule.organisation_id is None and rule.colleagues_from is None:
+    if not rule.is_personal:
         return None
     if not facts.is_known:
         return Outcome.SIGN_IN

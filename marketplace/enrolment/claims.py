@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marketplace.enrolment import subsidising
+from marketplace.foundation.database import savepoint
 from marketplace.funding import subsidies, vouchers
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from marketplace.enrolment.models import Order
     from marketplace.enrolment.quotes import Asked, Quote
     from marketplace.foundation.money import Money
+
+
+class _Gone(Exception):
+    """What one payer had given back cannot be taken again; what another gave meanwhile is undone."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ def claim(sold: Sold, quoted: Quote, asked: Asked, *, now: datetime) -> None:
 
     Called by `orders.place_order` right after the line exists; not called when the buyer pays everything.
     """
+    if quoted.voucher_share is not None:
+        vouchers.redeem(quoted.voucher_share, order_line_id=sold.line_id, now=now)
     if quoted.subsidised is not None:
         subsidising.reserve(quoted.subsidised, asked.agreed, sold.order_id, sold.line_id, now=now)
 
@@ -44,11 +51,23 @@ def claim_again(order: Order, *, now: datetime) -> bool:
 
     On False the late money goes back to the buyer. Nothing may have been taken then.
     """
-    return all(subsidies.reinstate(line.id, now=now) for line in order.lines)
+    try:
+        with savepoint():
+            _take_all_again(order, now=now)
+    except _Gone:
+        return False
+    return True
+
+
+def _take_all_again(order: Order, *, now: datetime) -> None:
+    for line in order.lines:
+        if not vouchers.redeem_again(line.id, now=now) or not subsidies.reinstate(line.id, now=now):
+            raise _Gone
 
 
 def give_back(line_id: int, reason: str, *, now: datetime) -> None:
     """Return what the line took. `reason`: cancelled, expired, superseded, refunded. Twice changes nothing."""
+    vouchers.give_back(line_id, now=now)
     subsidies.release(line_id, reason, now=now)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, HiddenField, SubmitField
+from wtforms import BooleanField, HiddenField, StringField, SubmitField
 from wtforms.validators import AnyOf, InputRequired, Length, Optional, Regexp
 
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import EXPONENTS, Money
+from marketplace.funding.vouchers import LONGEST_CODE
 
 if TYPE_CHECKING:
     from marketplace.enrolment.quotes import Quote
@@ -30,6 +31,12 @@ class EnrolForm(FlaskForm):
     programme = HiddenField(validators=[Optional(), Regexp(r"[a-z0-9]{1,32}$", message=STALE)])
     rule_version = HiddenField(validators=[Optional(), Regexp(r"\d{1,6}$", message=STALE)])
     agrees = BooleanField()
+    voucher_code = StringField(
+        lazy("Voucher code"),
+        [Optional(), Length(max=LONGEST_CODE)],
+        description=lazy("If you were given one. It pays what is left, up to its value."),
+        render_kw={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false", "maxlength": "64"},
+    )
     submit = SubmitField(lazy("Take the seat"))
 
     def show(self, quoted: Quote) -> None:
@@ -41,6 +48,11 @@ class EnrolForm(FlaskForm):
             version = quoted.subsidised.estimate.version
             self.programme.data, self.rule_version.data = version.programme.public_id, str(version.version)
 
+    def keep(self, sent: EnrolForm) -> None:
+        """Take over what the person typed and chose in a form that is shown again."""
+        for name in ("voucher_code", "programme", "rule_version", "agrees"):
+            self[name].data = sent[name].data
+
     @property
     def shown_price(self) -> Money:
         """The price the person saw."""
@@ -51,6 +63,7 @@ class EnrolForm(FlaskForm):
         """What they ask for beside the seat; a new field of the form goes in here."""
         due = self.shown_due_minor.data
         return Asked(
+            voucher_code=(self.voucher_code.data or "").strip() or None,
             programme=self.programme.data or None,
             agreed=Agreed(int(self.rule_version.data or 0), bool(self.agrees.data)),
             shown_due=Money(int(due), self.shown_currency.data or "") if due else None,

@@ -31,7 +31,8 @@ LONGEST_REQUEST_KEY = 64
 
 _LOCK = """
 SELECT run.state, course.state, run.enrol_opens_at, run.enrol_closes_at, run.capacity, run.seats_taken,
-       run.seats_kept, run.price_minor, run.currency, run.is_subsidised, run.course_id
+       run.seats_kept, run.price_minor, run.currency, run.is_subsidised, run.zone, run.has_price_rules,
+       run.course_id
   FROM course_run AS run JOIN course ON course.id = run.course_id
  WHERE run.id = %(run)s
    FOR NO KEY UPDATE OF run
@@ -104,6 +105,8 @@ class LockedRun(NamedTuple):
     price_minor: int
     currency: str
     is_subsidised: bool
+    zone: str
+    has_price_rules: bool
     course_id: int
 
     @property
@@ -176,6 +179,8 @@ def sale_of(wanted: Wanted, run: LockedRun) -> Sale:
         list_price=Money(run.price_minor, run.currency),
         seats_taken=run.seats_taken,
         is_subsidised=run.is_subsidised,
+        zone=run.zone,
+        has_price_rules=run.has_price_rules,
     )
 
 

@@ -14,20 +14,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import and_, distinct, func, select
+from sqlalchemy.orm import aliased
 
 from marketplace.accounts.models import Membership, Organisation, Person
+from marketplace.catalog import pricing, pricing_rules
 from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseSkill
+from marketplace.catalog.pricing_rules import Price, PriceFacts
 from marketplace.enrolment import subsidising
 from marketplace.enrolment.models import Enrolment
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
-from marketplace.foundation.i18n import lazy
+from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
 from marketplace.foundation.money import Money
+from marketplace.funding import vouchers
 from marketplace.funding.facts import Buyer, Offer
+from marketplace.funding.vouchers import VoucherShare
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import date, datetime
 
     from marketplace.enrolment.subsidising import Agreed, Part
@@ -66,6 +73,9 @@ class Sale:
     list_price: Money
     seats_taken: int
     is_subsidised: bool
+    # What pricing rules need: the zone of their days, and whether there are any.
+    zone: str = DEFAULT_ZONE
+    has_price_rules: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,12 +99,17 @@ class Quote:
     explanation: tuple[Reason, ...]
     # What the programme asked for pays, and from which facts: reserved when the order is placed.
     subsidised: Part | None = None
+    # Every pricing rule that was tried; None where the run has none.
+    priced: Price | None = None
+    # The code that pays `voucher`, to be redeemed with the order.
+    voucher_share: VoucherShare | None = None
 
     @property
     def frozen(self) -> dict[str, Any]:
         """The explanation as `OrderLine.price_rule` keeps it."""
         lines = [[reason.code, reason.params, reason.amount.minor] for reason in self.explanation]
-        return {"version": RULE_VERSION, "list_price_minor": self.list_price.minor, "explanation": lines}
+        kept = {"version": RULE_VERSION, "list_price_minor": self.list_price.minor, "explanation": lines}
+        return kept | ({"pricing": self.priced.recorded()} if self.priced else {})
 
 
 def quote(sale: Sale, asked: Asked = NOTHING, *, now: datetime) -> Quote:
@@ -102,18 +117,22 @@ def quote(sale: Sale, asked: Asked = NOTHING, *, now: datetime) -> Quote:
 
     Costs no statement as long as nothing but the list price applies: hot runs are sold through here.
     """
-    price = sale.list_price
+    priced = _priced(sale, now=now)
+    price = priced.amount if priced else sale.list_price
     subsidised = _subsidised(sale, asked, price, now=now)
     subsidy = subsidised.amount if subsidised else Money(0, price.currency)
-    voucher = Money(0, price.currency)
+    share = _voucher_share(sale, asked, price - subsidy, now=now)
+    voucher = share.amount if share else Money(0, price.currency)
     return Quote(
         list_price=sale.list_price,
         price=price,
         subsidy=subsidy,
         voucher=voucher,
         due=price - subsidy - voucher,
-        explanation=(Reason("list_price", sale.list_price), *_told(subsidised)),
+        explanation=tuple(_reasons(sale, priced, subsidised, share)),
         subsidised=subsidised,
+        priced=priced,
+        voucher_share=share,
     )
 
 
@@ -129,23 +148,69 @@ def _subsidised(sale: Sale, asked: Asked, price: Money, *, now: datetime) -> Par
     return part
 
 
-def _told(part: Part | None) -> tuple[Reason, ...]:
-    if part is None:
-        return ()
-    version = part.estimate.version
-    params = {"programme": version.programme.public_id, "version": version.version}
-    return (Reason("subsidy", -part.amount, params),)
+def _priced(sale: Sale, *, now: datetime) -> Price | None:
+    """The price by the run's rules, or None where it has none."""
+    if not sale.has_price_rules or sale.list_price.is_zero:
+        return None
+    rules = pricing.rules_of(sale.run_id)
+    is_asked_who = sale.person_id is not None and any(rule.is_personal for rule in rules)
+    facts = PriceFacts(
+        list_price=sale.list_price,
+        today=now.astimezone(ZoneInfo(sale.zone)).date(),
+        seats_taken=sale.seats_taken,
+        is_known=sale.person_id is not None,
+        colleagues=_colleagues(sale.run_id, sale.person_id) if is_asked_who and sale.person_id else {},
+    )
+    return pricing_rules.decide(rules, facts)
 
 
-def sale_of(run: CourseRun, person_id: int | None) -> Sale:
-    """The sale a page is about."""
+def _colleagues(run_id: int, person_id: int) -> dict[int, int]:
+    """For each organisation of the person, how many others of its people are enrolled in the run; one statement."""
+    mine, theirs = aliased(Membership), aliased(Membership)
+    enrolled = and_(Enrolment.person_id == theirs.person_id, Enrolment.run_id == run_id, Enrolment.ended_at.is_(None))
+    query = (
+        select(mine.organisation_id, func.count(distinct(Enrolment.person_id)))
+        .outerjoin(theirs, and_(theirs.organisation_id == mine.organisation_id, theirs.person_id != person_id))
+        .outerjoin(Enrolment, enrolled)
+        .where(mine.person_id == person_id)
+        .group_by(mine.organisation_id)
+    )
+    return {organisation_id: count for organisation_id, count in db.session.execute(query)}  # noqa: C416 - rows
+
+
+def _voucher_share(sale: Sale, asked: Asked, to_pay: Money, *, now: datetime) -> VoucherShare | None:
+    """What the code they sent would pay of what is left for them; raises VoucherRefused."""
+    if not asked.voucher_code or sale.person_id is None:
+        return None
+    buyer, bought = buyer_of(sale.person_id), offer_of(sale.run_id)
+    return vouchers.assess(asked.voucher_code, buyer=buyer, offer=bought, to_pay=to_pay, now=now)
+
+
+def _reasons(sale: Sale, priced: Price | None, subsidised: Part | None, share: VoucherShare | None) -> Iterator[Reason]:
+    """The lines of "why this price", in the order of the payers."""
+    yield Reason("list_price", sale.list_price)
+    if priced and priced.chosen:
+        chosen = {"rule": priced.chosen.kind.value, "rule_id": priced.chosen.rule_id}
+        yield Reason("price_rule", -priced.saved, chosen)
+    if subsidised:
+        version = subsidised.estimate.version
+        programme = {"programme": version.programme.public_id, "version": version.version}
+        yield Reason("subsidy", -subsidised.amount, programme)
+    if share:
+        yield Reason("voucher", -share.amount, {"voucher": share.label})
+
+
+def sale_of(run: CourseRun, person_id: int | None, *, expired_holds: int = 0) -> Sale:
+    """The sale a page is about; holds that expired but are not swept yet take no seats."""
     return Sale(
         run_id=run.id,
         course_id=run.course_id,
         person_id=person_id,
         list_price=run.price,
-        seats_taken=run.seats_taken,
+        seats_taken=max(0, run.seats_taken - expired_holds),
         is_subsidised=run.is_subsidised,
+        zone=run.zone,
+        has_price_rules=run.has_price_rules,
     )
 
 

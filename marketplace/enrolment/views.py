@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Response, flash, redirect, render_template, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission, person
+from marketplace.accounts.throttle import codes_limited
 from marketplace.catalog import calendars, offer
-from marketplace.enrolment import change_views, counting, learning, orders, pages, quotes, reminders, rule_views
+from marketplace.enrolment import (
+    bills,
+    change_views,
+    counting,
+    learning,
+    orders,
+    pages,
+    quotes,
+    reminders,
+    rule_views,
+)
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.forms import STALE, EnrolForm, PressForm
 from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import language
+from marketplace.funding.voucher_rules import VoucherRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from flask.typing import ResponseReturnValue
 
     from marketplace.catalog.models import CourseRun
+    from marketplace.enrolment.quotes import Quote, Sale
 
 __all__ = ["blueprint", "change_views", "reminders", "rule_views"]
 
@@ -39,12 +53,13 @@ def enrol(public_id: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/runs/<public_id>/enrol")
+@codes_limited
 @permission("signed_in")
 def place_order(public_id: str) -> ResponseReturnValue:
     """Take the seat and place the order; a double click, a replay or a second tab lands on the same order."""
-    run_id = offer.get_run_id(public_id)
+    run_id, form = offer.get_run_id(public_id), EnrolForm()
     try:
-        form = _read(EnrolForm())
+        _check(form)
         order = orders.place_order(
             run_id,
             person().id,
@@ -55,26 +70,61 @@ def place_order(public_id: str) -> ResponseReturnValue:
             asked=form.asked,
         )
     except Refused as refusal:
-        return _enrol_page(offer.get_run(public_id), refusal=refusal), refusal.status
+        return _enrol_page(offer.get_run(public_id), refusal=refusal, sent=form, status=refusal.status)
     return redirect(url_for("enrolment.order", public_id=order.public_id), 303)
 
 
-def _read(form: EnrolForm) -> EnrolForm:
-    """The form as sent; raises Invalid for one that was tampered with or grew old."""
+@blueprint.post("/runs/<public_id>/enrol/price")
+@codes_limited
+@permission("signed_in")
+def price_seat(public_id: str) -> ResponseReturnValue:
+    """The same page with the price as the form asks for it: a voucher applied or taken off; nothing is ordered."""
+    run, form, now = offer.get_run(public_id), EnrolForm(), clock.now()
+    if "without_voucher" in request.form:
+        form.voucher_code.data = ""
+    return _enrol_page(run, refusal=pages.find_obstacle(run, person().id, now=now), sent=form)
+
+
+def _check(form: EnrolForm) -> None:
+    """Raise Invalid for a form that was tampered with or grew old."""
     if not form.validate_on_submit():
         raise Invalid("stale_form", STALE)
-    return form
 
 
-def _enrol_page(run: CourseRun, *, refusal: Refused | None) -> str:
+def _enrol_page(
+    run: CourseRun, *, refusal: Refused | None, sent: EnrolForm | None = None, status: int = 200
+) -> ResponseReturnValue:
+    """The page of the seat; what was typed into `sent` is kept, and priced if it can be."""
     now = clock.now()
-    quoted = quotes.quote(quotes.sale_of(run, person().id), now=now)
-    form = EnrolForm(formdata=None, request_key=ids.public_id())
-    form.show(quoted)
     expired = counting.expired_holds([run.id], now=now).get(run.id, 0)
-    return render_template(
-        "enrolment/enrol.html", run=run, form=form, refusal=refusal, quote=quoted, seats_left=run.seats_left(expired)
+    sale = quotes.sale_of(run, person().id, expired_holds=expired)
+    form = EnrolForm(formdata=None, request_key=ids.public_id())
+    if sent is not None:
+        form.keep(sent)
+    quoted, refused = _quoted(sale, form, now=now)
+    if isinstance(refused, VoucherRefused):
+        form.voucher_code.errors = [refused.message]
+    if isinstance(refusal, VoucherRefused):
+        refusal = None
+    form.show(quoted)
+    page = render_template(
+        "enrolment/enrol.html",
+        run=run,
+        form=form,
+        refusal=refusal,
+        quote=quoted,
+        bill_lines=bills.of_quote(quoted),
+        seats_left=run.seats_left(expired),
     )
+    return page, refused.status if refused else status
+
+
+def _quoted(sale: Sale, form: EnrolForm, *, now: datetime) -> tuple[Quote, Refused | None]:
+    """The price as the form asks for it; when a payer refuses, the price without the others, and why."""
+    try:
+        return quotes.quote(sale, form.asked, now=now), None
+    except Refused as refused:
+        return quotes.quote(sale, now=now), refused
 
 
 @blueprint.get("/orders/<public_id>")
@@ -82,8 +132,11 @@ def _enrol_page(run: CourseRun, *, refusal: Refused | None) -> str:
 def order(public_id: str) -> ResponseReturnValue:
     """One order: what it is for, what is due, how long the seat is kept, what happened so far."""
     found = learning.get_order(public_id, person().id)
-    page = pages.order_page(found, now=clock.now())
-    return render_template("enrolment/order.html", order=found, line=found.lines[0], page=page, form=PressForm())
+    page, line = pages.order_page(found, now=clock.now()), found.lines[0]
+    bill_lines = bills.of_line(line, found.currency)
+    return render_template(
+        "enrolment/order.html", order=found, line=line, bill_lines=bill_lines, page=page, form=PressForm()
+    )
 
 
 @blueprint.post("/orders/<public_id>/extend")

@@ -12,6 +12,7 @@ from marketplace.accounts.throttle import PostgresStorage
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
 from tests.conftest import settings_for
+from tests.factories import make_person, make_run, session_of
 
 NOW = datetime(2026, 3, 1, 4, tzinfo=UTC)
 
@@ -104,3 +105,15 @@ def test_a_mailbox_is_not_flooded(processes):
     paths = ("/forgot-password", "/confirm") * 3
     statuses = [client.post(path, data={"email": "a@example.com"}).status_code for path in paths]
     assert statuses == [303] * 5 + [429]
+
+
+def test_an_account_guesses_fifteen_codes_whatever_the_door(processes):
+    app, _other = processes
+    with app.app_context():
+        person, path = make_person(), f"/runs/{make_run().public_id}/enrol"
+    client = app.test_client()
+    client.set_cookie("session", session_of(app, person)[0])
+    data = {"request_key": "0123456789ab", "shown_minor": "128000", "shown_currency": "CNY", "voucher_code": "GUESSED"}
+
+    doors = [path, f"{path}/price"] * 8
+    assert [client.post(door, data=data).status_code for door in doors] == [422] * 15 + [429]

@@ -19,7 +19,19 @@ def test_the_facts_of_someone_new(app):
         facts = placing.read_facts(wanted, locked, now=clock.now())
 
     assert locked == LockedRun(
-        "scheduled", "published", run.enrol_opens_at, run.enrol_closes_at, 20, 0, 0, 128000, "CNY", False, run.course_id
+        "scheduled",
+        "published",
+        run.enrol_opens_at,
+        run.enrol_closes_at,
+        20,
+        0,
+        0,
+        128000,
+        "CNY",
+        False,
+        run.zone,
+        False,
+        run.course_id,
     )
     assert facts == (None, None, None, None, False, False, False, False, None)
 

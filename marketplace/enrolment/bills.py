@@ -1,0 +1,64 @@
+"""Who pays what of a seat, line by line and in words: before it is ordered, and as it was sold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from marketplace.catalog import price_words
+from marketplace.catalog.pricing_rules import RuleKind
+from marketplace.foundation.formats import format_money
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.money import Money
+
+if TYPE_CHECKING:
+    from marketplace.enrolment.models import OrderLine
+    from marketplace.enrolment.quotes import Quote
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """One line: what is taken off is below zero; the last line is what the buyer pays."""
+
+    label: str
+    amount: Money
+    note: str = ""
+
+
+def of_quote(quoted: Quote) -> list[BillLine]:
+    """What the buyer would pay, and who pays the rest."""
+    reason = price_words.reason(quoted.priced) if quoted.priced else ""
+    found = _price(quoted.list_price, quoted.price, reason)
+    if not quoted.subsidy.is_zero:
+        found.append(BillLine(_("Paid by the subsidy"), -quoted.subsidy))
+    share = quoted.voucher_share
+    if share is not None:
+        left = _("Only %(amount)s was left on this code.", amount=format_money(share.left)) if share.left else ""
+        found.append(BillLine(_("Paid by voucher %(code)s", code=share.label), -quoted.voucher, left))
+    return [*found, BillLine(_("You pay"), quoted.due)]
+
+
+def of_line(line: OrderLine, currency: str) -> list[BillLine]:
+    """What was sold to whom for how much, frozen in the line."""
+
+    def money(minor: int) -> Money:
+        return Money(minor, currency)
+
+    kept = line.price_rule
+    rule = kept.get("pricing", {}).get("rule")
+    reason = price_words.kind_names().get(RuleKind(rule), "") if rule in set(RuleKind) else ""
+    found = _price(money(kept.get("list_price_minor", line.price_minor)), money(line.price_minor), reason)
+    if line.subsidy_minor:
+        found.append(BillLine(_("Paid by the subsidy"), money(-line.subsidy_minor)))
+    if line.voucher_minor:
+        code = next(
+            (params["voucher"] for code, params, _minor in kept.get("explanation", []) if code == "voucher"), ""
+        )
+        found.append(BillLine(_("Paid by voucher %(code)s", code=code), money(-line.voucher_minor)))
+    return [*found, BillLine(_("You pay"), money(line.due_minor))]
+
+
+def _price(list_price: Money, price: Money, reason: str) -> list[BillLine]:
+    if price == list_price:
+        return [BillLine(_("Price"), price)]
+    return [BillLine(_("List price"), list_price), BillLine(reason, price - list_price), BillLine(_("Price"), price)]
