@@ -47,6 +47,7 @@ class Settings:
     mail_preview_dir: Path = ROOT / "var" / "mail"
     document_fonts: Path | None = None
     trusted_proxies: int = 0
+    metrics_token: str | None = field(default=None, repr=False)
     clock_offset_seconds: int = 0
 
     @property
@@ -90,6 +91,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         mail_preview_dir=Path(reader.text("MAIL_PREVIEW_DIR", str(ROOT / "var" / "mail"))),
         document_fonts=reader.folder("DOCUMENT_FONTS"),
         trusted_proxies=reader.whole_number("TRUSTED_PROXIES", 0),
+        metrics_token=environment.get("METRICS_TOKEN") or None,
         clock_offset_seconds=reader.whole_number("MARKETPLACE_CLOCK_OFFSET", 0),
     )
     problems = reader.problems + (production_problems(settings) if settings.is_production else [])

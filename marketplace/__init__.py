@@ -44,8 +44,9 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _open_rooms(app: Flask, settings: Settings) -> None:
     for room in ROOMS:
-        for models in sorted((ROOT / "marketplace" / room).glob("*models.py")):
-            import_module(f"marketplace.{room}.{models.stem}")
+        folder = ROOT / "marketplace" / room
+        for module in [*sorted(folder.glob("*models.py")), *folder.glob("gauges.py")]:
+            import_module(f"marketplace.{room}.{module.stem}")
         if not (ROOT / "marketplace" / room / "views.py").exists():
             continue
         views = import_module(f"marketplace.{room}.views")

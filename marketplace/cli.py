@@ -9,6 +9,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from marketplace import backups
 from marketplace.accounts import people, permissions, staff
 from marketplace.accounts.models import Role
 from marketplace.catalog import imports, search, skills
@@ -21,6 +22,8 @@ from marketplace.foundation.i18n import speaking
 from marketplace.privacy import copies, erasures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
 
@@ -162,8 +165,44 @@ def copy_data(email: str, file: BinaryIO) -> None:
         file.write(copies.write(person, made_at=clock.now()))
 
 
+backup_commands = AppGroup("backup", help="Backups: database, media and a manifest that proves a restore.")
+folder_argument = click.argument("folder", type=click.Path(path_type=Path))
+
+
+@backup_commands.command("make")
+@folder_argument
+def make_backup(folder: Path) -> None:
+    """Write a backup into a new folder, while everything runs."""
+    _tell(lambda: backups.make(folder, current_app.config["SETTINGS"], now=clock.now()))
+
+
+@backup_commands.command("check")
+@folder_argument
+def check_backup(folder: Path) -> None:
+    """Say whether a backup's files are as they were written."""
+    _tell(lambda: backups.check(folder))
+
+
+@backup_commands.command("restore")
+@folder_argument
+@click.option("--replace", is_flag=True, help="Also over a database that holds people.")
+def restore_backup(folder: Path, *, replace: bool) -> None:
+    """Bring a backup back and compare it with its manifest; stop web and worker first."""
+    _tell(lambda: backups.restore(folder, current_app.config["SETTINGS"], may_replace=replace))
+
+
+def _tell(act: Callable[[], backups.Manifest]) -> None:
+    try:
+        manifest = act()
+    except backups.BackupError as error:
+        raise click.ClickException(str(error)) from error
+    rows = sum(manifest.rows.values())
+    click.echo(f"made at {manifest.made_at}, revision {manifest.revision}, {rows} rows in {len(manifest.rows)} tables")
+
+
 def init_app(app: Flask) -> None:
     """Register the commands."""
+    app.cli.add_command(backup_commands)
     app.cli.add_command(privacy_commands)
     app.cli.add_command(accounts_commands)
     app.cli.add_command(demo_commands)

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     except (Refusal, SettingsError, embedded_postgres.PostgresError) as error:
         print(error, file=sys.stderr)
         return 1
+    _share_measures(environment)
     with lock:
         return _Processes(commands(environment, is_production=is_production), environment, app).run()
 
@@ -89,6 +91,16 @@ def _end_orphan(name: str, pid: int) -> None:
             time.sleep(0.05)
             os.kill(pid, 0)
         os.killpg(pid, signal.SIGKILL)
+
+
+def _share_measures(environment: dict[str, str]) -> None:
+    """An empty folder in which the processes add up what they count; an operator's own is left alone."""
+    if "PROMETHEUS_MULTIPROC_DIR" in environment:
+        return
+    folder = VAR / "measures"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    environment["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 def _production_environment() -> dict[str, str]:

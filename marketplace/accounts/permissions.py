@@ -84,7 +84,7 @@ PERMISSIONS: dict[str, Permission] = {
         "foundation.mails",
         "foundation.mail_preview",
     )
-}
+} | {"foundation.metrics": Permission.parse("machine")}
 
 
 def permission(text: str) -> Callable[[View], View]:

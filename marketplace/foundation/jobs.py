@@ -15,7 +15,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.manager import JobManager
 from sqlalchemy import text
 
-from marketplace.foundation import clock
+from marketplace.foundation import clock, measures
 from marketplace.foundation.database import db, is_in_transaction, savepoint, transaction
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ def _in_app(function: Callable[..., None], name: str) -> Callable[..., None]:
             structlog.contextvars.bind_contextvars(task_name=name)
             try:
                 function(**arguments)
+                measures.count_job(name, "succeeded")
             except Exception as error:
+                measures.count_job(name, "failed")
                 # Procrastinate tells of a job it will try again at a level too low to be seen.
                 log.exception("job failed", kind=type(error).__name__)
                 raise

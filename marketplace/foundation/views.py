@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request
 
-from marketplace.foundation import covers, health, mail
+from marketplace.foundation import covers, health, mail, measures
 from marketplace.foundation.i18n import COOKIE, LANGUAGES
 from marketplace.foundation.web import YEAR_SECONDS, csrf
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
+
+LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 blueprint = Blueprint("foundation", __name__)
 
@@ -29,6 +32,20 @@ def readyz() -> ResponseReturnValue:
     parts = health.readiness()
     is_ready = all(state == "ok" for state in parts.values())
     return jsonify(status="ok" if is_ready else "not ready", parts=parts), 200 if is_ready else 503
+
+
+@blueprint.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    """Figures for Prometheus: with METRICS_TOKEN for who has it, without it for this machine alone."""
+    token = current_app.config["SETTINGS"].metrics_token
+    if token:
+        may_see = compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode())
+    else:
+        # A proxy on this machine hands on the whole world's requests.
+        may_see = request.remote_addr in LOOPBACK and "X-Forwarded-For" not in request.headers
+    if not may_see:
+        abort(404)
+    return measures.exposition(), {"Content-Type": measures.CONTENT_TYPE}
 
 
 @blueprint.post("/language")

@@ -11,7 +11,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from marketplace.foundation import clock
+from marketplace.foundation import clock, measures
 from marketplace.foundation.addresses import address_of, asset
 from marketplace.foundation.covers import cover_address
 from marketplace.foundation.database import db
@@ -152,6 +152,7 @@ def _record(response: Response) -> Response:
     milliseconds = round((clock.now() - started).total_seconds() * 1000, 1) if started else None
     # The rule, not the path: paths may hold tokens and ids of people.
     rule = request.url_rule.rule if request.url_rule else None
+    measures.observe_request(rule or "none", request.method, response.status_code, (milliseconds or 0) / 1000)
     log.info("request", method=request.method, rule=rule, status=response.status_code, milliseconds=milliseconds)
     return response
 
