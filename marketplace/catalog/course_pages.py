@@ -36,7 +36,8 @@ PAGE = text("""
                        'id', id, 'public_id', public_id, 'state', state, 'starts_at', starts_at, 'ends_at', ends_at,
                        'zone', zone, 'enrol_opens_at', enrol_opens_at, 'enrol_closes_at', enrol_closes_at,
                        'mode', mode, 'place_zh', place_zh, 'place_en', place_en, 'language', language,
-                       'capacity', capacity, 'seats_taken', seats_taken, 'price_minor', price_minor,
+                       'capacity', capacity, 'seats_taken', seats_taken, 'seats_kept', seats_kept,
+                       'price_minor', price_minor,
                        'currency', currency, 'is_subsidised', is_subsidised, 'has_price_rules', has_price_rules,
                        'sessions', (SELECT json_agg(json_build_array(starts_at, ends_at, title_zh, title_en)
                                                     ORDER BY position)
@@ -105,6 +106,7 @@ class RunFacts:
     language: str
     capacity: int
     seats_taken: int
+    seats_kept: int
     price: Money
     is_subsidised: bool
     has_price_rules: bool
@@ -125,9 +127,9 @@ class RunFacts:
         """The local day whose end is the deadline of enrolment; None when the deadline lies within a day."""
         return last_whole_day(self.enrol_closes_at, self.tzinfo)
 
-    def seats_left(self) -> int:
-        """Seats one can take now."""
-        return max(0, self.capacity - self.seats_taken)
+    def seats_left(self, expired_holds: int = 0) -> int:
+        """Public seats one can take now, as CourseRun.seats_left counts them."""
+        return max(0, self.capacity - self.seats_taken - self.seats_kept + expired_holds)
 
 
 @dataclass(frozen=True)

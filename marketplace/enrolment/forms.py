@@ -37,6 +37,8 @@ class EnrolForm(FlaskForm):
         description=lazy("If you were given one. It pays what is left, up to its value."),
         render_kw={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false", "maxlength": "64"},
     )
+    # From the link of a seat pool.
+    seat_code = HiddenField(validators=[Optional(), Length(max=64, message=STALE)])
     submit = SubmitField(lazy("Take the seat"))
 
     def show(self, quoted: Quote) -> None:
@@ -50,7 +52,7 @@ class EnrolForm(FlaskForm):
 
     def keep(self, sent: EnrolForm) -> None:
         """Take over what the person typed and chose in a form that is shown again."""
-        for name in ("voucher_code", "programme", "rule_version", "agrees"):
+        for name in ("voucher_code", "programme", "rule_version", "agrees", "seat_code"):
             self[name].data = sent[name].data
 
     @property
@@ -66,6 +68,7 @@ class EnrolForm(FlaskForm):
             voucher_code=(self.voucher_code.data or "").strip() or None,
             programme=self.programme.data or None,
             agreed=Agreed(int(self.rule_version.data or 0), bool(self.agrees.data)),
+            seat_code=self.seat_code.data or None,
             shown_due=Money(int(due), self.shown_currency.data or "") if due else None,
         )
 

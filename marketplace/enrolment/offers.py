@@ -135,7 +135,7 @@ def _offer(entry: WaitingEntry, run: CourseRun, *, now: datetime) -> None:
     hold = add(SeatHold(run_id=run.id, person_id=entry.person_id, until=until, created_at=now, pool_id=pool_id))
     entry.state = WaitingState.OFFERED
     entry.offered_at = now
-    entry.hold_id = hold.id
+    entry.hold = hold
     db.session.flush()
     jobs.enqueue(tell, entry_id=entry.id, state=WaitingState.OFFERED.value)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from marketplace.catalog.models import CourseRun
+    from marketplace.enrolment.availability import Standing
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class OrderPage:
     timeline: list[tuple[str, datetime, str | None]]
 
 
-def find_obstacle(run: CourseRun, person_id: int, *, now: datetime) -> Refused | None:
+def find_obstacle(run: CourseRun, person_id: int, stands: Standing, *, now: datetime) -> Refused | None:
     """Why the person cannot take a seat in the run now, or None. It is asked again, under lock, when they try."""
     try:
         eligibility.check_may_enrol(run, person_id, now=now)
@@ -37,8 +38,10 @@ def find_obstacle(run: CourseRun, person_id: int, *, now: datetime) -> Refused |
         return refusal
     if counting.find_enrolment(run.id, person_id) is not None:
         return Refused("already_enrolled", lazy("You are already enrolled in this run."))
-    expired = counting.expired_holds([run.id], now=now).get(run.id, 0)
-    return None if run.seats_left(expired) else RunFull()
+    if stands.is_pool_open or (stands.place is not None and stands.place.position is None):
+        return None
+    # What comes free while people wait is theirs.
+    return None if stands.seats.free and not stands.waiting else RunFull()
 
 
 def order_page(order: Order, *, now: datetime) -> OrderPage:

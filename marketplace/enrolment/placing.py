@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.types.json import Jsonb
 
 from marketplace.accounts.agreements import NEWEST, TERMS
+from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import counting
 from marketplace.enrolment.claims import Sold
 from marketplace.enrolment.models import Order, OrderState
 from marketplace.enrolment.quotes import Sale
 from marketplace.enrolment.rules import HOLD_FOR
 from marketplace.foundation import ids
-from marketplace.foundation.database import known, one_row
+from marketplace.foundation.database import forget, known, one_row
 from marketplace.foundation.errors import NotFound
 from marketplace.foundation.money import Money
 
@@ -224,5 +225,6 @@ def write_order(
         },
     )
     order_id, line_id, hold_id = row or ()
+    forget(CourseRun, wanted.run_id, "seats_taken", "seats_kept")
     order = known(Order, order_id, public_id=public_id)
     return Placed(order, Sold(order_id, line_id, wanted.run_id, wanted.person_id), hold_id)

@@ -51,7 +51,9 @@ def create_pool(run_id: int, wish: PoolWish, *, actor_id: int | None, now: datet
             raise Invalid("code_missing", NO_CODE, {"code": NO_CODE})
         pool = SeatPool(run_id=run_id, taken=0, created_at=now, created_by_id=actor_id)
         _fill(pool, wish)
-        return add(pool)
+        add(pool)
+        counting.recount(run)
+        return pool
 
 
 def change_pool(pool_id: int, wish: PoolWish, *, now: datetime) -> SeatPool:

@@ -10,15 +10,19 @@ from marketplace.accounts.permissions import permission, person
 from marketplace.accounts.throttle import codes_limited
 from marketplace.catalog import calendars, offer
 from marketplace.enrolment import (
+    availability,
     bills,
     change_views,
-    counting,
     learning,
     orders,
     pages,
+    pool_views,
     quotes,
     reminders,
     rule_views,
+    waiting,
+    waiting_views,
+    wishes,
 )
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.forms import STALE, EnrolForm, PressForm
@@ -32,12 +36,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from flask import Flask
     from flask.typing import ResponseReturnValue
 
+    from config import Settings
     from marketplace.catalog.models import CourseRun
     from marketplace.enrolment.quotes import Quote, Sale
 
-__all__ = ["blueprint", "change_views", "reminders", "rule_views"]
+__all__ = ["blueprint", "change_views", "pool_views", "reminders", "rule_views", "waiting_views"]
+
+
+def init_app(app: Flask, _settings: Settings) -> None:
+    """Let the course page, which belongs to a lower room, tell how the seats of its runs stand."""
+    app.jinja_env.globals["availability_of"] = lambda runs: availability.of_runs(runs, now=clock.now())
 
 
 @blueprint.get("/runs/<public_id>/enrol")
@@ -45,11 +56,10 @@ __all__ = ["blueprint", "change_views", "reminders", "rule_views"]
 def enrol(public_id: str) -> ResponseReturnValue:
     """What one is about to take: run, price, terms; and, when it cannot be taken, why."""
     run = offer.get_run(public_id)
-    now = clock.now()
-    open_order = learning.find_open_order(run.id, person().id, now=now)
+    open_order = learning.find_open_order(run.id, person().id, now=clock.now())
     if open_order is not None:
         return redirect(url_for("enrolment.order", public_id=open_order.public_id), 303)
-    return _enrol_page(run, refusal=pages.find_obstacle(run, person().id, now=now))
+    return _enrol_page(run)
 
 
 @blueprint.post("/runs/<public_id>/enrol")
@@ -79,10 +89,10 @@ def place_order(public_id: str) -> ResponseReturnValue:
 @permission("signed_in")
 def price_seat(public_id: str) -> ResponseReturnValue:
     """The same page with the price as the form asks for it: a voucher applied or taken off; nothing is ordered."""
-    run, form, now = offer.get_run(public_id), EnrolForm(), clock.now()
+    run, form = offer.get_run(public_id), EnrolForm()
     if "without_voucher" in request.form:
         form.voucher_code.data = ""
-    return _enrol_page(run, refusal=pages.find_obstacle(run, person().id, now=now), sent=form)
+    return _enrol_page(run, sent=form)
 
 
 def _check(form: EnrolForm) -> None:
@@ -92,16 +102,16 @@ def _check(form: EnrolForm) -> None:
 
 
 def _enrol_page(
-    run: CourseRun, *, refusal: Refused | None, sent: EnrolForm | None = None, status: int = 200
+    run: CourseRun, *, refusal: Refused | None = None, sent: EnrolForm | None = None, status: int = 200
 ) -> ResponseReturnValue:
     """The page of the seat; what was typed into `sent` is kept, and priced if it can be."""
     now = clock.now()
-    expired = counting.expired_holds([run.id], now=now).get(run.id, 0)
-    sale = quotes.sale_of(run, person().id, expired_holds=expired)
-    form = EnrolForm(formdata=None, request_key=ids.public_id())
+    form = EnrolForm(formdata=None, request_key=ids.public_id(), seat_code=request.args.get("seats"))
     if sent is not None:
         form.keep(sent)
-    quoted, refused = _quoted(sale, form, now=now)
+    stands = availability.standing(run, person().id, form.seat_code.data, now=now)
+    refusal = refusal or pages.find_obstacle(run, person().id, stands, now=now)
+    quoted, refused = _quoted(quotes.sale_of(run, person().id, expired_holds=stands.expired), form, now=now)
     if isinstance(refused, VoucherRefused):
         form.voucher_code.errors = [refused.message]
     if isinstance(refusal, VoucherRefused):
@@ -114,7 +124,7 @@ def _enrol_page(
         refusal=refusal,
         quote=quoted,
         bill_lines=bills.of_quote(quoted),
-        seats_left=run.seats_left(expired),
+        stands=stands,
     )
     return page, refused.status if refused else status
 
@@ -183,6 +193,8 @@ def my_learning() -> ResponseReturnValue:
         enrolments=enrolments,
         upcoming=learning.upcoming_sessions(enrolments, now=clock.now()),
         orders=learning.list_orders(someone.id),
+        places=waiting.list_places(someone.id),
+        wishes=wishes.list_wishes(someone.id),
         states=pages.state_names(),
     )
 

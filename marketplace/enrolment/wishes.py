@@ -40,13 +40,20 @@ class Demand:
 def make_wish(course_public_id: str, person_id: int, *, now: datetime) -> Course:
     """Remember that the person wants to hear of a run of a published course; twice is once. Raises NotFound."""
     with transaction():
-        query = select(Course).filter_by(public_id=course_public_id, state=CourseState.PUBLISHED)
-        course = db.session.scalars(query.with_for_update(key_share=True)).one_or_none()
-        if course is None:
-            raise NotFound
+        course = locked(Course, get_course(course_public_id).id)
         if find_wish(course.id, person_id) is None:
             add(Wish(course_id=course.id, person_id=person_id, wished_at=now))
         return course
+
+
+def get_course(public_id: str) -> Course:
+    """A published course; raises NotFound."""
+    course = db.session.scalars(
+        select(Course).filter_by(public_id=public_id, state=CourseState.PUBLISHED)
+    ).one_or_none()
+    if course is None:
+        raise NotFound
+    return course
 
 
 def remove_wish(course_public_id: str, person_id: int, *, now: datetime) -> None:

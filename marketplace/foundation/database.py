@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, DateTime, Identity, MetaData, TypeDecorator, 
 from sqlalchemy.exc import DisconnectionError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, make_transient_to_detached, mapped_column, registry
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.util import identity_key
 from sqlalchemy.pool import Pool
 
 from marketplace.foundation import errors
@@ -178,6 +179,13 @@ def known(model: type[Row], row_id: int, **values: object) -> Row:
         set_committed_value(row, name, value)
     db.session.add(row)
     return row
+
+
+def forget(model: type[Row], row_id: int, *names: str) -> None:
+    """Let a row that the ORM may have in hand read these columns again: they were written past it."""
+    row = db.session.identity_map.get(identity_key(model, row_id))
+    if row is not None:
+        db.session.expire(row, names)
 
 
 @event.listens_for(Pool, "checkin")

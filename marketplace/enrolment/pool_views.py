@@ -1,0 +1,99 @@
+"""Doors to the seats of a run: its pools and the rule of its waiting list, for its registrars and for staff."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import flash, redirect, render_template, url_for
+
+from marketplace.accounts import organisations
+from marketplace.accounts.permissions import permission, person, require
+from marketplace.catalog import desk, run_rules
+from marketplace.enrolment import availability, pools, waiting
+from marketplace.enrolment.blueprint import blueprint
+from marketplace.enrolment.pool_forms import AUDIENCES, KINDS, PoolForm, WaitingRuleForm, values_of
+from marketplace.enrolment.seat_models import First
+from marketplace.foundation import clock
+from marketplace.foundation.filling import attempt
+from marketplace.foundation.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+    from marketplace.catalog.models import CourseRun
+
+SEATS = "provider:registrar"
+
+
+def _run(public_id: str) -> CourseRun:
+    """The run, for staff and for registrars and owners of its providers; for others it does not exist.
+
+    The table of permissions has no "or" between staff and providers, so the choice is made here.
+    """
+    run = desk.get_run(public_id)
+    if not person().is_staff:
+        require(SEATS, organisation_ids=run.course.organisation_ids)
+    return run
+
+
+@blueprint.route("/runs/<public_id>/seats", methods=["GET", "POST"])
+@permission("signed_in")
+def run_seats(public_id: str) -> ResponseReturnValue:
+    """The pools of a run, what is taken of them, and who comes first in its waiting list."""
+    run = _run(public_id)
+    rule = waiting.get_rule(run.id)
+    form = WaitingRuleForm(first=rule.first, offer_hours=rule.offer_hours)
+    hours = form.offer_hours
+    tried = attempt(form, lambda: waiting.set_rule(run.id, first=First(form.first.data), offer_hours=hours.data or 0))
+    if tried.is_done:
+        flash(_("The rule of the waiting list is saved."), "success")
+        return redirect(url_for("enrolment.run_seats", public_id=public_id), 303)
+    return render_template(
+        "enrolment/run_seats.html",
+        run=run,
+        pools=pools.list_pools(run.id),
+        seats=availability.of_runs([run], now=clock.now())[run.id],
+        waiting=waiting.count_waiting(run.id),
+        form=form,
+        names={"kinds": KINDS, "audiences": AUDIENCES},
+        last_day=lambda pool: run_rules.last_day_before(pool.release_at, run.zone),
+    ), tried.status
+
+
+@blueprint.route("/runs/<public_id>/seats/new", methods=["GET", "POST"])
+@permission("signed_in")
+def new_pool(public_id: str) -> ResponseReturnValue:
+    """Keep seats for an audience."""
+    run, actor = _run(public_id), person()
+    form = PoolForm()
+    form.offer(run, organisations.list_all())
+    tried = attempt(form, lambda: pools.create_pool(run.id, form.wish(), actor_id=actor.id, now=clock.now()))
+    if tried.is_done:
+        flash(_("The seats are kept."), "success")
+        return redirect(url_for("enrolment.run_seats", public_id=public_id), 303)
+    return render_template("enrolment/edit_pool.html", run=run, form=form, pool=None), tried.status
+
+
+@blueprint.route("/runs/<public_id>/seats/<pool_id>", methods=["GET", "POST"])
+@permission("signed_in")
+def edit_pool(public_id: str, pool_id: str) -> ResponseReturnValue:
+    """Change size, audience or last day of a pool."""
+    run = _run(public_id)
+    pool = pools.get_pool(run.id, pool_id)
+    form = PoolForm(data=values_of(pool))
+    form.offer(run, organisations.list_all())
+    tried = attempt(form, lambda: pools.change_pool(pool.id, form.wish(), now=clock.now()))
+    if tried.is_done:
+        flash(_("The seat pool is saved."), "success")
+        return redirect(url_for("enrolment.run_seats", public_id=public_id), 303)
+    return render_template("enrolment/edit_pool.html", run=run, form=form, pool=pool), tried.status
+
+
+@blueprint.post("/runs/<public_id>/seats/<pool_id>/release")
+@permission("signed_in")
+def release_pool(public_id: str, pool_id: str) -> ResponseReturnValue:
+    """Give the unused seats of a pool to everyone now."""
+    run = _run(public_id)
+    pools.release_pool(pools.get_pool(run.id, pool_id).id, now=clock.now())
+    flash(_("The unused seats are everyone's now."), "success")
+    return redirect(url_for("enrolment.run_seats", public_id=public_id), 303)

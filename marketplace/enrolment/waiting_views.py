@@ -1,0 +1,81 @@
+"""Doors to what is hoped for: waiting lists, offers, wishes; and what demand they add up to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import flash, redirect, render_template, request, url_for
+
+from marketplace.accounts.permissions import permission, person
+from marketplace.catalog import offer
+from marketplace.enrolment import waiting, wishes
+from marketplace.enrolment.blueprint import blueprint
+from marketplace.enrolment.forms import PressForm
+from marketplace.enrolment.seat_models import WaitingState
+from marketplace.foundation import clock
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+
+@blueprint.post("/runs/<public_id>/wait")
+@permission("signed_in")
+def join(public_id: str) -> ResponseReturnValue:
+    """Stand in the waiting list of a sold-out run."""
+    run_id, code = offer.get_run_id(public_id), request.form.get("seat_code", "")
+    try:
+        waiting.join(run_id, person().id, seat_code=code, now=clock.now())
+        flash(_("You are on the waiting list. We write to you as soon as a seat comes free."), "success")
+    except Refused as refusal:
+        flash(str(refusal.message), "error")
+    return redirect(url_for("enrolment.enrol", public_id=public_id, seats=code or None), 303)
+
+
+@blueprint.post("/waiting/<public_id>/leave")
+@permission("own")
+def leave(public_id: str) -> ResponseReturnValue:
+    """Give up one's place, or decline the seat that is offered."""
+    entry = waiting.leave(public_id, person().id, now=clock.now())
+    declined = entry.state == WaitingState.DECLINED
+    flash(_("The seat goes to the next person.") if declined else _("You have left the waiting list."), "success")
+    return redirect(url_for("enrolment.my_learning"), 303)
+
+
+@blueprint.route("/courses/<public_id>/wish", methods=["GET", "POST"])
+@permission("signed_in")
+def wish(public_id: str) -> ResponseReturnValue:
+    """Ask to be told when a course has a run to book."""
+    form = PressForm()
+    if form.validate_on_submit():
+        course = wishes.make_wish(public_id, person().id, now=clock.now())
+        flash(_("We write to you once, when this course can be booked."), "success")
+        return redirect(url_for("catalog.course", public_id=course.public_id), 303)
+    course = wishes.get_course(public_id)
+    wished = wishes.find_wish(course.id, person().id)
+    return render_template("enrolment/wish.html", course=course, wish=wished, form=form)
+
+
+@blueprint.post("/courses/<public_id>/wish/remove")
+@permission("signed_in")
+def remove_wish(public_id: str) -> ResponseReturnValue:
+    """Forget a wish."""
+    wishes.remove_wish(public_id, person().id, now=clock.now())
+    flash(_("The wish is forgotten."), "success")
+    return redirect(url_for("enrolment.my_learning"), 303)
+
+
+@blueprint.get("/demand")
+@permission("provider")
+def demand() -> ResponseReturnValue:
+    """Which of one's own courses people want."""
+    mine = {membership.organisation_id for membership in person().memberships}
+    return render_template("enrolment/demand.html", lines=wishes.list_demand(mine), is_all=False)
+
+
+@blueprint.get("/staff/demand")
+@permission("staff")
+def staff_demand() -> ResponseReturnValue:
+    """Which courses people want."""
+    return render_template("enrolment/demand.html", lines=wishes.list_demand(None), is_all=True)
