@@ -47,7 +47,7 @@ class PoolForm(FlaskForm):
 
     kind = RadioField(lazy("Why seats are kept"), choices=choices_of(KINDS), default=PoolKind.SPONSOR)
     size = NumberField(lazy("Seats"), [InputRequired(NEEDED), NumberRange(min=1, message=lazy("At least one."))])
-    audience = RadioField(lazy("For whom"), choices=choices_of(AUDIENCES), default=Audience.ORGANISATION)
+    audience = RadioField(lazy("Kept for"), choices=choices_of(AUDIENCES), default=Audience.ORGANISATION)
     organisation = SelectField(lazy("Organisation"), validate_choice=False)
     email_domain = StringField(lazy("Domain"), [MayBeEmpty(), Regexp(r"\s*[\w-]+(\.[\w-]+)+\s*$", message=DOMAIN)])
     code = StringField(lazy("Code"), [MayBeEmpty(), Regexp(r".{6,64}$", message=lazy("At least six characters."))])
