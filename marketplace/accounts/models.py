@@ -15,6 +15,7 @@ from marketplace.foundation import clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import Invalid, Refused, constraint
 from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
+from marketplace.foundation.models import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,10 +146,12 @@ class Organisation(Model):
     city_zh: Mapped[str] = mapped_column(Text, default="")
     city_en: Mapped[str] = mapped_column(Text, default="")
     website: Mapped[str | None] = mapped_column(Text)
+    logo_id: Mapped[int | None] = mapped_column(ForeignKey("picture.id"))
     is_demo: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
     memberships: Mapped[list[Membership]] = relationship(back_populates="organisation")
+    logo: Mapped[Picture | None] = relationship()
 
     @property
     def is_provider(self) -> bool:

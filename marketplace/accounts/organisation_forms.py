@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
+from flask_wtf.file import FileField, FileRequired
 from wtforms import HiddenField, SelectField, StringField, SubmitField, TextAreaField
 from wtforms.validators import URL, InputRequired, Length, Optional, Regexp, ValidationError
 
@@ -52,6 +53,18 @@ class OrganisationForm(FlaskForm):
         """What to write, by column."""
         texts = ("name_zh", "name_en", "summary_zh", "summary_en", "country", "city_zh", "city_en", "website")
         return {name: text(self[name]) for name in ("kind", *texts) if name in self}
+
+
+class LogoForm(FlaskForm):
+    """A logo and what it shows."""
+
+    file = FileField(
+        lazy("Logo"),
+        [FileRequired(lazy("Choose a file."))],
+        description=lazy("JPEG, PNG or WebP, up to 10 MB, at least 96 × 96 pixels. Transparent ground is kept."),
+        render_kw={"accept": "image/jpeg,image/png,image/webp"},
+    )
+    submit = SubmitField(lazy("Save the logo"))
 
 
 class NewOrganisationForm(OrganisationForm):

@@ -13,6 +13,7 @@ from marketplace.accounts.models import Organisation
 from marketplace.accounts.organisation_forms import (
     DUTIES,
     InviteForm,
+    LogoForm,
     MemberRoleForm,
     OrganisationForm,
     RoleTakenForm,
@@ -129,6 +130,29 @@ def edit_organisation(public_id: str) -> ResponseReturnValue:
         return _to_members(organisation)
     page = render_template("accounts/edit_organisation.html", form=form, organisation=organisation)
     return page, tried.status
+
+
+@blueprint.route("/organisations/<public_id>/logo", methods=["GET", "POST"])
+@permission("member:owner")
+def organisation_logo(public_id: str) -> ResponseReturnValue:
+    """Show a logo beside the organisation's name."""
+    organisation, form, actor = _mine(public_id), LogoForm(), person()
+    tried = attempt(
+        form, lambda: organisations.set_logo(organisation, form.file.data.read(), actor=actor, now=clock.now())
+    )
+    if tried.is_done:
+        flash(_("The logo is saved. It appears in some seconds."), "success")
+        return redirect(url_for("accounts.organisation_logo", public_id=public_id), 303)
+    return render_template("accounts/organisation_logo.html", form=form, organisation=organisation), tried.status
+
+
+@blueprint.post("/organisations/<public_id>/logo/remove")
+@permission("member:owner")
+def remove_logo(public_id: str) -> ResponseReturnValue:
+    """Show no logo."""
+    organisations.set_logo(_mine(public_id), None, actor=person(), now=clock.now())
+    flash(_("The logo is removed."), "success")
+    return redirect(url_for("accounts.organisation_logo", public_id=public_id), 303)
 
 
 @blueprint.route("/invitations/<key>", methods=["GET", "POST"])

@@ -13,7 +13,7 @@ from marketplace.accounts.mailed_links import LinkSpent
 from marketplace.accounts.models import Invitation, MemberRole, Membership, Organisation, Person
 from marketplace.accounts.names import MEMBER_ROLES
 from marketplace.accounts.rules import INVITATION_LIVES
-from marketplace.foundation import mail
+from marketplace.foundation import mail, pictures
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
@@ -107,6 +107,19 @@ def invite(organisation: Organisation, *, email: str, role: str, actor: Person, 
         mail.send("accounts/invitation", to=address, locale=locale, invitation=offer, role=name, link_key=key)
         events.record("invited", now=now, organisation_id=organisation.id, actor_id=actor.id, role=role)
         return offer
+
+
+def set_logo(organisation: Organisation, content: bytes | None, *, actor: Person, now: datetime) -> None:
+    """Show a logo, or none without content. Locks the organisation; raises Invalid for what is no fit picture."""
+    with transaction():
+        row = locked(Organisation, organisation.id)
+        before = row.logo_id
+        alt = {"alt_zh": row.name_zh, "alt_en": row.name_en, "focus_x": 50, "focus_y": 50}
+        row.logo = pictures.take_in(content, "logo", words=alt, now=now) if content is not None else None
+        db.session.flush()
+        if before is not None:
+            pictures.remove(before)
+        events.record("organisation_changed", now=now, organisation_id=row.id, actor_id=actor.id)
 
 
 def _offer(

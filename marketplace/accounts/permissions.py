@@ -80,6 +80,7 @@ PERMISSIONS: dict[str, Permission] = {
         "foundation.readyz",
         "foundation.language",
         "foundation.cover",
+        "foundation.picture_file",
         "foundation.styleguide",
         "foundation.mails",
         "foundation.mail_preview",

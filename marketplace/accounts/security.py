@@ -27,7 +27,16 @@ HASH = {"argon2__time_cost": 2, "argon2__memory_cost": 19456, "argon2__paralleli
 # Tests are about what is refused, not how slowly.
 CHEAP_HASH = {"argon2__time_cost": 1, "argon2__memory_cost": 8, "argon2__parallelism": 1}
 # Doors that never ask who is there, so they cost no query.
-IMPERSONAL = frozenset({"static", "foundation.cover", "foundation.healthz", "foundation.metrics", "foundation.readyz"})
+IMPERSONAL = frozenset(
+    {
+        "static",
+        "foundation.cover",
+        "foundation.healthz",
+        "foundation.metrics",
+        "foundation.picture_file",
+        "foundation.readyz",
+    }
+)
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from marketplace.catalog.shelves import find_shelf
 from marketplace.foundation.covers import cover_address
 from marketplace.foundation.i18n import Text, language, pick_of
+from marketplace.foundation.models import ShownPicture
 from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ CARDS = """
              WHERE course_id = chosen.id) AS providers,
            run.id AS run_id, run.starts_at, run.ends_at, run.zone, run.mode, run.price_minor, run.currency,
            run.cheapest, run.seats_taken, run.has_price_rules,
-           (SELECT max(indexed_at) FROM course) AS version,
+           (SELECT max(indexed_at) FROM course) AS version, picture.renditions, picture.alt_zh, picture.alt_en,
            run.capacity - run.seats_taken - run.seats_kept AS seats_left, run.is_subsidised, run.enrol_opens_at,
            run.runs
       FROM chosen JOIN course ON course.id = chosen.id
+      LEFT JOIN picture ON picture.id = course.picture_id
       LEFT JOIN LATERAL (
            SELECT *, min(price_minor) OVER (PARTITION BY currency) AS cheapest, count(*) OVER () AS runs
              FROM course_run
@@ -84,6 +86,7 @@ class Card:
     level: str
     providers: tuple[Text, ...]
     cover: str
+    picture: ShownPicture | None
     run: NextRun | None
 
 
@@ -101,6 +104,7 @@ def card_of(row: Row[Any], *, now: datetime) -> Card:
         level=row.level,
         providers=tuple(pick_of(name_zh, name_en) for name_zh, name_en in row.providers or ()),
         cover=cover_address(row.public_id, shelf.position if shelf else 0),
+        picture=ShownPicture(row.renditions, row.alt_zh, row.alt_en) if row.renditions else None,
         run=_next_run(row, now) if row.starts_at is not None else None,
     )
 

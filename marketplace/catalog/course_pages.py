@@ -16,6 +16,7 @@ from marketplace.catalog.models import PairedTexts, last_whole_day
 from marketplace.catalog.shelves import Shelf, SkillName, find_shelf
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import NotFound
+from marketplace.foundation.models import ShownPicture
 from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 PAGE = text("""
     SELECT id, public_id, title_zh, title_en, summary_zh, summary_en, description_zh, description_en,
            outcomes_zh, outcomes_en, syllabus_zh, syllabus_en, translation_state, original_language, level, category_id,
+           (SELECT json_build_array(renditions, alt_zh, alt_en) FROM picture WHERE picture.id = picture_id) AS picture,
            (SELECT json_agg(json_build_array(role, duties_zh, duties_en, organisation.public_id, kind, name_zh, name_en)
                             ORDER BY position)
               FROM course_provider JOIN organisation ON organisation.id = organisation_id
@@ -151,6 +153,7 @@ class CourseOnPage(PairedTexts):
     original_language: str
     level: str
     category: Shelf | None
+    picture: ShownPicture | None
     providers: tuple[ProviderOnPage, ...]
     skills: tuple[SkillOnPage, ...]
     runs: tuple[RunFacts, ...]
@@ -178,6 +181,7 @@ def _course(row: Row[Any]) -> CourseOnPage:
     return CourseOnPage(
         **{name: getattr(row, name) for name in TEXTS},
         category=find_shelf(row.category_id),
+        picture=ShownPicture(*row.picture) if row.picture else None,
         providers=tuple(
             ProviderOnPage(role, duties_zh, duties_en, OrganisationOnPage(*organisation))
             for role, duties_zh, duties_en, *organisation in row.providers or ()

@@ -16,11 +16,11 @@ from marketplace.foundation import clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import Invalid, Refused, constraint
 from marketplace.foundation.i18n import DEFAULT_LANGUAGE, DEFAULT_ZONE, lazy
+from marketplace.foundation.models import Picture
 from marketplace.foundation.money import DEFAULT_CURRENCY, Money
 
 # Where a course without dates or prices stands when sorted by them.
 LAST = 2**62
-
 CHANGED_SINCE_APPROVAL = "state = 'published' AND version > coalesce(approved_version, 1)"
 
 
@@ -160,6 +160,7 @@ class Course(PairedTexts, Model):
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     approved_version: Mapped[int | None] = mapped_column(Integer)
     category_id: Mapped[int | None] = mapped_column(ForeignKey("category.id"))
+    picture_id: Mapped[int | None] = mapped_column(ForeignKey("picture.id"))
     level: Mapped[str] = mapped_column(Text, default=Level.INTRODUCTORY)
     state: Mapped[str] = mapped_column(Text, default=CourseState.DRAFT)
     # Where an imported course comes from: (source, source_key) is unique, so an import can be run again.
@@ -182,6 +183,8 @@ class Course(PairedTexts, Model):
     search_version: Mapped[int] = mapped_column(Integer, default=0, deferred=True)
 
     category: Mapped[Category | None] = relationship()
+    # One query for a whole list, and none where no course of it has a picture.
+    picture: Mapped[Picture | None] = relationship(lazy="selectin")
     providers: Mapped[list[CourseProvider]] = relationship(
         back_populates="course", order_by="CourseProvider.position", cascade="all, delete-orphan"
     )

@@ -47,6 +47,8 @@ def event_kinds() -> dict[str, str]:
         "partner_declined": _("Partner declined"),
         "partner_withdrawn": _("Question to a partner taken back"),
         "partner_left": _("Partner left"),
+        "cover_changed": _("Cover changed"),
+        "cover_removed": _("Cover removed"),
         "run_created": _("Run begun"),
         "run_changed": _("Run changed"),
         "run_scheduled": _("Run scheduled"),

@@ -13,6 +13,7 @@ from marketplace.catalog import (
     calendars,
     cards,
     course_pages,
+    cover_views,
     import_views,
     listing,
     offer,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "authoring_views",
     "blueprint",
+    "cover_views",
     "import_views",
     "partner_views",
     "price_views",

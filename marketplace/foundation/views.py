@@ -6,9 +6,19 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+)
 
-from marketplace.foundation import covers, health, mail, measures
+from marketplace.foundation import covers, health, mail, measures, media
 from marketplace.foundation.i18n import COOKIE, LANGUAGES
 from marketplace.foundation.web import YEAR_SECONDS, csrf
 
@@ -73,6 +83,18 @@ def cover(edition: int, seed: str, colour: int) -> ResponseReturnValue:
     picture = Response(covers.cover_svg(seed, colour), mimetype="image/svg+xml")
     picture.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
     return picture
+
+
+@blueprint.get("/media/<path:name>")
+def picture_file(name: str) -> ResponseReturnValue:
+    """A file of an uploaded picture. Its name is its content, so whoever has it may keep it for ever."""
+    if not media.NAME.fullmatch(name):
+        abort(404)
+    file = send_from_directory(media.folder(), name, mimetype=f"image/{name.rpartition('.')[2]}", conditional=True)
+    file.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+    # Drawn by us, but begun by somebody: opened by itself it can do nothing.
+    file.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return file
 
 
 @blueprint.get("/styleguide")

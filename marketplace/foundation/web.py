@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from flask import current_app, g, jsonify, render_template, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -29,6 +30,7 @@ from marketplace.foundation.i18n import gettext, lazy
 
 if TYPE_CHECKING:
     from flask import Flask
+    from flask.sessions import SessionMixin
     from flask.typing import ResponseReturnValue
     from werkzeug.wrappers import Response
 
@@ -63,6 +65,18 @@ HTTP_SENTENCES = {
 }
 
 
+# Answered from files that shared caches may keep, so never with somebody's cookie.
+FILES = frozenset({"static", "foundation.cover", "foundation.picture_file"})
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """Flask's own, but a remembered session is not sent again with every file."""
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        """Whether this answer carries the cookie."""
+        return request.endpoint not in FILES and super().should_set_cookie(app, session)
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Install headers, CSRF, error pages and the filters that templates use everywhere."""
     app.config.update(
@@ -82,6 +96,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.session_interface = _Sessions()
     csrf.init_app(app)
     app.before_request(_begin)
     app.after_request(_secure)
