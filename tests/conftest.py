@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,23 +115,29 @@ def shared_app(make_database, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def app(shared_app: Flask) -> Iterator[Flask]:
     """The application inside one transaction that is rolled back; what the test commits are savepoints of it."""
+    with shared_app.app_context(), in_one_transaction():
+        yield shared_app
+
+
+@contextmanager
+def in_one_transaction() -> Iterator[None]:
+    """Everything inside, also what it commits, is undone at the end; inside an application context."""
     keeping.forget_all()
-    with shared_app.app_context():
-        connection = db.engine.connect()
-        outer = connection.begin()
-        registry = db.session
-        db.session = db._make_scoped_session(
-            {"class_": _BoundSession, "bind": connection, "join_transaction_mode": "create_savepoint"}
-            | {"expire_on_commit": False, "scopefunc": lambda: 0}
-        )
-        try:
-            yield shared_app
-        finally:
-            db.session.remove()
-            db.session = registry
-            outer.rollback()
-            connection.close()
-            clock.reset()
+    connection = db.engine.connect()
+    outer = connection.begin()
+    registry = db.session
+    db.session = db._make_scoped_session(
+        {"class_": _BoundSession, "bind": connection, "join_transaction_mode": "create_savepoint"}
+        | {"expire_on_commit": False, "scopefunc": lambda: 0}
+    )
+    try:
+        yield
+    finally:
+        db.session.remove()
+        db.session = registry
+        outer.rollback()
+        connection.close()
+        clock.reset()
 
 
 class _BoundSession(Session):

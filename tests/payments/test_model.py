@@ -1,0 +1,157 @@
+"""Anything may happen in any order: after every act and at rest, no seat, no yuan and no person is unexplained.
+
+A long run outside CI: `MODEL_EXAMPLES=2000 MODEL_STEPS=60 bin/test tests/payments/test_model.py`. What it found on
+the way stands below as tests of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from tests.conftest import in_one_transaction
+from tests.payments.world import World
+
+EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES", "30")), int(os.environ.get("MODEL_STEPS", "40"))
+# Shrinking takes minutes: only where somebody waits for it.
+SHRINK = (Phase.shrink,) if os.environ.get("MODEL_SHRINK") else ()
+PEOPLE, RUNS, ANY, PERCENT = st.integers(0, 4), st.integers(0, 2), st.integers(0, 11), st.sampled_from((1, 30, 50, 100))
+
+
+class Market(RuleBasedStateMachine):
+    """Draws the acts of a World; `make_world` is set by the test."""
+
+    make_world = None
+
+    def __init__(self):
+        super().__init__()
+        self.undo = ExitStack()
+        self.undo.enter_context(in_one_transaction())
+        self.world = type(self).make_world()
+
+    def teardown(self):
+        try:
+            self.world.settle_down()
+        finally:
+            self.undo.close()
+
+    @rule(person=PEOPLE, run=RUNS, code=st.integers(0, 4), is_subsidised=st.booleans())
+    def enrol(self, person, run, code, is_subsidised):
+        self.world.enrol(person, run, code, is_subsidised)
+
+    @rule(which=ANY)
+    def open_page(self, which):
+        self.world.open_page(which)
+
+    @rule(which=ANY, how=st.sampled_from(("card", "card", "decline", "delay")))
+    def pay(self, which, how):
+        self.world.open_page(which)
+        self.world.pay(which, how)
+
+    @rule(which=ANY, is_good=st.booleans())
+    def settle_delayed(self, which, is_good):
+        self.world.settle_delayed(which, is_good)
+
+    @rule(which=ANY)
+    def extend(self, which):
+        self.world.extend(which)
+
+    @rule(which=ANY)
+    def cancel_unpaid(self, which):
+        self.world.cancel_unpaid(which)
+
+    @rule(which=ANY)
+    def give_up_place(self, which):
+        self.world.give_up_place(which)
+
+    @rule(person=PEOPLE, run=RUNS)
+    def wait(self, person, run):
+        self.world.wait(person, run)
+
+    @rule(person=PEOPLE, run=RUNS)
+    def stop_waiting(self, person, run):
+        self.world.stop_waiting(person, run)
+
+    @rule(which=ANY, percent=PERCENT, ends_place=st.booleans())
+    def refund(self, which, percent, ends_place):
+        self.world.refund(which, percent, ends_place)
+
+    @rule(which=ANY, percent=PERCENT)
+    def refund_outside(self, which, percent):
+        self.world.refund_outside(which, percent)
+
+    @rule(which=ANY)
+    def bank_transfer(self, which):
+        self.world.bank_transfer(which)
+
+    @rule(run=RUNS)
+    def raise_capacity(self, run):
+        self.world.raise_capacity(run)
+
+    @rule(which=ANY, times=st.integers(1, 2))
+    def deliver(self, which, times):
+        self.world.deliver(which, times)
+
+    @rule(which=ANY)
+    def lose(self, which):
+        self.world.lose(which)
+
+    @rule()
+    def work(self):
+        self.world.work()
+
+    @rule(which=ANY)
+    def work_twice(self, which):
+        self.world.work_twice(which)
+
+    @rule(minutes=st.sampled_from((1, 6, 16, 40, 24 * 60)))
+    def pass_time(self, minutes):
+        self.world.pass_time(minutes)
+
+    @rule()
+    def chores(self):
+        self.world.chores()
+
+    @rule()
+    def reconcile(self):
+        self.world.reconcile()
+
+    @invariant()
+    def nothing_is_unexplained(self):
+        self.world.check()
+
+
+@pytest.fixture
+def make_world(app, sandbox, monkeypatch):
+    """A function that makes a new market; its clock is the sandbox's too."""
+
+    def move_clock(seconds):
+        monkeypatch.setenv("MARKETPLACE_CLOCK_OFFSET", str(seconds))
+
+    def make():
+        move_clock(0)
+        return World(sandbox, move_clock)
+
+    return make
+
+
+@pytest.mark.timeout(3600)
+def test_whatever_happens_everything_is_explained(make_world):
+    Market.make_world = staticmethod(make_world)
+    run_state_machine_as_test(
+        Market,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+            phases=(Phase.generate, *SHRINK),
+        ),
+    )

@@ -1,0 +1,390 @@
+"""A small market for the model: two runs with two seats each, a free one, five people, codes and a little budget.
+
+Each act is what somebody or something can do at any moment. What the marketplace refuses in its own words is an answer;
+every other error is a fault. `check` holds what must be true after every act; `settle_down` lets everything that is
+under way arrive and then holds what must be true when nothing is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from marketplace.enrolment import cancellations, offers, orders, places, pools, quotes, seats, waiting
+from marketplace.enrolment.models import Enrolment, Order
+from marketplace.enrolment.quotes import Asked
+from marketplace.enrolment.subsidising import Agreed
+from marketplace.foundation import clock, ids, jobs
+from marketplace.foundation.database import db, locked, transaction
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.money import Money
+from marketplace.funding import voucher_batches
+from marketplace.funding.subsidy_rules import Rule
+from marketplace.funding.voucher_batches import NewBatch
+from marketplace.funding.voucher_rules import Terms, ValueKind
+from marketplace.payments import attempts, events, offline, postings, reconciliation, refunds
+from marketplace.payments.models import PaymentAttempt, Refund, StripeEvent
+from marketplace.payments.offline import Transfer
+from marketplace.payments.sandbox import checkout
+from marketplace.payments.sandbox import refunds as dashboard
+from marketplace.payments.sandbox.errors import ApiError
+from tests.factories import make_course, make_person, make_run, make_staff
+from tests.funding.made import make_programme
+
+BACK = {"return_url": "http://localhost/back", "cancel_url": "http://localhost/cancel"}
+PRICES = (100_000, 150_001, 0)
+
+
+class World:
+    """The market and its people; acts take small numbers and pick by them, so that any number is a choice."""
+
+    def __init__(self, sandbox, move_clock):
+        self.sandbox, self.move_clock = sandbox, move_clock
+        self.begin = self.now = clock.now()
+        clock.set_to(self.now)
+        self.seen_events = len(sandbox.events())
+        course = make_course()
+        self.runs = [make_run(course, capacity=2, price_minor=price, is_subsidised=price > 0).id for price in PRICES]
+        self.people = [make_person(region="310000").id for _ in range(5)]
+        self.officers = [make_staff("finance_officer").id for _ in range(2)]
+        amount = Terms(ValueKind.AMOUNT, "CNY", amount=30_000, use_cap=3, money_cap=50_000)
+        batches = [self._batch(Terms(ValueKind.FULL, "CNY", use_cap=1, money_cap=200_000)), self._batch(amount)]
+        self.codes = [voucher_batches.code_of(voucher_batches.list_vouchers(batch)[0]) for batch in batches]
+        self.programme = make_programme(budget=90_000, rule=Rule(percent=40)).public_id
+        self.references = 0
+        self.undelivered: list[dict] = []
+        self.refusals: Counter[str] = Counter()
+
+    def _batch(self, terms):
+        return voucher_batches.issue(NewBatch("Model", terms), actor_id=self.officers[0], now=self.now).id
+
+    def _try(self, act, *arguments, **named):
+        """Do it; a refusal in the marketplace's own words is an answer too."""
+        try:
+            return act(*arguments, **named)
+        except Refused as refusal:
+            self.refusals[refusal.code] += 1
+            return None
+        finally:
+            db.session.rollback()
+            db.session.expire_all()
+
+    # What learners do
+
+    def enrol(self, person, run, code, is_subsidised):
+        """Ask for the price, then place the order for it, with a voucher, a subsidy, both or neither."""
+        self._try(self._enrol, self.people[person % 5], self.runs[run % 3], code, is_subsidised=is_subsidised)
+
+    def _enrol(self, person_id, run_id, code, *, is_subsidised):
+        given = {"voucher_code": self.codes[code % 2] if code < 2 else None}
+        if is_subsidised:
+            given |= {"programme": self.programme, "agreed": Agreed(1, is_given=True)}
+        run = db.session.get_one(quotes.CourseRun, run_id)
+        quoted = quotes.quote(quotes.sale_of(run, person_id), Asked(**given), now=self.now)
+        asked = Asked(**given, shown_due=quoted.due)
+        orders.place_order(
+            run_id,
+            person_id,
+            shown_price=quoted.price,
+            request_key=ids.public_id(),
+            locale="zh",
+            now=self.now,
+            asked=asked,
+        )
+
+    def open_page(self, which):
+        """Go to Stripe's page, for an order that waits."""
+        if (order := self._pick(Order, which)) is not None:
+            self._try(attempts.start_payment, order.id, **BACK, now=self.now)
+
+    def pay(self, which, how):
+        """On any page that was ever opened: pay, be declined, or choose a method that settles later."""
+        session = self._session(which)
+        if session is None or session["status"] != "open":
+            return
+        if how == "delay":
+            checkout.begin_delayed(self.sandbox.store, session, method="alipay")
+        else:
+            failure = "card_declined" if how == "decline" else None
+            checkout.try_to_pay(self.sandbox.store, session, method="card", failure=failure)
+        self._hear()
+
+    def settle_delayed(self, which, is_good):
+        """The delayed money arrives, or never will."""
+        if (session := self._session(which)) is not None:
+            with suppress(ApiError):
+                checkout.settle(
+                    self.sandbox.store, session, failure=None if is_good else "payment_method_provider_decline"
+                )
+        self._hear()
+
+    def extend(self, which):
+        """Ask for more time."""
+        if (order := self._pick(Order, which)) is not None:
+            self._try(orders.extend_order, order.id, now=self.now)
+
+    def cancel_unpaid(self, which):
+        """Cancel an order, whatever its state."""
+        if (order := self._pick(Order, which)) is not None:
+            self._try(orders.cancel_order, order.id, actor_id=order.person_id, now=self.now)
+
+    def give_up_place(self, which):
+        """Cancel a place by its terms, as the page would."""
+        enrolment = self._pick(Enrolment, which)
+        if enrolment is None:
+            return
+
+        def act():
+            place = places.look(db.session.get_one(Enrolment, enrolment.id))
+            shown = cancellations.state(place, now=self.now).back
+            cancellations.cancel_place(
+                enrolment.id, shown=shown, actor_id=enrolment.person_id, reason="model", now=self.now
+            )
+
+        self._try(act)
+
+    def wait(self, person, run):
+        """Join the waiting list."""
+        self._try(waiting.join, self.runs[run % 3], self.people[person % 5], seat_code=None, now=self.now)
+
+    def stop_waiting(self, person, run):
+        """Leave it, or decline an offer."""
+        place = waiting.find_place(self.runs[run % 3], self.people[person % 5])
+        if place is not None:
+            self._try(waiting.leave, place.entry.public_id, self.people[person % 5], now=self.now)
+
+    # What staff and Stripe do
+
+    def refund(self, which, percent, ends_place):
+        """Finance staff give a part back, once more than there is."""
+        order = self._pick(Order, which)
+        if order is None:
+            return
+        amount = Money(max(1, order.total_minor * percent // 100), order.currency)
+        named = {"reason": "model", "ends_place": ends_place, "actor_id": self.officers[0], "now": self.now}
+        self._try(refunds.request_refund, order.id, amount, **named)
+
+    def refund_outside(self, which, percent):
+        """Somebody gives money back in Stripe's own dashboard."""
+        session = self._session(which)
+        if session is None or session["payment_status"] != "paid":
+            return
+        asked = {
+            "payment_intent": session["payment_intent"],
+            "amount": max(1, session["amount_total"] * percent // 100),
+        }
+        with suppress(ApiError):
+            dashboard.create(self.sandbox.store, asked)
+        self._hear()
+
+    def bank_transfer(self, which):
+        """A transfer arrives for any order, paid or not, and an officer enters it."""
+        order = self._pick(Order, which)
+        if order is None or not order.total_minor:
+            return
+        self.references += 1
+        day = (self.now - timedelta(days=1)).date()
+        transfer = Transfer(amount=order.total, bank_reference=f"T{self.references}", received_on=day)
+        self._try(offline.enter, order.id, transfer, reason="model", actor_id=self.officers[0], now=self.now)
+
+    def raise_capacity(self, run):
+        """The provider finds another chair; at most six."""
+
+        def act():
+            with transaction():
+                found = locked(quotes.CourseRun, self.runs[run % 3])
+                if found.capacity < 6:
+                    found.capacity += 1
+                    db.session.flush()
+                    offers.settle(found, now=self.now)
+
+        self._try(act)
+
+    def deliver(self, which, times):
+        """Stripe's notice of something reaches us, perhaps twice."""
+        if not self.undelivered:
+            return
+        event = self.undelivered.pop(which % len(self.undelivered))
+        for _ in range(times):
+            self._try(events.store, event, now=self.now)
+
+    def lose(self, which):
+        """Stripe's notice never reaches us."""
+        if self.undelivered:
+            self.undelivered.pop(which % len(self.undelivered))
+
+    def work(self):
+        """The worker runs what is due."""
+        self._try(jobs.run_pending)
+
+    def work_twice(self, which):
+        """A worker is killed after its work and before it could say so: the job runs again."""
+        if (event := self._pick(StripeEvent, which)) is not None:
+            self._try(events.handle.func, row_id=event.id)
+        if (refund := self._pick(Refund, which)) is not None:
+            self._try(refunds.send.func, refund_id=refund.id)
+
+    def pass_time(self, minutes):
+        """Time passes, here and at Stripe's."""
+        self.now += timedelta(minutes=minutes)
+        clock.set_to(self.now)
+        self.move_clock(int((self.now - self.begin).total_seconds()))
+        with self.sandbox.store.changing():
+            checkout.do_chores(self.sandbox.store)
+        self._hear()
+
+    def chores(self):
+        """What runs every minute."""
+        for chore in (
+            orders.expire_orders,
+            seats.sweep_expired_holds,
+            offers.offer_all,
+            pools.release_due,
+            attempts.close_dead_sessions,
+            refunds.take_up_refunds,
+        ):
+            self._try(chore, now=self.now)
+        self._try(postings.post_facts)
+        self._hear()
+
+    def reconcile(self):
+        """What runs every ten minutes."""
+        self._try(reconciliation.reconcile, now=self.now)
+        self._hear()
+
+    def _hear(self):
+        """Stripe's new events wait on the line."""
+        told = self.sandbox.events()
+        self.undelivered += told[self.seen_events :]
+        self.seen_events = len(told)
+
+    def _pick(self, model, which):
+        """One of the rows this world has made, the same for the same number."""
+        query = db.session.query(model).order_by(model.id)
+        if model is Order:
+            query = query.filter(Order.person_id.in_(self.people))
+        rows = query.all()
+        return rows[which % len(rows)] if rows else None
+
+    def _session(self, which):
+        attempt = self._pick(PaymentAttempt, which)
+        return self.sandbox.session_of(attempt) if attempt is not None and attempt.session_id else None
+
+    # What must be true
+
+    def check(self):
+        """After every act."""
+        for name, statement in ALWAYS.items():
+            broken = db.session.execute(text(statement)).all()
+            assert broken == [], f"{name}: {broken}"
+
+    def settle_down(self):
+        """Everything under way arrives; then nothing may be unexplained."""
+        for which in range(db.session.query(PaymentAttempt).count()):
+            self.settle_delayed(which, is_good=which % 2 == 0)
+        for _ in range(4):
+            while self.undelivered:
+                self.deliver(0, 1)
+            self.pass_time(16)
+            self.chores()
+            self.work()
+            self.reconcile()
+            self.work()
+        for _ in range(2):
+            self.pass_time(8 * 24 * 60)
+            self.reconcile()
+            while self.undelivered:
+                self.deliver(0, 1)
+            self.chores()
+            self.work()
+        self.check()
+        for name, statement in AT_REST.items():
+            broken = db.session.execute(text(statement)).all()
+            assert broken == [], f"{name}: {broken}"
+        self._agree_with_stripe()
+
+    def _agree_with_stripe(self):
+        """What the ledger says Stripe holds is what Stripe took in less what it gave back."""
+        mine = {row[0] for row in db.session.query(PaymentAttempt.payment_intent_id) if row[0]}
+        charges = [one for one in self.sandbox.store.list_kind("charge") if one["payment_intent"] in mine]
+        held = sum(one["amount_captured"] - one["amount_refunded"] for one in charges if one["status"] == "succeeded")
+        booked = "SELECT coalesce(sum(amount_minor), 0) FROM ledger_entry WHERE account = 'stripe_balance'"
+        assert db.session.scalar(text(booked)) == held
+
+
+# Each statement finds what must not be.
+ALWAYS = {
+    "seats taken are the holds and enrolments": """
+        SELECT id, seats_taken, capacity, live FROM course_run CROSS JOIN LATERAL (
+            SELECT (
+                   SELECT count(*) FROM seat_hold WHERE run_id = course_run.id AND ended_at IS NULL)
+                 + (SELECT count(*) FROM enrolment WHERE run_id = course_run.id AND ended_at IS NULL) AS live) AS now
+         WHERE live <> seats_taken OR seats_taken > capacity OR seats_taken < 0""",
+    "seats taken of each pool are its holds and enrolments": """
+        SELECT id, taken, size FROM seat_pool CROSS JOIN LATERAL (
+            SELECT (SELECT count(*) FROM seat_hold WHERE pool_id = seat_pool.id AND ended_at IS NULL)
+                 + (SELECT count(*) FROM enrolment WHERE pool_id = seat_pool.id AND ended_at IS NULL) AS live) AS now
+         WHERE live <> taken OR taken > size""",
+    "nobody is twice in a run": """
+        SELECT run_id, person_id FROM enrolment WHERE ended_at IS NULL GROUP BY 1, 2 HAVING count(*) > 1""",
+    "an enrolment rests on a source": """
+        SELECT id FROM enrolment WHERE ended_at IS NULL AND NOT EXISTS (
+            SELECT 1 FROM enrolment_source WHERE enrolment_id = enrolment.id AND revoked_at IS NULL)""",
+    "every transaction of the ledger sums to zero": """
+        SELECT transaction_id, currency FROM ledger_entry GROUP BY 1, 2 HAVING sum(amount_minor) <> 0""",
+    "learner, funder and voucher pay the price": """
+        SELECT id FROM order_line WHERE price_minor <> subsidy_minor + voucher_minor + due_minor""",
+    "a budget is never overspent, and its counter is its subsidies": """
+        SELECT programme.id, committed_minor, deposited_minor, promised
+          FROM funding_programme AS programme CROSS JOIN LATERAL (
+            SELECT coalesce(sum(amount_minor), 0) AS promised FROM subsidy
+             WHERE programme_id = programme.id
+               AND state IN ('applied', 'reserved', 'earned', 'claimed', 'paid')) AS counted
+         WHERE committed_minor > deposited_minor OR committed_minor < 0 OR promised > deposited_minor""",
+    "a code is never overdrawn, and its counters are its movements": """
+        SELECT voucher.id, uses, spent_minor FROM voucher
+         WHERE uses > use_cap OR spent_minor > money_cap_minor OR uses < 0 OR spent_minor < 0""",
+    "no more goes back from a payment than came": """
+        SELECT attempt.id FROM payment_attempt AS attempt
+         WHERE attempt.amount_minor < (SELECT coalesce(sum(amount_minor), 0) FROM refund
+                                        WHERE attempt_id = attempt.id AND state <> 'failed')""",
+    "a confirmed order that owed something was paid": """
+        SELECT id FROM "order" WHERE state = 'confirmed' AND total_minor > 0 AND NOT EXISTS (
+            SELECT 1 FROM payment_attempt WHERE order_id = "order".id AND state = 'paid')""",
+    "a payment buys its place or goes back": """
+        SELECT attempt.public_id FROM payment_attempt AS attempt
+         WHERE attempt.state = 'paid'
+           AND NOT EXISTS (SELECT 1 FROM order_event WHERE order_id = attempt.order_id AND kind = 'confirmed'
+                              AND details ->> 'attempt' = attempt.public_id)
+           AND NOT EXISTS (SELECT 1 FROM refund_due WHERE attempt_public_id = attempt.public_id)""",
+}
+AT_REST = {
+    "no hold outlives its time": "SELECT id FROM seat_hold WHERE ended_at IS NULL",
+    "no order waits": """SELECT id, state FROM "order" WHERE state IN ('awaiting_payment', 'payment_pending')""",
+    "no page stands open": "SELECT id, state FROM payment_attempt WHERE state IN ('created', 'open', 'processing')",
+    "no refund is under way": "SELECT id, state FROM refund WHERE state IN ('requested', 'pending')",
+    "every fact of money due was taken up": """
+        SELECT id, reason FROM refund_due WHERE picked_up_at IS NULL AND payer = 'learner'""",
+    "every paid attempt is in the ledger": """
+        SELECT public_id FROM payment_attempt WHERE state = 'paid' AND NOT EXISTS (
+            SELECT 1 FROM ledger_transaction WHERE key = 'payment:' || payment_attempt.public_id)""",
+    "no event is left": "SELECT id, type FROM stripe_event WHERE state IN ('new', 'failed')",
+    "what is owed back waits for staff, who were told": """
+        SELECT account, owed, queued FROM (
+            SELECT account, -sum(amount_minor) AS owed FROM ledger_entry
+             WHERE account = 'refunds_payable' GROUP BY account) AS book
+          CROSS JOIN LATERAL (
+            SELECT coalesce(sum(amount_minor), 0) AS queued FROM refund
+             WHERE state = 'failed' AND public_id IN (
+                   SELECT reference FROM discrepancy WHERE kind = 'refund_failed' AND resolved_at IS NULL)) AS told
+         WHERE owed <> queued""",
+    "nothing else puzzles staff": """
+        SELECT kind, reference FROM discrepancy WHERE resolved_at IS NULL AND kind <> 'refund_failed'""",
+    "an order that ended holds no code and no budget": """
+        SELECT line.id FROM order_line AS line JOIN "order" ON "order".id = line.order_id
+          JOIN subsidy ON subsidy.order_line_id = line.id
+         WHERE "order".state IN ('cancelled', 'expired') AND subsidy.state IN ('applied', 'reserved', 'earned')""",
+}
