@@ -63,6 +63,7 @@ def state(place: Place, *, now: datetime) -> Statement:
     """What cancelling this place means at `now`, by the terms its first order was sold under; raises Refused."""
     if not place.lines:
         raise Refused("not_sold", lazy("This place was not bought, so there is nothing to cancel. Ask the provider."))
+    places.check_undisputed(place)
     order, run = place.orders[0], place.run
     terms = policies.terms_of(place.lines[0].policy_id)
     verdict = refund_rules.decide(

@@ -172,6 +172,8 @@ class Enrolment(Model):
     # cancelled · refunded · deferred · transferred; and by whom.
     end_reason: Mapped[str | None] = mapped_column(Text)
     ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    # While a bank decides about its payment, if staff say so; the seat stays taken.
+    suspended_at: Mapped[datetime | None]
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
     # The pool its seat is of, as its hold had it.
     pool_id: Mapped[int | None] = mapped_column(ForeignKey("seat_pool.id"))
@@ -226,7 +228,7 @@ class RefundDue(Model):
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
-    # marketplace · stripe_dashboard
+    # marketplace · stripe_dashboard · dispute
     source: Mapped[str] = mapped_column(Text, default="marketplace")
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
     picked_up_at: Mapped[datetime | None]

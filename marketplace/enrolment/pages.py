@@ -86,6 +86,12 @@ def event_names() -> dict[str, str]:
         "invoice_credited": _("Credit note issued"),
         "fapiao_requested": _("Fapiao asked for"),
         "refund_waits_for_fapiao": _("The refund waits until the fapiao is reversed"),
+        "dispute_opened": _("The payment is disputed at the bank"),
+        "dispute_won": _("The bank decided that the payment stands"),
+        "dispute_lost": _("The bank gave the payment back"),
+        "dispute_decided": _("Staff decided about the place"),
+        "place_suspended": _("The place is suspended"),
+        "place_resumed": _("The place is active again"),
         "refunded_outside": _("Money was given back outside this system"),
         "enrolment_ended": _("The place has been given up"),
     }

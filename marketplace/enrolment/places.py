@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from marketplace.catalog.models import Course, CourseRun
 from marketplace.enrolment import claims, counting, offers
-from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, OrderState
+from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderEvent, OrderLine, OrderState
 from marketplace.enrolment.timeline import record
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
@@ -162,3 +162,30 @@ def end_of_order(order_id: int, reason: str, *, now: datetime, actor_id: int | N
             claims.let_go(source.order_line_id, "refunded", now=now)
         record(order, "enrolment_ended", now=now, actor_id=actor_id, details={"reason": reason})
         return True
+
+
+def suspend_of_order(order_id: int, *, is_suspended: bool, now: datetime) -> None:
+    """Suspend the place that an order grants, or lift it. The seat stays taken. Locks order and run."""
+    with transaction():
+        order = locked(Order, order_id)
+        enrolment = find_of_order(order_id)
+        if enrolment is None:
+            return
+        locked(CourseRun, enrolment.run_id)
+        enrolment = locked(Enrolment, enrolment.id)
+        if is_suspended != (enrolment.suspended_at is not None):
+            enrolment.suspended_at = now if is_suspended else None
+            record(order, "place_suspended" if is_suspended else "place_resumed", now=now)
+
+
+def check_undisputed(place: Place) -> None:
+    """Raise Refused while a bank decides about a payment behind the place: money must not go back twice."""
+    query = select(OrderEvent.kind).where(
+        OrderEvent.order_id.in_(place.order_ids), OrderEvent.kind.in_(["dispute_opened", "dispute_won", "dispute_lost"])
+    )
+    kinds = list(db.session.scalars(query))
+    is_open = kinds.count("dispute_opened") > len(kinds) - kinds.count("dispute_opened")
+    if is_open or place.enrolment.suspended_at is not None:
+        raise Refused(
+            "disputed", lazy("A bank is deciding about the payment for this place, so nothing can be changed here now.")
+        )

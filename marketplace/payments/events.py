@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, locked, transaction
-from marketplace.payments import attempts, refunds, stripe_gateway
+from marketplace.payments import attempts, disputes, refunds, stripe_gateway
 from marketplace.payments.models import PaymentAttempt, StripeEvent
 from marketplace.payments.stripe_gateway import GatewayError
 
@@ -32,6 +32,15 @@ SESSIONS = frozenset(
     }
 )
 INTENTS = frozenset({"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.processing"})
+DISPUTES = frozenset(
+    {
+        "charge.dispute.created",
+        "charge.dispute.updated",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.funds_reinstated",
+        "charge.dispute.closed",
+    }
+)
 REFUNDS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
 
@@ -72,6 +81,8 @@ def _subject(payload: dict[str, Any]) -> str:
 
 def _act_on(kind: str, subject: str, *, now: datetime) -> str:
     """What became of the event: handled, ignored or unknown."""
+    if not subject:
+        return "ignored"
     if kind in SESSIONS:
         return "handled" if _settle_session(subject, now=now) else "unknown"
     if kind in INTENTS:
@@ -80,6 +91,8 @@ def _act_on(kind: str, subject: str, *, now: datetime) -> str:
         return "handled" if session_id and _settle_session(session_id, now=now) else "unknown"
     if kind in REFUNDS:
         return "handled" if refunds.sync(subject, now=now) else "unknown"
+    if kind in DISPUTES:
+        return "handled" if disputes.sync(subject, now=now) else "unknown"
     return "ignored"
 
 

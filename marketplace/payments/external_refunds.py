@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
-from marketplace.enrolment import orders, returns
-from marketplace.enrolment.models import Order
+from marketplace.enrolment import orders, places, returns
+from marketplace.enrolment.models import Order, RefundDue
 from marketplace.enrolment.refund_rules import Part, Payer, Share
 from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.errors import NotFound
 from marketplace.payments.models import PaymentAttempt, Refund
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from marketplace.payments.stripe_gateway import RefundAnswer
@@ -62,3 +65,30 @@ def _write(answer: RefundAnswer, attempt: PaymentAttempt, order: Order, *, now: 
             created_at=now,
         )
     )
+
+
+def decide(public_id: str, *, ends_place: bool, actor_id: int, now: datetime) -> Refund:
+    """Note what becomes of the place of a payment refunded from outside. Locks the order, and its run if it ends."""
+    with transaction():
+        query = select(Refund).join(Refund.refund_due).where(Refund.public_id == public_id)
+        refund = db.session.scalars(query.where(RefundDue.source == DASHBOARD)).one_or_none()
+        if refund is None:
+            raise NotFound
+        order = locked(Order, refund.refund_due.order_id)
+        refund = locked(Refund, refund.id)
+        refund.place_decision = "end" if ends_place else "keep"
+        refund.decided_at, refund.decided_by_id = now, actor_id
+        if ends_place:
+            places.end_of_order(order.id, "refunded", now=now, actor_id=actor_id)
+        return refund
+
+
+def list_undecided(limit: int = 100) -> Sequence[Refund]:
+    """Refunds from outside whose place nobody has decided about, oldest first."""
+    query = (
+        select(Refund)
+        .join(Refund.refund_due)
+        .where(RefundDue.source == DASHBOARD, Refund.place_decision.is_(None))
+        .options(joinedload(Refund.attempt).joinedload(PaymentAttempt.order).joinedload(Order.person))
+    )
+    return db.session.scalars(query.order_by(Refund.id).limit(limit)).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask_wtf import FlaskForm
 from wtforms import RadioField, StringField, SubmitField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms.validators import AnyOf, InputRequired, Length, ValidationError
 
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
@@ -57,3 +57,9 @@ class ResolveForm(FlaskForm):
         lazy("What was done"), validators=[InputRequired(lazy("Say what was done about it.")), Length(max=2000)]
     )
     submit = SubmitField(lazy("Close it"))
+
+
+class PlaceForm(FlaskForm):
+    """What becomes of the place of a payment that was disputed or refunded from outside; each button is an answer."""
+
+    decision = StringField(validators=[InputRequired(), AnyOf(["keep", "suspend", "end"])])

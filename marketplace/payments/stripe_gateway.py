@@ -127,6 +127,20 @@ class Page(Generic[Item]):
     has_more: bool
 
 
+@dataclass(frozen=True)
+class DisputeAnswer:
+    """A dispute at this moment; `status` in Stripe's words, `fee_minor` what Stripe has kept for it so far."""
+
+    id: str
+    status: str
+    reason: str
+    amount: Money
+    fee_minor: int
+    payment_intent_id: str | None
+    opened_at: datetime
+    evidence_due_by: datetime | None
+
+
 @lru_cache(maxsize=4)
 def _client(key: str, base: str | None) -> stripe.StripeClient:
     addresses = cast("Any", {"api": base}) if base else None
@@ -231,6 +245,13 @@ def retrieve_refund(refund_id: str) -> RefundAnswer:
         return _refund(client.v1.refunds.retrieve(refund_id))
 
 
+def retrieve_dispute(dispute_id: str) -> DisputeAnswer:
+    """The dispute as it is now; raises GatewayError."""
+    client = _stripe()
+    with _errors():
+        return _dispute(client.v1.disputes.retrieve(dispute_id))
+
+
 def list_balance_transactions(since: datetime | None, until: datetime, after: str | None) -> Page[Movement]:
     """A page of what moved our balance, newest first, from the id `after` on; raises GatewayError."""
     params = _window(since, until, after) | {"expand": ["data.source"]}
@@ -304,6 +325,20 @@ def _refund(made: stripe.Refund) -> RefundAnswer:
         payment_intent_id=intent.id if isinstance(intent, stripe.PaymentIntent) else intent,
         amount=Money(made.amount, made.currency.upper()),
         reference=cast("Any", made).to_dict().get("metadata", {}).get("refund"),
+    )
+
+
+def _dispute(made: stripe.Dispute) -> DisputeAnswer:
+    intent, due_by = made.payment_intent, made.evidence_details.due_by
+    return DisputeAnswer(
+        id=made.id,
+        status=made.status,
+        reason=made.reason,
+        amount=Money(made.amount, made.currency.upper()),
+        fee_minor=sum(moved.fee for moved in made.balance_transactions),
+        payment_intent_id=intent.id if isinstance(intent, stripe.PaymentIntent) else intent,
+        opened_at=_moment(made.created),
+        evidence_due_by=_moment(due_by) if due_by else None,
     )
 
 

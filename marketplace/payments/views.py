@@ -13,6 +13,7 @@ from marketplace.foundation import clock
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import (
+    after_sale_views,
     attempts,
     books,
     books_views,
@@ -36,7 +37,15 @@ if TYPE_CHECKING:
 LONGEST_ID = 19  # digits of a bigint
 
 # Named so that their doors and their jobs are known wherever the room is opened.
-__all__ = ["blueprint", "books_views", "invoice_views", "reconciliation", "stripe_matching", "webhooks"]
+__all__ = [
+    "after_sale_views",
+    "blueprint",
+    "books_views",
+    "invoice_views",
+    "reconciliation",
+    "stripe_matching",
+    "webhooks",
+]
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -15,6 +15,7 @@ from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
 from marketplace.payments import stripe_gateway
 from marketplace.payments.models import PaymentAttempt
+from marketplace.payments.sandbox import disputes
 from marketplace.payments.stripe_gateway import GatewayError, PageWanted
 from tests.factories import make_person, make_run
 from tests.payments.test_payments import BACK, paid, start
@@ -95,6 +96,8 @@ def test_every_request_is_as_stripe_describes_it(app, sandbox, spec):
         key="refund1", payment_intent_id=attempt.payment_intent_id, amount=Money(100, "CNY")
     )
     stripe_gateway.retrieve_refund(refund.id)
+    charge = sandbox.store.find(attempt.payment_intent_id)["latest_charge"]
+    stripe_gateway.retrieve_dispute(disputes.open_dispute(sandbox.store, charge)["id"])
     other = make_run(currency="EUR")
     second = orders.place_order(
         other.id, person.id, shown_price=other.price, request_key=ids.public_id(), locale="en", now=now
@@ -105,13 +108,16 @@ def test_every_request_is_as_stripe_describes_it(app, sandbox, spec):
     stripe_gateway.list_balance_transactions(None, now, "txn_1")
     stripe_gateway.list_payouts(now - timedelta(days=1), now, "po_1")
 
-    sent = {(method, re.sub(r"(cs|re)_\w+", "…", path.partition("?")[0])) for method, path, _body in sandbox.requests}
+    sent = {
+        (method, re.sub(r"(cs|re|dp)_\w+", "…", path.partition("?")[0])) for method, path, _body in sandbox.requests
+    }
     assert sent == {
         ("POST", "/v1/checkout/sessions"),
         ("GET", "/v1/checkout/sessions/…"),
         ("POST", "/v1/checkout/sessions/…/expire"),
         ("POST", "/v1/refunds"),
         ("GET", "/v1/refunds/…"),
+        ("GET", "/v1/disputes/…"),
         ("GET", "/v1/balance_transactions"),
         ("GET", "/v1/payouts"),
     }

@@ -24,6 +24,7 @@ KINDS = {
     "events": "event",
     "balance_transactions": "balance_transaction",
     "payouts": "payout",
+    "disputes": "dispute",
 }
 EXPANDABLE = {"payment_intent", "latest_charge", "charge", "source", "balance_transaction"}
 

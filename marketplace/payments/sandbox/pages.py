@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, redirect, render_template, request
 
-from marketplace.payments.sandbox import balance, chaos, checkout
+from marketplace.payments.sandbox import balance, chaos, checkout, disputes, refunds
 from marketplace.payments.sandbox.api import answer, store
 from marketplace.payments.sandbox.errors import ApiError
 from marketplace.payments.sandbox.words import WORDS
@@ -32,7 +32,13 @@ def home() -> str:
     values = {name: store().switch(name) for name in chaos.SWITCHES}
     deliveries = store().rows("SELECT state, count(*) FROM delivery GROUP BY state")
     return render_template(
-        "desk.html", sessions=sessions, switches=chaos.SWITCHES, values=values, deliveries=deliveries
+        "desk.html",
+        sessions=sessions,
+        charges=store().list_kind("charge")[:20],
+        disputes=store().list_kind("dispute")[:20],
+        switches=chaos.SWITCHES,
+        values=values,
+        deliveries=deliveries,
     )
 
 
@@ -54,6 +60,27 @@ def pay_out() -> ResponseReturnValue:
     if request.accept_mimetypes.best == "application/json":
         return answer({"object": "list", "data": made})
     return redirect("/", 303)
+
+
+@blueprint.post("/charges/<charge_id>/dispute")
+def dispute(charge_id: str) -> ResponseReturnValue:
+    """A tester disputes a charge, as a cardholder would."""
+    made = disputes.open_dispute(store(), charge_id)
+    return answer(made) if request.accept_mimetypes.best == "application/json" else redirect("/", 303)
+
+
+@blueprint.post("/disputes/<dispute_id>/close")
+def close_dispute(dispute_id: str) -> ResponseReturnValue:
+    """A tester lets a dispute be won or lost."""
+    made = disputes.close(store(), dispute_id, is_won=request.form.get("outcome") == "won")
+    return answer(made) if request.accept_mimetypes.best == "application/json" else redirect("/", 303)
+
+
+@blueprint.post("/charges/<charge_id>/refund")
+def refund_by_hand(charge_id: str) -> ResponseReturnValue:
+    """A tester refunds a charge by hand, as in Stripe's dashboard."""
+    made = refunds.create(store(), {"charge": charge_id, "amount": request.form.get("amount")})
+    return answer(made) if request.accept_mimetypes.best == "application/json" else redirect("/", 303)
 
 
 @blueprint.get("/pay/<session_id>")

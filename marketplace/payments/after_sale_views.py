@@ -1,0 +1,87 @@
+"""The desk for what happens to payments from outside: disputes, and refunds made in Stripe's dashboard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import flash, redirect, render_template, url_for
+
+from marketplace.accounts.permissions import permission, person
+from marketplace.foundation import clock
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import gettext as _
+from marketplace.payments import disputes, external_refunds
+from marketplace.payments.blueprint import blueprint
+from marketplace.payments.dispute_rules import PlaceDecision
+from marketplace.payments.forms import PlaceForm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask.typing import ResponseReturnValue
+
+
+@blueprint.get("/staff/after-sale")
+@permission("staff:finance_officer")
+def after_sale() -> ResponseReturnValue:
+    """Disputes and refunds from outside, those that wait for a decision first."""
+    return render_template(
+        "payments/after_sale.html",
+        disputes=disputes.list_recent(),
+        refunds=external_refunds.list_undecided(),
+        states=dispute_names(),
+        decisions=decision_names(),
+    )
+
+
+@blueprint.post("/staff/disputes/<public_id>")
+@permission("staff:finance_officer")
+def decide_dispute(public_id: str) -> ResponseReturnValue:
+    """Keep, suspend or end the place of a disputed payment."""
+    actor_id, now = person().id, clock.now()
+    return _decide(lambda choice: disputes.decide(public_id, choice, actor_id=actor_id, now=now))
+
+
+@blueprint.post("/staff/external-refunds/<public_id>")
+@permission("staff:finance_officer")
+def decide_external_refund(public_id: str) -> ResponseReturnValue:
+    """Keep or end the place of a payment that was refunded from outside."""
+    actor_id, now = person().id, clock.now()
+    return _decide(
+        lambda choice: external_refunds.decide(
+            public_id, ends_place=choice is PlaceDecision.END, actor_id=actor_id, now=now
+        )
+    )
+
+
+def _decide(act: Callable[[PlaceDecision], object]) -> ResponseReturnValue:
+    form = PlaceForm()
+    if not form.validate_on_submit():
+        flash(_("Say what becomes of the place."), "error")
+        return redirect(url_for("payments.after_sale"), 303)
+    try:
+        act(PlaceDecision(form.decision.data or ""))
+    except Refused as refusal:
+        flash(str(refusal.message), "error")
+    else:
+        flash(_("The decision is recorded."), "success")
+    return redirect(url_for("payments.after_sale"), 303)
+
+
+def dispute_names() -> dict[str, tuple[str, str]]:
+    """The states of a dispute in words, with the kind of their badge."""
+    return {
+        "inquiry": (_("Inquiry"), "warn"),
+        "open": (_("Open"), "bad"),
+        "won": (_("Won"), "good"),
+        "lost": (_("Lost"), "bad"),
+    }
+
+
+def decision_names() -> dict[str, str]:
+    """What may be decided about a place, in words."""
+    return {
+        PlaceDecision.KEEP: _("Place kept"),
+        PlaceDecision.SUSPEND: _("Place suspended"),
+        PlaceDecision.END: _("Place ended"),
+    }

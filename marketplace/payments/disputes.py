@@ -1,0 +1,123 @@
+"""Where disputes are followed: re-read from Stripe, kept as rows, and put before staff. The place stays until they say.
+
+For the books each row is a fact: opened_at, closed_at, state (won or lost), amount and fee.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
+
+from marketplace.enrolment import orders, places, returns
+from marketplace.enrolment.models import Order
+from marketplace.enrolment.refund_rules import Part, Payer, Share
+from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.errors import NotFound
+from marketplace.payments import stripe_gateway
+from marketplace.payments.dispute_models import Dispute
+from marketplace.payments.dispute_rules import DisputeState, PlaceDecision, next_state
+from marketplace.payments.models import PaymentAttempt
+from marketplace.payments.stripe_gateway import GatewayError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from marketplace.payments.stripe_gateway import DisputeAnswer
+
+log = structlog.get_logger("disputes")
+
+
+def sync(stripe_dispute_id: str, *, now: datetime) -> bool:
+    """Re-read a dispute that an event spoke of and make our row agree; False if it is about no payment of ours."""
+    try:
+        answer = stripe_gateway.retrieve_dispute(stripe_dispute_id)
+    except GatewayError as error:
+        if error.is_permanent:
+            return False
+        raise
+    return follow(answer, now=now) is not None
+
+
+def follow(answer: DisputeAnswer, *, now: datetime) -> Dispute | None:
+    """Make our books agree with a dispute as Stripe has it; None if it is not ours. Locks attempt and order."""
+    with transaction():
+        query = select(PaymentAttempt.id).filter_by(payment_intent_id=answer.payment_intent_id, state="paid")
+        attempt_id = db.session.scalar(query) if answer.payment_intent_id else None
+        if attempt_id is None:
+            return None
+        attempt = locked(PaymentAttempt, attempt_id)
+        order = locked(Order, attempt.order_id)
+        dispute = db.session.scalars(select(Dispute).filter_by(stripe_dispute_id=answer.id)).one_or_none()
+        state = next_state(dispute.state if dispute else None, answer.status)
+        if dispute is None:
+            dispute = add(_row(answer, attempt))
+            orders.record(order, "dispute_opened", now=now, details={"dispute": dispute.public_id})
+        dispute.fee_minor = max(dispute.fee_minor, answer.fee_minor)
+        dispute.evidence_due_by = answer.evidence_due_by or dispute.evidence_due_by
+        if state is not None:
+            _move(dispute, state, attempt, order, now=now)
+        return dispute
+
+
+def _row(answer: DisputeAnswer, attempt: PaymentAttempt) -> Dispute:
+    return Dispute(
+        stripe_dispute_id=answer.id,
+        attempt_id=attempt.id,
+        state=DisputeState.OPEN,
+        amount_minor=answer.amount.minor,
+        currency=answer.amount.currency,
+        reason=answer.reason,
+        opened_at=answer.opened_at,
+    )
+
+
+def _move(dispute: Dispute, state: DisputeState, attempt: PaymentAttempt, order: Order, *, now: datetime) -> None:
+    dispute.state = state
+    if state is DisputeState.WON:
+        dispute.closed_at = now
+        orders.record(order, "dispute_won", now=now, details={"dispute": dispute.public_id})
+    elif state is DisputeState.LOST:
+        dispute.closed_at = now
+        # The bank has given the money back: it counts as returned, so that nobody returns it a second time.
+        part = Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor)
+        share = Share(part, min(dispute.amount_minor, attempt.amount_minor))
+        key = f"dispute:{dispute.public_id}"
+        [fact] = returns.leave(
+            [share], currency=attempt.currency, reason="dispute_lost", key=key, now=now, source="dispute"
+        )
+        fact.picked_up_at = now
+        orders.record(order, "dispute_lost", now=now, details={"dispute": dispute.public_id})
+    log.info("dispute moved", state=state.value, order=order.public_id)
+
+
+def decide(public_id: str, decision: PlaceDecision, *, actor_id: int, now: datetime) -> Dispute:
+    """Keep, suspend or end the place behind a disputed payment. Locks the order and its run."""
+    with transaction():
+        row_id = db.session.scalar(select(Dispute.id).filter_by(public_id=public_id))
+        if row_id is None:
+            raise NotFound
+        attempt_id = db.session.scalar(select(Dispute.attempt_id).where(Dispute.id == row_id))
+        order_id = db.session.get_one(PaymentAttempt, attempt_id).order_id
+        order = locked(Order, order_id)
+        dispute = locked(Dispute, row_id)
+        dispute.place_decision, dispute.decided_at, dispute.decided_by_id = decision, now, actor_id
+        details = {"dispute": public_id, "decision": decision.value}
+        orders.record(order, "dispute_decided", now=now, actor_id=actor_id, details=details)
+        if decision is PlaceDecision.END:
+            places.end_of_order(order_id, "disputed", now=now, actor_id=actor_id)
+        else:
+            places.suspend_of_order(order_id, is_suspended=decision is PlaceDecision.SUSPEND, now=now)
+        return dispute
+
+
+def list_recent(limit: int = 100) -> Sequence[Dispute]:
+    """Open disputes and those whose place nobody has decided about, then the newest closed ones."""
+    waiting = or_(Dispute.state.in_([DisputeState.INQUIRY, DisputeState.OPEN]), Dispute.place_decision.is_(None))
+    query = select(Dispute).options(
+        joinedload(Dispute.attempt).joinedload(PaymentAttempt.order).joinedload(Order.person)
+    )
+    return db.session.scalars(query.order_by(waiting.desc(), Dispute.id.desc()).limit(limit)).all()

@@ -1,0 +1,139 @@
+"""Disputes and refunds made elsewhere: noticed, booked once, and the place left to a person's decision."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from marketplace.enrolment import cancellations, places, returns
+from marketplace.enrolment.models import Enrolment
+from marketplace.foundation import clock, jobs
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.money import Money
+from marketplace.payments import disputes, external_refunds, ledger, refunds
+from marketplace.payments.dispute_models import Dispute
+from marketplace.payments.dispute_rules import FINAL, TRANSITIONS, DisputeState, PlaceDecision, next_state
+from marketplace.payments.models import Refund
+from marketplace.payments.sandbox import disputes as bank
+from marketplace.payments.sandbox import refunds as dashboard
+from tests.factories import make_run, make_staff, sign_in
+from tests.payments.test_payments import deliver, paid, place
+
+
+@pytest.fixture
+def now(app):
+    moment = clock.now()
+    clock.set_to(moment)
+    return moment
+
+
+@pytest.fixture
+def order(now):
+    return place(make_run(capacity=1), now=now)
+
+
+def charge_of(sandbox, attempt):
+    return sandbox.store.find(attempt.payment_intent_id)["latest_charge"]
+
+
+def disputed(app, client, sandbox, order, now):
+    attempt = paid(sandbox, order, now)
+    made = bank.open_dispute(sandbox.store, charge_of(sandbox, attempt))
+    deliver(app, client, sandbox.events())
+    return made, db.session.query(Dispute).one()
+
+
+def enrolment_of(order):
+    return db.session.query(Enrolment).filter_by(person_id=order.person_id).one()
+
+
+def test_a_dispute_is_noticed_and_leaves_the_place_alone(app, client, sandbox, order, now):
+    _made, found = disputed(app, client, sandbox, order, now)
+
+    assert (found.state, found.amount, found.fee_minor, found.closed_at) == ("open", order.total, bank.FEE, None)
+    assert (found.reason, found.place_decision, enrolment_of(order).ended_at) == ("fraudulent", None, None)
+    with pytest.raises(Refused, match="disputed"):
+        cancellations.state(places.look(enrolment_of(order)), now=now)
+
+
+@pytest.mark.parametrize("state", ["won", "lost"])
+def test_a_dispute_ends_once_in_whatever_order_its_events_come(app, client, sandbox, order, now, state):
+    is_won = state == "won"
+    attempt = paid(sandbox, order, now)
+    made = bank.open_dispute(sandbox.store, charge_of(sandbox, attempt))
+    bank.close(sandbox.store, made["id"], is_won=is_won)
+    events = sandbox.events() * 2
+    random.Random(5).shuffle(events)
+
+    deliver(app, client, events)
+
+    found = db.session.query(Dispute).one()
+    assert (found.state, found.closed_at, refunds.left(order.id).minor) == (state, now, 128000 if is_won else 0)
+    assert enrolment_of(order).ended_at is None
+    assert len(returns.list_facts(order.id)) == (0 if is_won else 1)
+
+
+def test_staff_suspend_and_later_end_or_keep_the_place(app, client, sandbox, order, now):
+    made, found = disputed(app, client, sandbox, order, now)
+    public_id = found.public_id
+    sign_in(client, make_staff("finance_officer"))
+    assert "争议" in client.get("/staff/after-sale").text
+
+    client.post(f"/staff/disputes/{public_id}", data={"decision": "suspend"})
+    assert enrolment_of(order).suspended_at == now
+    assert "名额暂停" in client.get("/staff/after-sale").text
+    bank.close(sandbox.store, made["id"], is_won=True)
+    deliver(app, client, sandbox.events())
+    assert enrolment_of(order).suspended_at == now
+
+    officer = make_staff("finance_officer")
+    disputes.decide(public_id, PlaceDecision.KEEP, actor_id=officer.id, now=now)
+    assert enrolment_of(order).suspended_at is None
+    disputes.decide(public_id, PlaceDecision.END, actor_id=officer.id, now=now)
+    assert (enrolment_of(order).end_reason, order.lines[0].run.seats_taken) == ("disputed", 0)
+
+
+def test_a_refund_made_in_the_dashboard_is_booked_and_asks_about_the_place(app, client, sandbox, order, now):
+    attempt = paid(sandbox, order, now)
+    dashboard.create(sandbox.store, {"charge": charge_of(sandbox, attempt), "amount": "28000"})
+
+    deliver(app, client, sandbox.events() * 2)
+
+    [refund] = db.session.query(Refund)
+    assert (refund.state, refund.amount.minor, refund.refund_due.source) == ("succeeded", 28000, "stripe_dashboard")
+    assert refunds.left(order.id).minor == 100000
+    assert ledger.balances()["stripe_balance", "CNY"] == 100000
+    assert [event.kind for event in order.events][-2:] == ["refunded_outside", "refunded"]
+    assert [found.id for found in external_refunds.list_undecided()] == [refund.id]
+    sign_in(client, make_staff("finance_officer"))
+    assert "280.00" in client.get("/staff/after-sale").text
+    client.post(f"/staff/external-refunds/{refund.public_id}", data={"decision": "end"})
+    assert enrolment_of(order).ended_at == now
+    assert external_refunds.list_undecided() == []
+
+
+def test_our_own_refund_is_not_taken_for_one_from_outside(app, client, sandbox, order, now):
+    paid(sandbox, order, now)
+    officer = make_staff("finance_officer")
+    [refund] = refunds.request_refund(
+        order.id, Money(100, "CNY"), reason="x", ends_place=False, actor_id=officer.id, now=now
+    )
+    sandbox.store.turn("timeout_after", "1")
+    jobs.run_pending()
+    deliver(app, client, sandbox.events())
+
+    assert (db.session.query(Refund).count(), refund.state) == (1, "succeeded")
+    assert external_refunds.list_undecided() == []
+
+
+def test_a_dispute_of_nothing_of_ours_is_unknown(sandbox, now):
+    assert disputes.sync("dp_unknown", now=now) is False
+
+
+def test_final_states_lead_nowhere():
+    assert {state for state, following in TRANSITIONS.items() if not following} == FINAL
+    assert next_state("won", "lost") is None
+    assert next_state("open", "warning_needs_response") is None
+    assert next_state("inquiry", "needs_response") is DisputeState.OPEN
