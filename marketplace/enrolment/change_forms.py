@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, SubmitField, TextAreaField
+from wtforms import HiddenField, StringField, SubmitField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional, Regexp
 
 from marketplace.foundation.i18n import lazy
@@ -21,3 +21,21 @@ class CancelPlaceForm(FlaskForm):
         description=lazy("Helps the provider to plan better. You need not give one."),
     )
     submit = SubmitField(lazy("Cancel my place"))
+
+
+class MoveForm(FlaskForm):
+    """Which date, and the difference that was shown for it."""
+
+    to_run = HiddenField(validators=[InputRequired(STALE), Length(8, 64, STALE)])
+    shown_minor = HiddenField(validators=[InputRequired(STALE), Regexp(r"-?\d{1,15}$", message=STALE)])
+
+
+class TransferForm(FlaskForm):
+    """Who shall have the place."""
+
+    email = StringField(
+        lazy("E-mail address of the other person"),
+        validators=[InputRequired(lazy("Enter an e-mail address, like name@example.com.")), Length(max=254)],
+        description=lazy("We send them a link. They need an account of this address."),
+    )
+    submit = SubmitField(lazy("Offer my place"))

@@ -1,15 +1,16 @@
-"""What happens after a sale, one record for each decision: terms, cancellations."""
+"""What happens after a sale, one record for each decision: terms, cancellations, changes of a place."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from marketplace.enrolment.models import Enrolment
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment.models import Enrolment, Order
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import Invalid, constraint
@@ -81,5 +82,57 @@ class Cancellation(Model):
         return Money(self.returned_minor, self.currency)
 
 
+class EnrolmentChange(Model):
+    """A place moves to another run (deferral) or to another person (transfer); states in change_rules.
+
+    The old place ends and the new one begins in the transaction that makes it `done`; until then the old one stands.
+    """
+
+    __tablename__ = "enrolment_change"
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        UniqueConstraint("key_hash"),
+        UniqueConstraint("order_id"),
+        Index(
+            "uq_enrolment_change_open",
+            "enrolment_id",
+            unique=True,
+            postgresql_where=text("state IN ('offered', 'awaiting_payment')"),
+        ),
+        Index("ix_enrolment_change_enrolment_id", "enrolment_id"),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    # deferral · transfer
+    kind: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text)
+    enrolment_id: Mapped[int] = mapped_column(ForeignKey("enrolment.id"))
+    new_enrolment_id: Mapped[int | None] = mapped_column(ForeignKey("enrolment.id"))
+    to_run_id: Mapped[int] = mapped_column(ForeignKey("course_run.id"))
+    # Whom a transfer was offered to; emptied when the person is forgotten.
+    to_email: Mapped[str | None] = mapped_column(Text)
+    key_hash: Mapped[str | None] = mapped_column(Text)
+    # The order by which the difference is paid.
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"))
+    # Positive: was to be paid; negative: went back.
+    difference_minor: Mapped[int] = mapped_column(default=0)
+    currency: Mapped[str] = mapped_column(Text)
+    requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    requested_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+    enrolment: Mapped[Enrolment] = relationship(foreign_keys=[enrolment_id])
+    to_run: Mapped[CourseRun] = relationship()
+    order: Mapped[Order | None] = relationship()
+
+    @property
+    def difference(self) -> Money:
+        """What is due beyond what was paid; negative when it goes back."""
+        return Money(self.difference_minor, self.currency)
+
+
 constraint("uq_cancellation_enrolment_id", lazy("This place has been cancelled already."))
 constraint("ck_refund_policy_withdrawal_days", lazy("The right to withdraw lasts 0, 7 or 14 days."), Invalid)
+constraint("uq_enrolment_change_open", lazy("A change of this place is under way already."))

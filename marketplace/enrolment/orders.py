@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import claims, counting, offers, placing, quotes, rules, seats, subsidising
+from marketplace.enrolment import claims, counting, moves, offers, placing, quotes, rules, seats, subsidising
 from marketplace.enrolment.models import (
     Enrolment,
     EnrolmentSource,
@@ -211,11 +211,11 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
     """
     with transaction():
         order, rivals = _locked_with_rivals(order_id)
-        run = locked(CourseRun, order.lines[0].run_id)
+        run = moves.lock_run(order)
         # Not passed on before this payment is settled: it may be for the very seat that has just expired.
         counting.release_expired_of(run, now=now)
         hold = _locked_hold(order)
-        can_seat = run.state == "scheduled"
+        can_seat = run.state == "scheduled" and moves.stands(order)
         verdict = rules.settle(
             order_state=order.state,
             due=order.total,
@@ -281,6 +281,7 @@ def _confirm(
     counting.end_hold(hold, HoldEnd.TAKEN, now=now)
     enrolment = add(Enrolment(run_id=run.id, person_id=order.person_id, enrolled_at=now, pool_id=hold.pool_id))
     add(EnrolmentSource(enrolment_id=enrolment.id, order_line_id=order.lines[0].id, granted_at=now))
+    moves.complete(order, enrolment, now=now)
     order.state = OrderState.CONFIRMED
     order.confirmed_at = now
     order.ended_at = None

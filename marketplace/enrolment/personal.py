@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import learning, orders, places, wishes
 from marketplace.enrolment import waiting as waiting_lists
-from marketplace.enrolment.change_models import Cancellation
+from marketplace.enrolment.change_models import Cancellation, EnrolmentChange
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, OrderState
 from marketplace.enrolment.seat_models import WaitingEntry, Wish
 from marketplace.foundation.database import db
@@ -134,6 +134,13 @@ def forget(identity: Identity, *, now: datetime) -> None:
         Cancellation.enrolment_id.in_(select(Enrolment.id).filter_by(person_id=identity.person_id))
     )
     db.session.execute(reasons.values(reason=""))
+    offered = update(EnrolmentChange).where(
+        or_(
+            EnrolmentChange.requested_by_id == identity.person_id,
+            EnrolmentChange.to_email.in_(identity.addresses),
+        )
+    )
+    db.session.execute(offered.values(to_email=None))
     for place in waiting_lists.list_places(identity.person_id):
         waiting_lists.leave(place.entry.public_id, identity.person_id, now=now)
     for wish in wishes.list_wishes(identity.person_id):

@@ -72,7 +72,7 @@ def dispute_names() -> dict[str, tuple[str, str]]:
     """The states of a dispute in words, with the kind of their badge."""
     return {
         "inquiry": (_("Inquiry"), "warn"),
-        "open": (_("Open"), "bad"),
+        "open": (_("In dispute"), "bad"),
         "won": (_("Won"), "good"),
         "lost": (_("Lost"), "bad"),
     }

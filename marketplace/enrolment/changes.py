@@ -1,0 +1,243 @@
+"""Where a place moves: to a later run of the course (deferral) or to another person (transfer).
+
+The old place ends and the new one begins in one transaction. Locks: orders behind the place (by id) → runs (by id) →
+the change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import joinedload
+
+from marketplace.catalog.models import CourseRun, RunState
+from marketplace.enrolment import (
+    change_rules,
+    counting,
+    eligibility,
+    moves,
+    offers,
+    places,
+    policies,
+    quotes,
+    refund_rules,
+    returns,
+    seats,
+)
+from marketplace.enrolment.cancellations import StatementChanged
+from marketplace.enrolment.change_models import EnrolmentChange
+from marketplace.enrolment.change_rules import ChangeState
+from marketplace.enrolment.models import Enrolment, Order, OrderLine, OrderState
+from marketplace.enrolment.places import Place
+from marketplace.enrolment.timeline import record
+from marketplace.foundation.database import add, db, transaction
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import lazy
+from marketplace.foundation.money import Money
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Move:
+    """A run one could move to, and what it would cost: positive to pay, negative goes back."""
+
+    run: CourseRun
+    price: Money
+    difference: Money
+    seats_left: int
+    is_held: bool = False
+
+
+def check_may_defer(place: Place, *, now: datetime) -> None:
+    """Raise the Refused that says why this place cannot be moved to another run now."""
+    places.check_undisputed(place)
+    if not place.lines:
+        raise Refused("not_sold", lazy("This place was not bought, so there is nothing to cancel. Ask the provider."))
+    change_rules.check_may_defer(
+        policies.terms_of(place.lines[0].policy_id),
+        starts_at=place.run.starts_at or now,
+        zone=place.run.zone,
+        is_paid_by_others=_is_paid_by_others(place),
+        now=now,
+    )
+
+
+def _is_paid_by_others(place: Place) -> bool:
+    return any(line.subsidy_minor or line.voucher_minor for line in place.lines)
+
+
+def list_moves(place: Place, *, now: datetime) -> list[Move]:
+    """The other runs of the course that can be booked now, soonest first, with the difference to pay."""
+    query = (
+        select(CourseRun)
+        .where(
+            CourseRun.course_id == place.run.course_id,
+            CourseRun.id != place.run.id,
+            CourseRun.state == RunState.SCHEDULED,
+            CourseRun.currency == returns.currency_of(place.orders),
+            CourseRun.enrol_opens_at <= now,
+            CourseRun.enrol_closes_at > now,
+        )
+        .options(joinedload(CourseRun.course))
+        .order_by(CourseRun.starts_at)
+    )
+    runs = db.session.scalars(query.limit(20)).all()
+    expired = counting.expired_holds([run.id for run in runs], now=now)
+    return [_move_to(place, run, expired.get(run.id, 0), now=now) for run in runs]
+
+
+def _move_to(place: Place, run: CourseRun, expired: int, *, now: datetime) -> Move:
+    price = quotes.quote(quotes.sale_of(run, place.enrolment.person_id), now=now).price
+    parts = refund_rules.of_buyer(returns.parts_of(place.order_ids))
+    minor = change_rules.difference(refund_rules.left_of(parts), price.minor)
+    return Move(run, price, Money(minor, price.currency), run.seats_left(expired))
+
+
+def defer(
+    enrolment_id: int, to_run_id: int, *, shown: Money, actor_id: int, locale: str, now: datetime
+) -> EnrolmentChange:
+    """Move a place to another run of the course. Locks the orders behind it and both runs.
+
+    Cheaper or the same: moved at once, the difference goes back. Dearer: a seat is held and an order for the difference
+    made; the old place stands until that is paid. `shown` is the difference that the page told. Raises Refused: too
+    late, full, enrolled there already, StatementChanged.
+    """
+    with transaction():
+        place = places.lock(enrolment_id, also_runs=[to_run_id])
+        target = db.session.get_one(CourseRun, to_run_id)
+        check_may_defer(place, now=now)
+        _check_target(place, target, now=now)
+        offers.settle(target, now=now)
+        step = _move_to(place, target, 0, now=now)
+        if step.difference != shown:
+            raise StatementChanged
+        close_over(enrolment_id, now=now)
+        change = add(_deferral(place, step, actor_id=actor_id, now=now))
+        if step.difference.minor > 0:
+            return _await_payment(change, place, step, locale=locale, now=now)
+        return _defer_now(change, place, step, now=now)
+
+
+def _check_target(place: Place, target: CourseRun, *, now: datetime) -> None:
+    if target.course_id != place.run.course_id or target.id == place.run.id:
+        raise Refused("other_course", lazy("A place can be moved to another date of the same course only."))
+    eligibility.check_may_enrol(target, place.enrolment.person_id, now=now)
+    _check_not_in(target, place.enrolment.person_id)
+
+
+def _check_not_in(target: CourseRun, person_id: int) -> None:
+    if counting.find_enrolment(target.id, person_id) is not None:
+        raise Refused("already_enrolled", lazy("You are already enrolled in this run."))
+
+
+def _deferral(place: Place, step: Move, *, actor_id: int | None, now: datetime) -> EnrolmentChange:
+    return EnrolmentChange(
+        kind="deferral",
+        state=ChangeState.AWAITING_PAYMENT,
+        enrolment_id=place.enrolment.id,
+        to_run_id=step.run.id,
+        difference_minor=step.difference.minor,
+        currency=step.difference.currency,
+        requested_by_id=actor_id,
+        requested_at=now,
+    )
+
+
+def _await_payment(change: EnrolmentChange, place: Place, step: Move, *, locale: str, now: datetime) -> EnrolmentChange:
+    """Hold the seat and ask for the difference with an order like any other; `moves` finishes when it is paid."""
+    hold = seats.hold_seat_of(step.run, place.enrolment.person_id, now=now)
+    first, due = place.lines[0], step.difference.minor
+    order = add(
+        Order(
+            person_id=place.enrolment.person_id,
+            state=OrderState.AWAITING_PAYMENT,
+            hold_id=hold.id,
+            locale=locale,
+            currency=step.difference.currency,
+            total_minor=due,
+            placed_at=now,
+            expires_at=hold.until,
+            request_key=f"change:{change.public_id}",
+        )
+    )
+    add(
+        OrderLine(
+            order_id=order.id,
+            run_id=step.run.id,
+            price_minor=due,
+            due_minor=due,
+            policy_id=first.policy_id,
+            terms_version=first.terms_version,
+            title_zh=first.title_zh,
+            title_en=first.title_en,
+            price_rule={
+                "rule": "deferral_difference",
+                "price_minor": step.price.minor,
+                "of": place.orders[0].public_id,
+            },
+        )
+    )
+    record(order, "placed", now=now, actor_id=change.requested_by_id)
+    change.order_id = order.id
+    db.session.flush()
+    return change
+
+
+def _defer_now(change: EnrolmentChange, place: Place, step: Move, *, now: datetime) -> EnrolmentChange:
+    person_id = place.enrolment.person_id
+    if counting.find_live_hold(step.run.id, person_id) is not None:
+        raise Refused("held_already", lazy("You have an order for that date. Finish or cancel it first."))
+    pool_id = counting.take_seat(step.run, person_id)
+    new = add(Enrolment(run_id=step.run.id, person_id=person_id, enrolled_at=now, pool_id=pool_id))
+    moves.move(place, new, "deferred", actor_id=change.requested_by_id, now=now)
+    if step.difference.minor < 0:
+        parts = refund_rules.of_buyer(returns.parts_of(place.order_ids))
+        returns.leave(
+            refund_rules.split_refund(parts, -step.difference.minor),
+            currency=step.difference.currency,
+            reason="deferral_difference",
+            key=f"change:{change.public_id}",
+            now=now,
+        )
+    moves.finish(change, new, now=now)
+    return change
+
+
+def close_over(enrolment_id: int, *, now: datetime) -> None:
+    """End the changes of a locked place whose time is over, so that another may be asked for."""
+    over = select(Order.id).where(
+        Order.state.in_([OrderState.CANCELLED, OrderState.EXPIRED]) | (Order.expires_at <= now)
+    )
+    stale = update(EnrolmentChange).where(
+        EnrolmentChange.enrolment_id == enrolment_id,
+        ((EnrolmentChange.state == ChangeState.AWAITING_PAYMENT) & EnrolmentChange.order_id.in_(over))
+        | ((EnrolmentChange.state == ChangeState.OFFERED) & (EnrolmentChange.expires_at <= now)),
+    )
+    db.session.execute(stale.values(state=ChangeState.EXPIRED, ended_at=now))
+
+
+def find_open(enrolment_id: int, *, now: datetime) -> EnrolmentChange | None:
+    """The change of a place that is under way at `now`, if there is one."""
+    query = (
+        select(EnrolmentChange)
+        .where(EnrolmentChange.enrolment_id == enrolment_id, EnrolmentChange.state.in_(change_rules.OPEN))
+        .options(joinedload(EnrolmentChange.order))
+    )
+    found = db.session.scalars(query).one_or_none()
+    if found is None or (found.expires_at is not None and found.expires_at <= now):
+        return None
+    order = found.order
+    is_over = order is not None and (not order.is_open or order.expires_at is None or order.expires_at <= now)
+    return None if is_over else found
+
+
+def list_of(person_id: int) -> Sequence[EnrolmentChange]:
+    """Every change a person has asked for, oldest first."""
+    return db.session.scalars(
+        select(EnrolmentChange).filter_by(requested_by_id=person_id).order_by(EnrolmentChange.id)
+    ).all()

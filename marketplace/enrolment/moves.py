@@ -1,0 +1,86 @@
+"""What orders know of changes of a place: a paid difference moves it, in the transaction that confirms the order.
+
+Locks: the order (by its caller) → both runs by id → the change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from marketplace.accounts import letters
+from marketplace.accounts.models import Person
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment import places
+from marketplace.enrolment.change_models import EnrolmentChange
+from marketplace.enrolment.change_rules import ChangeState
+from marketplace.enrolment.models import Enrolment, EnrolmentSource
+from marketplace.enrolment.places import Place
+from marketplace.foundation.database import add, db, locked
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.enrolment.models import Order, OrderLine
+
+
+def find_change(order_id: int) -> EnrolmentChange | None:
+    """The deferral that this order pays the difference of, if it does."""
+    return db.session.scalars(select(EnrolmentChange).filter_by(order_id=order_id)).one_or_none()
+
+
+def lock_run(order: Order) -> CourseRun:
+    """Lock the run of an order, together with the run that a deferral leaves, by id; returns the order's."""
+    run_id, change = order.lines[0].run_id, find_change(order.id)
+    wanted = {run_id} if change is None else {run_id, change.enrolment.run_id}
+    return {row_id: locked(CourseRun, row_id) for row_id in sorted(wanted)}[run_id]
+
+
+def stands(order: Order) -> bool:
+    """Whether the money of an order can still do what it was for: a deferral needs its old place. Runs are locked."""
+    change = find_change(order.id)
+    if change is None:
+        return True
+    enrolment = locked(Enrolment, change.enrolment_id)
+    return change.state == ChangeState.AWAITING_PAYMENT and enrolment.ended_at is None
+
+
+def complete(order: Order, new: Enrolment, *, now: datetime) -> None:
+    """The difference is paid and the new place made: the old one ends in the same transaction."""
+    change = find_change(order.id)
+    if change is None:
+        return
+    old = change.enrolment
+    lines = places.lines_of(old.id)
+    place = Place(old, old.run, lines, [line.order for line in lines])
+    move(place, new, "deferred", actor_id=order.person_id, now=now)
+    finish(change, new, now=now)
+
+
+def move(
+    place: Place, new: Enrolment, reason: str, *, actor_id: int | None, now: datetime, is_seat_freed: bool = True
+) -> None:
+    """End a locked place and let the lines behind it grant the new one, so that no moment is without a place."""
+    places.end(place, reason, now=now, actor_id=actor_id, is_seat_freed=is_seat_freed)
+    for line in place.lines:
+        _grant(new, line, now=now)
+
+
+def _grant(new: Enrolment, line: OrderLine, *, now: datetime) -> None:
+    add(EnrolmentSource(enrolment_id=new.id, order_line_id=line.id, granted_at=now))
+
+
+def finish(change: EnrolmentChange, new: Enrolment, *, now: datetime) -> None:
+    """The change is done; whoever takes part now is told."""
+    change.state, change.ended_at, change.new_enrolment_id = ChangeState.DONE, now, new.id
+    db.session.flush()
+    person = db.session.get_one(Person, new.person_id)
+    message = "place_deferred" if change.kind == "deferral" else "place_taken_over"
+    letters.write(
+        person,
+        f"enrolment/{message}",
+        key=f"change:{change.public_id}",
+        change=change,
+        run=db.session.get_one(CourseRun, new.run_id),
+    )
