@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from icalendar import Calendar, Event
-
 from marketplace.foundation import clock
 from marketplace.foundation.i18n import pick
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 
 def calendar_of(runs: Iterable[CourseRun], *, address_of: Callable[[CourseRun], str], name: str) -> bytes:
     """One event per session, in the language spoken here; its UID stays the same when the session moves."""
+    from icalendar import Calendar, Event  # noqa: PLC0415 - 8 MB of memory that most processes never need
+
     calendar = Calendar()
     calendar.add("prodid", "-//Yijiang Talent Courses//catalogue//")
     calendar.add("version", "2.0")

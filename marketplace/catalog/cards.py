@@ -81,7 +81,6 @@ class Card:
     id: int
     public_id: str
     title: Text
-    companion: str
     field: Text
     level: str
     providers: tuple[Text, ...]
@@ -92,17 +91,14 @@ class Card:
 
 def card_of(row: Row[Any], *, now: datetime) -> Card:
     """Read one row of CARDS."""
-    shelf = find_shelf(row.category_id)
-    title = pick_of(row.title_zh, row.title_en)
-    other = row.title_en if language() == "zh" else row.title_zh
+    shelf, lang = find_shelf(row.category_id), language()
     return Card(
         id=row.id,
         public_id=row.public_id,
-        title=title,
-        companion="" if title.is_fallback else other,
-        field=pick_of(shelf.name_zh, shelf.name_en) if shelf else Text("", language()),
+        title=pick_of(row.title_zh, row.title_en, lang),
+        field=pick_of(shelf.name_zh, shelf.name_en, lang) if shelf else Text("", lang),
         level=row.level,
-        providers=tuple(pick_of(name_zh, name_en) for name_zh, name_en in row.providers or ()),
+        providers=tuple(pick_of(name_zh, name_en, lang) for name_zh, name_en in row.providers or ()),
         cover=cover_address(row.public_id, shelf.position if shelf else 0),
         picture=ShownPicture(row.renditions, row.alt_zh, row.alt_en) if row.renditions else None,
         run=_next_run(row, now) if row.starts_at is not None else None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, select, text, update
@@ -35,6 +36,11 @@ RECENT, LONG_AGO = timedelta(hours=1), timedelta(days=2)
 # Counts without words are kept this long, unless a course is indexed; counts alone: who follows one sees what is true.
 KEPT_SECONDS = 60
 _counts = Shelf(KEPT_SECONDS)
+# Counts of longer lists are kept without asking whether a course was indexed meanwhile, and by one thread at a time.
+LARGE = 10_000
+_counting = Lock()
+# With words at most so many courses are counted, whichever: the page says "more than".
+MOST_COUNTED = 1000
 # The keys a list is narrowed by, while its courses are counted.
 View = tuple[str, ...]
 
@@ -133,28 +139,32 @@ def count(facets: Sequence[str], others: Sequence[Condition], *, version: object
 def totals_without_each(facets: Sequence[str], others: Sequence[Condition]) -> dict[str, int]:
     """How many courses there would be without each of these keys."""
     views = {key: tuple(other for other in facets if other != key) for key in facets}
-    found = _count(list(dict.fromkeys(views.values())), others) if views else {}
+    found = _count(list(dict.fromkeys(views.values())), others, limit=MOST_COUNTED) if views else {}
     return {key: found[view].get("total", 0) for key, view in views.items()}
 
 
 def _counted(views: list[View], others: Sequence[Condition], *, version: object) -> dict[View, dict[str, int]]:
     """The counts of each view, those that are kept and the rest from the database."""
-    may_keep = not others and version is not None
-    found: dict[View, dict[str, int]] = {}
-    for view in views if may_keep else ():
-        kept = _counts.find((version, view))
-        if kept is not None:
-            found[view] = kept
-    missing = [view for view in dict.fromkeys(views) if view not in found]
-    if missing:
-        fresh = _count(missing, others)
-        for view, counts in fresh.items() if may_keep else ():
-            _counts.put((version, view), counts)
-        found |= fresh
-    return found
+    if others or version is None:
+        return _count(list(dict.fromkeys(views)), others, limit=MOST_COUNTED if others else None)
+    found = _kept_counts(views, version)
+    if all(view in found for view in views):
+        return found
+    with _counting:
+        found = _kept_counts(views, version)
+        missing = [view for view in dict.fromkeys(views) if view not in found]
+        fresh = _count(missing, others, limit=None) if missing else {}
+    for view, counts in fresh.items():
+        _counts.put((None if counts.get("total", 0) > LARGE else version, view), counts)
+    return found | fresh
 
 
-def _count(views: list[View], others: Sequence[Condition]) -> dict[View, dict[str, int]]:
+def _kept_counts(views: list[View], version: object) -> dict[View, dict[str, int]]:
+    found = {view: _counts.find((None, view)) or _counts.find((version, view)) for view in views}
+    return {view: counts for view, counts in found.items() if counts is not None}
+
+
+def _count(views: list[View], others: Sequence[Condition], *, limit: int | None) -> dict[View, dict[str, int]]:
     """One statement for all views: a course has a key once, so counting keys counts courses."""
     statements, values = [], {}
     for number, view in enumerate(views):
@@ -163,9 +173,10 @@ def _count(views: list[View], others: Sequence[Condition]) -> dict[View, dict[st
             [(place, keys)] = condition.values.items()
             parts.append(condition.sql.replace(f":{place}", f":v{number}_{place}"))
             values[f"v{number}_{place}"] = keys
+        courses = f"SELECT facets FROM course WHERE {' AND '.join(parts)}" + (f" LIMIT {limit}" if limit else "")
         statements.append(
-            f"SELECT {number} AS view, key, count(*) FROM course, unnest(facets || CAST('total' AS text)) AS key"
-            f" WHERE {' AND '.join(parts)} GROUP BY key"
+            f"(SELECT {number} AS view, key, count(*) FROM ({courses}) AS matched,"
+            " unnest(facets || CAST('total' AS text)) AS key GROUP BY key)"
         )
     values |= {place: value for part in others for place, value in part.values.items()}
     found: dict[View, dict[str, int]] = {view: {} for view in views}

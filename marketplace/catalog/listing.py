@@ -48,6 +48,8 @@ class Group:
     title: str
     options: list[Option]
     more: str | None = None
+    # The counts are least numbers: more courses match than were counted.
+    is_capped: bool = False
 
 
 def read_wish(arguments: MultiDict[str, str]) -> Wish:
@@ -114,8 +116,9 @@ def order_links(wish: Wish) -> list[tuple[str, str, bool]]:
     return [(name, address(replace(plain, order=order)), order == wish.order) for order, name in names.items()]
 
 
-def facet_groups(wish: Wish, counts: Mapping[str, int], *, more: str = "") -> list[Group]:
+def facet_groups(wish: Wish, found: Found, *, more: str = "") -> list[Group]:
     """Each group with its options that would leave something, or are chosen: following one adds or removes it."""
+    counts = found.counts
     titles, names = group_names(), facet_names({*counts, *wish.facets})
     plain = replace(wish, after=None)
     here = address(plain, more=more)
@@ -127,7 +130,8 @@ def facet_groups(wish: Wish, counts: Mapping[str, int], *, more: str = "") -> li
         options = [_option(plain, key, names[key], counts.get(key, 0), here) for key in shown]
         if options:
             has_more = is_long and more != code
-            groups.append(Group(code, titles[code], options, address(plain, more=code) if has_more else None))
+            rest = address(plain, more=code) if has_more else None
+            groups.append(Group(code, titles[code], options, rest, found.is_capped))
     return groups
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import Computed, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -119,6 +119,7 @@ class Course(PairedTexts, Model):
         UniqueConstraint("public_id"),
         UniqueConstraint("source", "source_key"),
         Index("ix_course_search", "search", postgresql_using="gin"),
+        Index("ix_course_title_search", "title_search", postgresql_using="gin"),
         Index(
             "ix_course_search_text",
             "search_text",
@@ -174,6 +175,10 @@ class Course(PairedTexts, Model):
     published_at: Mapped[datetime | None]
     # Written by search.index_course; searched by catalog.search, with the version of the tokeniser that wrote it.
     search: Mapped[str] = mapped_column(TSVECTOR, server_default="", deferred=True)
+    # The words of the titles alone, short enough to stay in the row: what ranks first.
+    title_search: Mapped[str] = mapped_column(
+        TSVECTOR, Computed("ts_filter(search, '{a}'::\"char\"[])", persisted=True), deferred=True
+    )
     search_text: Mapped[str] = mapped_column(Text, default="", deferred=True)
     # What the list can be narrowed and sorted by, as catalog.facets tells; `indexed_at` is the database's clock.
     facets: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, deferred=True)

@@ -41,11 +41,23 @@ ORDERS = {
     "start": ("course.sort_start", "course.sort_start", "ASC"),
     "price": ("course.sort_price", "course.sort_price", "ASC"),
 }
-# Titles with all of the words come first, whatever else their text says how often.
-RELEVANCE = (
-    "CAST(CASE WHEN course.search @@ ({title}) THEN 1000000000 ELSE 0 END"
-    " + ts_rank_cd(course.search, {query}, 2) * 1000000 AS bigint)"
-)
+# Titles with all of the words come first, whatever else their text says how often. So that a word of half the catalogue
+# costs no more than a rare one, the newest of each kind are ranked, and the others only when a page reaches them.
+MOST_TITLED, MOST_OTHERS = 1000, 300
+RELEVANCE = """
+    WITH titled AS MATERIALIZED (
+        SELECT id, CAST(1000000000 + ts_rank_cd(title_search, {query}, 2) * 1000000 AS bigint) AS key
+          FROM (SELECT id, title_search FROM course WHERE {where} AND title_search @@ ({query})
+                 ORDER BY published_at DESC, id DESC LIMIT {most_titled}) AS newest),
+    others AS (
+        SELECT id, CAST(ts_rank_cd(search, {query}, 2) * 1000000 AS bigint) AS key
+          FROM (SELECT id, search FROM course
+                 WHERE {where} AND search @@ ({query}) AND NOT title_search @@ ({query})
+                   AND (SELECT count(*) FROM titled WHERE {after}) < :limit
+                 ORDER BY published_at DESC, id DESC LIMIT {most_others}) AS newest)
+    SELECT id, key FROM (SELECT * FROM titled UNION ALL SELECT * FROM others) AS ranked
+     WHERE {after} ORDER BY key DESC, id DESC LIMIT :limit
+"""
 # A sold-out run leaves the list at once; the counts follow within a minute (docs/search.md).
 HAS_SEATS = """EXISTS (SELECT FROM course_run WHERE course_id = course.id AND state = 'scheduled'
     AND seats_taken + seats_kept < capacity AND enrol_opens_at <= :now AND enrol_closes_at > :now)"""
@@ -81,11 +93,13 @@ def _vector(course: Course) -> ColumnElement[Any]:
     }
     vector: ColumnElement[Any] = func.to_tsvector(SIMPLE, "")
     for weight, texts in parts.items():
-        joined = " \n".join(texts)
-        simple = func.to_tsvector(SIMPLE, " ".join(tokens(joined)))
-        english = func.to_tsvector(ENGLISH, " ".join(latin_words(joined)))
-        vector = vector.op("||")(func.setweight(simple.op("||")(english), literal_column(f"'{weight}'")))
+        vector = vector.op("||")(func.setweight(_words(" \n".join(texts)), literal_column(f"'{weight}'")))
     return vector
+
+
+def _words(written: str) -> ColumnElement[Any]:
+    simple = func.to_tsvector(SIMPLE, " ".join(tokens(written)))
+    return simple.op("||")(func.to_tsvector(ENGLISH, " ".join(latin_words(written))))
 
 
 def _skill_texts(taught: CourseSkill) -> tuple[str | None, ...]:
@@ -111,6 +125,8 @@ class Found:
     next_after: tuple[int, int] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     total: int = 0
+    # More match than were counted: each count is a least number.
+    is_capped: bool = False
     is_nearest: bool = False
 
 
@@ -118,10 +134,10 @@ def find_courses(wish: Wish, *, now: datetime | None = None, with_counts: bool =
     """One page of published courses for a wish at `now`: two queries, and at most three more for the nearest titles."""
     now = now or clock.now()
     query = query_of(wish.words)
-    others = _others(wish, query)
-    found, version = _page(wish, query, [*others, *facets.conditions(wish.facets)], now=now, limit=limit)
+    found, version = _page(wish, query, _provided(wish), now=now, limit=limit)
     if with_counts:
-        found.counts, found.total = facets.count(wish.facets, others, version=version)
+        found.counts, found.total = facets.count(wish.facets, _others(wish, query), version=version)
+        found.is_capped = query is not None and found.total >= facets.MOST_COUNTED
     if not found.courses and query is not None and wish.after is None:
         found.courses = _nearest(wish, query, now=now)
         found.is_nearest = bool(found.courses)
@@ -135,41 +151,57 @@ def count_without_each(wish: Wish) -> dict[str, int]:
 
 def _others(wish: Wish, query: Query | None) -> list[Condition]:
     """What is asked besides facets."""
-    conditions = []
-    if query is not None:
-        conditions.append(Condition(f"course.search @@ ({query.sql})", dict(query.values)))
-    if wish.provider_id is not None:
-        sql = "course.id IN (SELECT course_id FROM course_provider WHERE organisation_id = :provider_id)"
-        conditions.append(Condition(sql, {"provider_id": wish.provider_id}))
-    return conditions
+    words = [] if query is None else [Condition(f"course.search @@ ({query.sql})", dict(query.values))]
+    return [*words, *_provided(wish)]
+
+
+def _provided(wish: Wish) -> list[Condition]:
+    if wish.provider_id is None:
+        return []
+    sql = "course.id IN (SELECT course_id FROM course_provider WHERE organisation_id = :provider_id)"
+    return [Condition(sql, {"provider_id": wish.provider_id})]
 
 
 def _page(
-    wish: Wish, query: Query | None, conditions: Sequence[Condition], *, now: datetime, limit: int
+    wish: Wish, query: Query | None, others: Sequence[Condition], *, now: datetime, limit: int
 ) -> tuple[Found, object]:
     """The page, and the moment the newest course was indexed (None when the page is empty)."""
-    if wish.order == "relevance" and query is not None:
-        key = RELEVANCE.format(title=query.title_sql, query=query.sql)
-        column, direction = "key", "DESC"
-    else:
-        key, column, direction = ORDERS.get(wish.order, ORDERS["newest"])
-    parts = ["course.state = 'published'", *(part.sql for part in conditions)]
-    values = {place: value for part in conditions for place, value in part.values.items()}
+    conditions = [Condition("course.state = 'published'", {}), *others, *facets.conditions(wish.facets)]
     if "seats:left" in wish.facets:
-        parts.append(HAS_SEATS)
+        conditions.append(Condition(HAS_SEATS, {}))
+    values: dict[str, object] = {"limit": limit + 1, "after_key": None, "after_id": None}
     if wish.after is not None:
-        parts.append(f"({key}, course.id) {'<' if direction == 'DESC' else '>'} (:after_key, :after_id)")
         values |= {"after_key": wish.after[0], "after_id": wish.after[1]}
+    for part in conditions:
+        values |= part.values
+    where = " AND ".join(part.sql for part in conditions)
     if query is not None:
         values |= query.values
-    chosen = (
-        f"SELECT id, {key} AS key FROM course WHERE {' AND '.join(parts)}"
-        f" ORDER BY {column} {direction}, id {direction} LIMIT :limit"
-    )
-    rows = _cards(chosen, values | {"limit": limit + 1}, direction, now=now)
+        # PostgreSQL thinks that @@ costs nothing, and would unpack the long words of every course.
+        db.session.execute(select(func.set_config("enable_seqscan", "off", True)))
+    if wish.order == "relevance" and query is not None:
+        direction, chosen = "DESC", _by_relevance(query, where, has_after=wish.after is not None)
+    else:
+        direction, chosen = _by_column(wish, query, where)
+    rows = _cards(chosen, values, direction, now=now)
     last = (rows[limit - 1].key, rows[limit - 1].id) if len(rows) > limit else None
     found = Found([card_of(row, now=now) for row in rows[:limit]], next_after=last)
     return found, rows[0].version if rows else None
+
+
+def _by_relevance(query: Query, where: str, *, has_after: bool) -> str:
+    after = "(key, id) < (CAST(:after_key AS bigint), CAST(:after_id AS bigint))" if has_after else "true"
+    return RELEVANCE.format(query=query.sql, where=where, after=after, most_titled=MOST_TITLED, most_others=MOST_OTHERS)
+
+
+def _by_column(wish: Wish, query: Query | None, where: str) -> tuple[str, str]:
+    key, column, direction = ORDERS.get(wish.order, ORDERS["newest"])
+    if query is not None:
+        where += f" AND course.search @@ ({query.sql})"
+    if wish.after is not None:
+        where += f" AND ({key}, course.id) {'<' if direction == 'DESC' else '>'} (:after_key, :after_id)"
+    order = f"{column} {direction}, id {direction}"
+    return direction, f"SELECT id, {key} AS key FROM course WHERE {where} ORDER BY {order} LIMIT :limit"
 
 
 def _cards(chosen: str, values: dict[str, object], direction: str, *, now: datetime) -> Sequence[Row[Any]]:

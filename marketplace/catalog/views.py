@@ -84,7 +84,7 @@ def courses() -> ResponseReturnValue:
         "catalog/courses.html",
         wish=wish,
         found=found,
-        groups=listing.facet_groups(wish, found.counts, more=more),
+        groups=listing.facet_groups(wish, found, more=more),
         chips=listing.chips(wish),
         without_all=listing.address(replace(wish, facets=(), after=None)),
         ways=None if found.courses else listing.ways_on(wish),

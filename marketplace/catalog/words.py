@@ -23,13 +23,12 @@ LATIN = re.compile(r"[a-z0-9][a-z0-9+#.]*[a-z0-9+#]|[a-z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What someone typed, as SQL: a `tsquery` that must match, the same within titles, and the values of their places.
+    """What someone typed, as SQL: a `tsquery` that must match, with the values of its places.
 
     `terms` are the words by themselves, for the nearest titles when nothing matches.
     """
 
     sql: str
-    title_sql: str
     values: dict[str, str]
     terms: tuple[str, ...]
 
@@ -63,29 +62,24 @@ def query_of(words: str) -> Query | None:
     terms = [*CJK.findall(plain), *LATIN.findall(plain)]
     if not terms:
         return None
-    parts, title_parts, values = [], [], {}
+    parts, values = [], {}
     for number, term in enumerate(terms):
         place = f"word{number}"
-        values[place] = _lexemes(term, "")
-        values[f"{place}a"] = _lexemes(term, "A")
+        values[place] = _lexemes(term)
         if CJK.match(term):
             parts.append(f"to_tsquery('simple', :{place})")
-            title_parts.append(f"to_tsquery('simple', :{place}a)")
         else:
             values[f"{place}e"] = term
-            values[f"{place}ea"] = f"{_quoted(term)}:A"
             parts.append(f"(to_tsquery('simple', :{place}) || plainto_tsquery('english', :{place}e))")
-            title_parts.append(f"(to_tsquery('simple', :{place}a) || to_tsquery('english', :{place}ea))")
-    return Query(" && ".join(parts), " && ".join(title_parts), values, tuple(terms))
+    return Query(" && ".join(parts), values, tuple(terms))
 
 
-def _lexemes(term: str, weight: str) -> str:
+def _lexemes(term: str) -> str:
     """The text of a tsquery: a beginning for Latin words and single characters; words or all pairs for Chinese ones."""
     if len(term) == 1 or not CJK.match(term):
-        return f"{_quoted(term)}:*{weight}"
-    mark = f":{weight}" if weight else ""
-    by_words = " & ".join(_quoted(word) + mark for word in rjieba.cut(term) if len(word) > 1)
-    by_pairs = " & ".join(_quoted(pair) + mark for pair in _pairs(term))
+        return f"{_quoted(term)}:*"
+    by_words = " & ".join(_quoted(word) for word in rjieba.cut(term) if len(word) > 1)
+    by_pairs = " & ".join(_quoted(pair) for pair in _pairs(term))
     return f"({by_words}) | ({by_pairs})" if by_words else by_pairs
 
 

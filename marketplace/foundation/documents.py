@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import current_app
-from fontTools.ttLib import TTFont
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "documents"
 FONTS = TEMPLATES / "fonts"
@@ -66,6 +65,8 @@ def _folders() -> tuple[Path, ...]:
 
 @lru_cache(maxsize=4)
 def _characters(folders: tuple[Path, ...]) -> frozenset[int]:
+    from fontTools.ttLib import TTFont  # noqa: PLC0415 - 10 MB of memory that most processes never need
+
     found: set[int] = set()
     for folder in folders:
         for path in sorted(folder.iterdir()):

@@ -27,8 +27,8 @@ DEFAULT_ZONE = "Asia/Shanghai"
 BABEL_LOCALES = {"zh": "zh_Hans_CN", "en": "en"}
 COOKIE = "language"
 TRANSLATIONS = Path(__file__).resolve().parent.parent / "translations"
-# Where a request keeps its language: a page asks for it a hundred times.
-KEPT = "marketplace.language"
+# The language of the request, kept until its end: a page asks for it hundreds of times.
+_heard: ContextVar[str | None] = ContextVar("heard", default=None)
 # The language inside `speaking`, which wins over the request's.
 _spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
 
@@ -78,15 +78,14 @@ def chinese_messages() -> Iterator[tuple[str, str | tuple[str, ...], str]]:
 
 def language() -> str:
     """The language being spoken here: "zh" or "en"."""
-    spoken = _spoken.get()
-    if spoken is not None:
-        return spoken
+    known = _spoken.get() or _heard.get()
+    if known is not None:
+        return known
     if not has_request_context():
         return DEFAULT_LANGUAGE
-    kept: str | None = request.environ.get(KEPT)
-    if kept is None:
-        kept = request.environ[KEPT] = _requested_language()
-    return kept
+    heard = _requested_language()
+    _heard.set(heard)
+    return heard
 
 
 def gettext(message: str, **variables: Any) -> str:
@@ -170,11 +169,16 @@ def init_app(app: Flask) -> None:
     """Set up Babel and the `_` of templates."""
     app.config["BABEL_DEFAULT_LOCALE"] = BABEL_LOCALES[DEFAULT_LANGUAGE]
     app.config["BABEL_DEFAULT_TIMEZONE"] = DEFAULT_ZONE
+    app.teardown_request(_forget_language)
     Babel(app, locale_selector=_select_locale, timezone_selector=_select_zone)
     app.jinja_env.add_extension("jinja2.ext.i18n")
     # Newstyle: Jinja fills in the places itself, escaped.
     app.jinja_env.install_gettext_callables(gettext, _plural, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.globals.update(pick=pick, html_lang=html_lang, language=language)
+
+
+def _forget_language(_error: BaseException | None) -> None:
+    _heard.set(None)
 
 
 def _select_locale() -> str:

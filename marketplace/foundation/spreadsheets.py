@@ -10,11 +10,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import xlsxwriter
 from flask import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from xlsxwriter.worksheet import Worksheet
 
 Cell = str | int | Decimal | date | datetime | None
 # The mark by which Excel knows that a file is UTF-8; without it Chinese turns into rubbish.
@@ -68,6 +69,8 @@ def write_xlsx(sheets: Sequence[Sheet]) -> bytes:
     out = io.BytesIO()
     # Text stays text: nothing anybody typed is calculated or followed.
     plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    import xlsxwriter  # noqa: PLC0415 - 10 MB of memory that most processes never need
+
     with xlsxwriter.Workbook(out, {"in_memory": True, "remove_timezone": True, **plain}) as book:
         bold, moment, day = (
             book.add_format(kind)
@@ -80,7 +83,7 @@ def write_xlsx(sheets: Sequence[Sheet]) -> bytes:
     return out.getvalue()
 
 
-def _write_sheet(page: xlsxwriter.worksheet.Worksheet, sheet: Sheet, bold: object, formats: dict[type, object]) -> None:
+def _write_sheet(page: Worksheet, sheet: Sheet, bold: object, formats: dict[type, object]) -> None:
     for line, pair in enumerate(sheet.about):
         page.write_row(line, 0, pair)
     top = len(sheet.about) + 1 if sheet.about else 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
-from marketplace.catalog import search
+from marketplace.catalog import facets, search
 from marketplace.catalog.models import Category, Course, CourseSkill, Skill
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
@@ -149,3 +149,15 @@ def test_older_words_are_indexed_anew_by_the_worker(courses):
     with transaction():
         assert search.reindex(now=clock.now(), at_most=200) == 1
     assert names(courses, "交互") == (["hci"], False)
+
+
+def test_a_long_list_says_that_more_match_than_were_counted(courses, monkeypatch):
+    monkeypatch.setattr(facets, "MOST_COUNTED", 2)
+    found = found_by(search.Wish(words="第 课 course"))
+    assert (found.total, found.is_capped) == (0, False)
+
+    with transaction():
+        for _ in range(3):
+            search.index_course(make_course(title_en="Sound"), now=clock.now())
+    found = found_by(search.Wish(words="sound"))
+    assert (len(found.courses), found.total, found.counts["level:introductory"], found.is_capped) == (3, 2, 2, True)
