@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 KEPT_SECONDS = 60
-LARGEST_SITEMAP = 50_000
+# A file of a site map takes 50,000 addresses, and each course has one in each language.
+LARGEST_SITEMAP = 25_000
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,14 @@ def count_offer() -> dict[str, int]:
     return {"courses": courses, "runs": runs, "providers": organisations}
 
 
-def list_for_sitemap() -> list[tuple[str, datetime]]:
-    """Public id and last change of every published course."""
+def count_for_sitemap() -> int:
+    """How many files the site map has: one for each LARGEST_SITEMAP published courses, and one in any case."""
+    published = db.session.scalar(select(func.count()).select_from(Course).where(Course.state == "published")) or 0
+    return max(1, -(-published // LARGEST_SITEMAP))
+
+
+def list_for_sitemap(number: int = 1) -> list[tuple[str, datetime]]:
+    """Public id and last change of the published courses of one file of the site map, counted from 1."""
     query = select(Course.public_id, Course.updated_at).filter_by(state="published").order_by(Course.id)
-    return [(public_id, changed) for public_id, changed in db.session.execute(query.limit(LARGEST_SITEMAP))]
+    rows = db.session.execute(query.limit(LARGEST_SITEMAP).offset((number - 1) * LARGEST_SITEMAP))
+    return [(public_id, changed) for public_id, changed in rows]

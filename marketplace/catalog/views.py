@@ -29,6 +29,7 @@ from marketplace.catalog import (
 )
 from marketplace.catalog.blueprint import blueprint
 from marketplace.foundation import clock
+from marketplace.foundation.errors import NotFound
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import language
 
@@ -147,8 +148,22 @@ def provider(public_id: str) -> ResponseReturnValue:
 @blueprint.get("/sitemap.xml")
 @permission("public")
 def sitemap() -> ResponseReturnValue:
-    """The addresses of every published course, for search engines, in both languages."""
-    page = render_template("catalog/sitemap.xml", courses=offer.list_for_sitemap())
+    """The addresses of every published course, for search engines, in both languages; a list of files if it is long."""
+    files = offer.count_for_sitemap()
+    if files == 1:
+        return sitemap_file(1)
+    page = render_template("catalog/sitemap_index.xml", numbers=range(1, files + 1))
+    return Response(page, mimetype="application/xml")
+
+
+@blueprint.get("/sitemap-<int:number>.xml")
+@permission("public")
+def sitemap_file(number: int) -> ResponseReturnValue:
+    """One file of the site map."""
+    if not 1 <= number <= offer.count_for_sitemap():
+        raise NotFound
+    base = url_for("catalog.courses", _external=True)
+    page = render_template("catalog/sitemap.xml", courses=offer.list_for_sitemap(number), base=base)
     return Response(page, mimetype="application/xml")
 
 
