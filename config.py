@@ -47,6 +47,7 @@ class Settings:
     mail_preview_dir: Path = ROOT / "var" / "mail"
     document_fonts: Path | None = None
     trusted_proxies: int = 0
+    staff_second_factor: Literal["optional", "required"] = "optional"
     metrics_token: str | None = field(default=None, repr=False)
     clock_offset_seconds: int = 0
 
@@ -91,6 +92,9 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         mail_preview_dir=Path(reader.text("MAIL_PREVIEW_DIR", str(ROOT / "var" / "mail"))),
         document_fonts=reader.folder("DOCUMENT_FONTS"),
         trusted_proxies=reader.whole_number("TRUSTED_PROXIES", 0),
+        staff_second_factor=cast(
+            "Literal['optional', 'required']", reader.choice("STAFF_SECOND_FACTOR", ("optional", "required"))
+        ),
         metrics_token=environment.get("METRICS_TOKEN") or None,
         clock_offset_seconds=reader.whole_number("MARKETPLACE_CLOCK_OFFSET", 0),
     )

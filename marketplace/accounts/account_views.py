@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import flash, redirect, render_template, url_for
 
-from marketplace.accounts import events, mailed_links, names, people, security, sign_ins
+from marketplace.accounts import events, mailed_links, names, people, second_factors, security, sign_ins
 from marketplace.accounts.account_forms import ProfileForm
 from marketplace.accounts.blueprint import blueprint
 from marketplace.accounts.forms import ChangeEmailForm, ChangePasswordForm, PressForm, attempt, text
@@ -40,7 +40,13 @@ def guard() -> ResponseReturnValue:
     """Show what guards the account and what happened to it lately."""
     someone = person()
     lately = [(names.EVENT_KINDS[event.kind], event.occurred_at, None) for event in events.list_recent(someone)]
-    return render_template("accounts/guard.html", person=someone, events=lately, staff_role_names=names.STAFF_ROLES)
+    return render_template(
+        "accounts/guard.html",
+        person=someone,
+        events=lately,
+        staff_role_names=names.STAFF_ROLES,
+        has_second_factor=second_factors.is_on(someone.id),
+    )
 
 
 @blueprint.route("/account/password", methods=["GET", "POST"])

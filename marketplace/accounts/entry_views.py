@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING
 
 from flask import flash, redirect, render_template, request, url_for
 
-from marketplace.accounts import mailed_links, people, security
+from marketplace.accounts import mailed_links, people, second_factors, security
 from marketplace.accounts.blueprint import blueprint
-from marketplace.accounts.forms import AddressForm, ConfirmForm, RegisterForm, ResetForm, SignInForm, attempt, text
+from marketplace.accounts.forms import (
+    AddressForm,
+    CodeForm,
+    ConfirmForm,
+    RegisterForm,
+    ResetForm,
+    SignInForm,
+    attempt,
+    text,
+)
 from marketplace.accounts.permissions import current_person, permission
 from marketplace.accounts.throttle import attempts_limited, mails_limited
 from marketplace.foundation import clock
@@ -18,6 +27,8 @@ from marketplace.foundation.views import safe_path
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
+
+    from marketplace.accounts.models import Person
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
@@ -31,9 +42,34 @@ def sign_in() -> ResponseReturnValue:
         return redirect(target, 303)
     tried = attempt(form, lambda: people.prove(text(form.email), text(form.password)))
     if tried.result is not None:
-        security.sign_in(tried.result, is_remembered=form.remember.data)
-        return redirect(target, 303)
+        return _enter(tried.result, is_remembered=form.remember.data, target=target)
     return render_template("accounts/sign_in.html", form=form), tried.status
+
+
+def _enter(person: Person, *, is_remembered: bool, target: str) -> ResponseReturnValue:
+    """Sign in whose password was right, or ask for the second factor first."""
+    if second_factors.is_on(person.id):
+        security.remember_proof(person, is_remembered=is_remembered, target=target)
+        return redirect(url_for("accounts.sign_in_code"), 303)
+    security.sign_in(person, is_remembered=is_remembered)
+    return redirect(target, 303)
+
+
+@blueprint.route("/sign-in/code", methods=["GET", "POST"])
+@attempts_limited
+@permission("public")
+def sign_in_code() -> ResponseReturnValue:
+    """Enter the second factor, after the password."""
+    half = security.half_signed_in()
+    if half is None:
+        return redirect(url_for("accounts.sign_in"), 303)
+    someone, is_remembered, target = half
+    form = CodeForm()
+    tried = attempt(form, lambda: second_factors.prove(someone, text(form.code), now=clock.now()))
+    if tried.is_done:
+        security.sign_in(someone, is_remembered=is_remembered)
+        return redirect(safe_path(target), 303)
+    return render_template("accounts/sign_in_code.html", form=form), tried.status
 
 
 @blueprint.post("/sign-out")

@@ -74,6 +74,25 @@ class RegisterForm(FlaskForm):
         return {field.name: text(field) for field in (self.name, self.email, self.password)}
 
 
+class CodeForm(FlaskForm):
+    """A code of the authenticator app, or a recovery code."""
+
+    code = StringField(
+        lazy("Code"),
+        [InputRequired(lazy("Enter the code.")), Length(max=30)],
+        description=lazy("Six digits from your authenticator app, or one of your recovery codes."),
+        render_kw={"autocomplete": "one-time-code", "spellcheck": "false"},
+    )
+    submit = SubmitField(lazy("Go on"))
+
+
+class SecondFactorOffForm(FlaskForm):
+    """The password, to do without the second factor."""
+
+    password = present_password_field(lazy("Present password"))
+    submit = SubmitField(lazy("Switch off the second factor"))
+
+
 class ConfirmForm(FlaskForm):
     """The password chosen when registering: only who knows it can open the account."""
 

@@ -310,6 +310,30 @@ class Consent(Model):
     organisation: Mapped[Organisation | None] = relationship()
 
 
+class SecondFactor(Model):
+    """What a person's authenticator app knows too, sealed; it is asked for once `confirmed_at` is set."""
+
+    __tablename__ = "second_factor"
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    secret: Mapped[str] = mapped_column(Text)
+    confirmed_at: Mapped[datetime | None]
+    # The step of the last code that was taken: no code works twice.
+    last_step: Mapped[int]
+
+
+class RecoveryCode(Model):
+    """A code that stands in for the app once; only its hash is kept."""
+
+    __tablename__ = "recovery_code"
+    __table_args__ = (UniqueConstraint("person_id", "code_hash"),)
+
+    id: Mapped[PrimaryKey]
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    code_hash: Mapped[str] = mapped_column(Text)
+    used_at: Mapped[datetime | None]
+
+
 class MailOptOut(Model):
     """A person does not want one kind of mail, since when."""
 

@@ -58,6 +58,9 @@ EVENT_KINDS = {
     "email_change_asked": lazy("Change of e-mail address asked for"),
     "email_changed": lazy("E-mail address changed"),
     "profile_changed": lazy("Profile changed"),
+    "second_factor_on": lazy("Second factor switched on"),
+    "second_factor_off": lazy("Second factor switched off"),
+    "recovery_code_used": lazy("Signed in with a recovery code"),
     "appointed": lazy("Appointed to a staff role"),
     "dismissed": lazy("Dismissed from a staff role"),
 }

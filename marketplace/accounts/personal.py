@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, or_, select, update
 
+from marketplace.accounts import second_factors
 from marketplace.accounts.models import (
     AccountEvent,
     Consent,
@@ -156,6 +157,7 @@ def forget(identity: Identity, *, now: datetime) -> None:
         .where(or_(*(Invitation.email == address for address in identity.addresses)))
         .values(email=f"{ids.public_id()}@{NOWHERE}", withdrawn_at=unclaimed)
     )
+    second_factors.forget(person.id)
     mail.forget(person.id, identity.addresses, identity.words)
     _blank(person, now=now)
 

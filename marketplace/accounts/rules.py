@@ -24,6 +24,8 @@ LINKS_LIVE = {
 INVITATION_LIVES = timedelta(days=14)
 REMEMBERED_FOR = timedelta(days=30)
 SIGNED_IN_FOR = timedelta(hours=12)
+# Long enough to find the telephone.
+HALF_SIGNED_IN_FOR = timedelta(minutes=10)
 # A sign-in's last use is written down at most this often, so that reading pages stays reading.
 SEEN_EVERY = timedelta(minutes=5)
 LONGEST_USER_AGENT = 300

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from flask import g, redirect, request, session, url_for
+from flask import current_app, flash, g, redirect, request, session, url_for
 from flask_security import Security, SQLAlchemyUserDatastore, login_user, logout_user
 
-from marketplace.accounts import keys, permissions, sign_ins, throttle
+from marketplace.accounts import keys, permissions, second_factors, sign_ins, throttle
 from marketplace.accounts.models import Person, SignIn
 from marketplace.accounts.permissions import SignInNeeded
-from marketplace.accounts.rules import REMEMBERED_FOR
+from marketplace.accounts.rules import HALF_SIGNED_IN_FOR, REMEMBERED_FOR
 from marketplace.foundation import clock, web
 from marketplace.foundation.database import db
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import lazy
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 KEY = "sign_in"
 TARGET = "target"
+HALF = "half"
 # OWASP's password storage cheat sheet: 19 MiB and two passes; four sign-ins at once stay within a worker's memory.
 HASH = {"argon2__time_cost": 2, "argon2__memory_cost": 19456, "argon2__parallelism": 1}
 # Tests are about what is refused, not how slowly.
@@ -63,6 +66,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.add_url_rule("/sign-out", "security.logout", build_only=True)
     app.add_url_rule("/register", "security.register", build_only=True)
     app.register_error_handler(SignInNeeded, _lead_to_sign_in)
+    app.register_error_handler(SecondFactorNeeded, _lead_to_second_factor)
     app.jinja_env.globals.update(current_person=permissions.current_person, may_open=permissions.may_open)
     throttle.init_app(app)
 
@@ -80,6 +84,22 @@ def sign_in(person: Person, *, is_remembered: bool) -> None:
     session.permanent = is_remembered
     session[KEY] = key
     login_user(person, remember=False)
+
+
+def remember_proof(person: Person, *, is_remembered: bool, target: str) -> None:
+    """Note in the cookie, for HALF_SIGNED_IN_FOR, that the password was right; the second factor is still to come."""
+    session.clear()
+    until = (clock.now() + HALF_SIGNED_IN_FOR).timestamp()
+    session[HALF] = {"person": person.id, "until": until, "is_remembered": is_remembered, "target": target}
+
+
+def half_signed_in() -> tuple[Person, bool, str] | None:
+    """Whose password was right in this browser a moment ago, whether to remember them, and where they were going."""
+    half = session.get(HALF)
+    if half is None or half["until"] < clock.now().timestamp():
+        return None
+    person = db.session.get(Person, half["person"])
+    return (person, half["is_remembered"], half["target"]) if person is not None and person.active else None
 
 
 def sign_out() -> None:
@@ -129,6 +149,32 @@ def enforce() -> None:
         g.person_language, g.person_zone = person.locale, person.time_zone
         sign_ins.see(g.present_sign_in, now=clock.now())
     permissions.check(endpoint)
+    _demand_second_factor(person, endpoint)
+
+
+def _demand_second_factor(person: Person | None, endpoint: str) -> None:
+    """Where the operator requires it, the doors of staff open to those with a second factor alone."""
+    if current_app.config["SETTINGS"].staff_second_factor == "optional" or person is None:
+        return
+    if permissions.PERMISSIONS[endpoint].kind == "staff" and not second_factors.is_on(person.id):
+        raise SecondFactorNeeded
+
+
+class SecondFactorNeeded(Refused):
+    """A staff page without a second factor; the door leads to the page that sets it up."""
+
+    status = 403
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__("second_factor_needed", lazy("Staff pages need a second factor. Set it up first."))
+
+
+def _lead_to_second_factor(error: SecondFactorNeeded) -> ResponseReturnValue:
+    if web.wants_json():
+        return web.error_page(error.status, error.message, code=error.code)
+    flash(str(error.message), "warning")
+    return redirect(url_for("accounts.second_factor"), 303)
 
 
 def _load_person(unique: str) -> Person | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select
 
-from marketplace.accounts import events
+from marketplace.accounts import events, sign_ins
 from marketplace.accounts.models import Person, Role, StaffAppointment
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Forbidden, NotFound, Refused
@@ -50,6 +50,7 @@ def appoint(person: Person, role: str, *, actor: Person | None, now: datetime) -
         author = actor.id if actor else None
         add(StaffAppointment(person=person, role=Role(role).value, appointed_at=now, appointed_by_id=author))
         events.record("appointed", now=now, person_id=person.id, actor_id=author, role=role)
+        _end_sign_ins(person, actor, now=now)
 
 
 def dismiss(person: Person, role: str, *, actor: Person, now: datetime) -> None:
@@ -71,6 +72,13 @@ def dismiss(person: Person, role: str, *, actor: Person, now: datetime) -> None:
         db.session.flush()
         db.session.expire(person, ["appointments"])
         events.record("dismissed", now=now, person_id=person.id, actor_id=actor.id, role=role)
+        _end_sign_ins(person, actor, now=now)
+
+
+def _end_sign_ins(person: Person, actor: Person | None, *, now: datetime) -> None:
+    """Who may do something else from now on signs in anew; an administrator who changes their own roles is there."""
+    if actor is None or actor.id != person.id:
+        sign_ins.end_all(person, now=now)
 
 
 def _find(person: Person, role: str) -> StaffAppointment | None:

@@ -11,7 +11,7 @@ import hmac
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from flask import current_app, request
+from flask import current_app, request, session
 from flask_limiter import Limiter
 from limits.storage import Storage
 from sqlalchemy import text
@@ -108,6 +108,9 @@ def account() -> str:
     person = current_person()
     if person is not None:
         return _hidden("account", person.email)
+    if "half" in session:
+        # The password was right: what is guessed now is this account's second factor.
+        return _hidden("half", str(session["half"]["person"]))
     try:
         return _hidden("account", normal_email(request.form.get("email", "")))
     except Invalid:

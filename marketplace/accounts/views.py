@@ -7,6 +7,7 @@ from marketplace.accounts import (
     consent_views,
     entry_views,
     organisation_views,
+    second_factor_views,
     security,
     staff_views,
     sweeping,
@@ -20,6 +21,7 @@ __all__ = [
     "entry_views",
     "init_app",
     "organisation_views",
+    "second_factor_views",
     "staff_views",
     "sweeping",
 ]
