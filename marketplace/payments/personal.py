@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Text, cast, or_, select
+from sqlalchemy import Text, cast, or_, select, update
 
 from marketplace.accounts.personal import NOWHERE
 from marketplace.enrolment.models import Order
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.foundation.personal_data import Identity, Section, plain_money
+from marketplace.foundation.personal_data import GONE, Identity, Section, plain_money
+from marketplace.payments.desk_models import OfflinePayment, StaffAct
 from marketplace.payments.invoice_models import FapiaoRequest, Invoice
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 
@@ -88,6 +89,7 @@ def forget(identity: Identity, *, now: datetime) -> None:  # noqa: ARG001 - ever
         refund.reason = identity.blanked(refund.reason)
     _blank_events([*identity.addresses, *_handles(attempts)])
     _blank_fapiao_requests(identity)
+    _blank_words_of_the_desk(identity)
     numbers = {attempt.public_id for attempt in attempts} | {refund.public_id for refund in refunds}
     numbers |= {attempt.order.public_id for attempt in attempts}
     for found in db.session.scalars(select(Discrepancy).where(Discrepancy.note.is_not(None))):
@@ -118,3 +120,12 @@ def _blank_fapiao_requests(identity: Identity) -> None:
         request.note = request.note and identity.blanked(request.note)
         if request.number is None:
             request.title = identity.blanked(request.title)
+
+
+def _blank_words_of_the_desk(identity: Identity) -> None:
+    """What officers wrote, if it names the person; who did what and when stays."""
+    mine = select(Order.id).filter_by(person_id=identity.person_id)
+    for payment in db.session.scalars(select(OfflinePayment).where(OfflinePayment.order_id.in_(mine))):
+        payment.reason = identity.blanked(payment.reason)
+    naming = or_(*(StaffAct.reason.icontains(word, autoescape=True) for word in identity.words))
+    db.session.execute(update(StaffAct).where(naming).values(reason=GONE))

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from marketplace.accounts import consents, mailed_links, organisations, people, sign_ins, staff
 from marketplace.accounts.models import Membership, Person
 from marketplace.demo import loading  # noqa: F401 - the topmost room is loaded too, so that every table is there
-from marketplace.enrolment import orders
+from marketplace.enrolment import orders, waiting
 from marketplace.enrolment.models import Enrolment, Order, RefundDue
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import Base, add, db, transaction
@@ -20,7 +20,9 @@ from marketplace.foundation.mail import OutgoingMail
 from marketplace.participation import completions, registers
 from marketplace.participation.models import Attendance, Completion
 from marketplace.participation.registers import Mark
+from marketplace.participation.upload_models import AttendanceUpload, AttendanceUploadRow
 from marketplace.payments import ledger
+from marketplace.payments.desk_models import StaffAct
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 from marketplace.privacy import copies, erasures
 from marketplace.privacy.models import Erasure
@@ -124,6 +126,13 @@ def _learn(someone, now):
         past.sessions[0].id, {place.public_id: Mark("present", f"{NAME} was late")}, actor_id=someone.id, now=now
     )
     completions.record_due(past.id, now=now)
+    full = make_run(capacity=1, seats_taken=1)
+    waiting.join(full.id, someone.id, seat_code=None, now=now)
+    with transaction():
+        upload = add(AttendanceUpload(run_id=past.id, file_name="marks.csv", content=b"", rows_in_all=1))
+        add(AttendanceUploadRow(upload_id=upload.id, number=2, email=EMAIL.title(), session="1", status="present"))
+        officer = make_staff("finance_officer")
+        add(StaffAct(person_id=officer.id, kind="test", subject="order:1", reason=f"{NAME} rang"))
     with transaction():
         settled = {"attempt_id": paid.id, "amount_minor": 100, "currency": "CNY", "state": "succeeded"}
         due = {"order_id": paid.order_id, "attempt_public_id": paid.public_id, "amount_minor": 100, "currency": "CNY"}
@@ -162,6 +171,7 @@ def test_the_walk_sees_where_a_person_is_named(person):
     assert {"person.name", "person.email", "outgoing_mail.text", "invitation.email", "sign_in.user_agent"} <= set(seen)
     assert {"attendance.reason", "refund.reason", "discrepancy.note", "stripe_event.payload"} <= set(seen)
     assert {"mailed_link.email", "person.employer"} <= set(seen)
+    assert {"staff_act.reason", "attendance_upload_row.email"} <= set(seen)
 
 
 def test_a_person_who_is_forgotten_is_named_nowhere(person, now):
@@ -199,6 +209,7 @@ def test_places_to_come_are_freed_and_the_past_one_stays(person, now):
     assert places == [(True, 1), (False, 0)]
     states = [order.state for order in db.session.query(Order).filter_by(person_id=person.id).order_by(Order.id)]
     assert states == ["confirmed", "confirmed", "cancelled"]
+    assert waiting.list_places(person.id) == []
 
 
 def test_the_account_is_closed_and_its_address_free_again(person, now):
