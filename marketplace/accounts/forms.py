@@ -78,7 +78,7 @@ class CodeForm(FlaskForm):
     """A code of the authenticator app, or a recovery code."""
 
     code = StringField(
-        lazy("Code"),
+        lazy("Sign-in code"),
         [InputRequired(lazy("Enter the code.")), Length(max=30)],
         description=lazy("Six digits from your authenticator app, or one of your recovery codes."),
         render_kw={"autocomplete": "one-time-code", "spellcheck": "false"},

@@ -4,7 +4,8 @@ import re
 import time
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+
+from tests.journeys.visitor import look_with_axe
 
 PASSWORD = "seven quiet lanterns"
 WAIT_SECONDS = 30
@@ -45,15 +46,13 @@ class Visitor:
             base_url=live.address, viewport=size, bypass_csp=True, locale={"en": "en-GB", "zh": "zh-CN"}[language]
         )
         self.page = context.new_page()
-        self.axe = Axe()
 
     def open(self, path):
         self.page.goto(path)
         self.look()
 
     def look(self):
-        found = self.axe.run(self.page)
-        assert found.violations_count == 0, f"{self.page.url}\n{found.generate_report()}"
+        look_with_axe(self.page)
 
     def press(self, name):
         self.page.get_by_role("main").get_by_role("button", name=self.words[name], exact=True).click()
