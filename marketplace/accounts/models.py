@@ -32,13 +32,14 @@ class Role(StrEnum):
 
 
 class MemberRole(StrEnum):
-    """What a member does for an organisation; an owner may do everything there."""
+    """What a member does for an organisation; an owner may do everything there, a learner is sent and does nothing."""
 
     OWNER = "owner"
     EDITOR = "editor"
     REGISTRAR = "registrar"
     INSTRUCTOR = "instructor"
     FINANCE = "finance"
+    LEARNER = "learner"
 
 
 class OrganisationKind(StrEnum):

@@ -25,6 +25,7 @@ MEMBER_ROLES = {
     MemberRole.REGISTRAR: lazy("Registrar"),
     MemberRole.INSTRUCTOR: lazy("Instructor"),
     MemberRole.FINANCE: lazy("Finance"),
+    MemberRole.LEARNER: lazy("Learner sent by it"),
 }
 MEMBER_DUTIES = {
     MemberRole.OWNER: lazy("Invites members and may do everything for the organisation."),
@@ -32,6 +33,7 @@ MEMBER_DUTIES = {
     MemberRole.REGISTRAR: lazy("Keeps the roster, attendance and completion."),
     MemberRole.INSTRUCTOR: lazy("Teaches, and marks attendance."),
     MemberRole.FINANCE: lazy("Reads payments and settlements."),
+    MemberRole.LEARNER: lazy("Takes courses for it; sees nothing of others, and decides what it sees of them."),
 }
 ORGANISATION_KINDS = {
     OrganisationKind.UNIVERSITY: lazy("University"),

@@ -83,6 +83,19 @@ class InviteForm(FlaskForm):
     submit = SubmitField(lazy("Invite"))
 
 
+class InviteManyForm(FlaskForm):
+    """A spreadsheet of addresses, and what all of them are invited as."""
+
+    file = FileField(
+        lazy("File (CSV)"),
+        [InputRequired(lazy("Choose a file."))],
+        description=lazy("One address a line, or a column named “email”; 500 rows at most."),
+        render_kw={"accept": ".csv,text/csv"},
+    )
+    role = SelectField(lazy("Role"), [InputRequired()], choices=choices_of(MEMBER_ROLES), default=MemberRole.LEARNER)
+    submit = SubmitField(lazy("Invite everyone"))
+
+
 class MemberRoleForm(FlaskForm):
     """One more role for a member."""
 

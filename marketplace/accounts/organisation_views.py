@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 from flask import abort, flash, redirect, render_template, url_for
 
-from marketplace.accounts import names, organisations
+from marketplace.accounts import invitation_lists, names, organisations
 from marketplace.accounts.blueprint import blueprint
 from marketplace.accounts.forms import PressForm, attempt, text
 from marketplace.accounts.models import Organisation
 from marketplace.accounts.organisation_forms import (
     DUTIES,
     InviteForm,
+    InviteManyForm,
     LogoForm,
     MemberRoleForm,
     OrganisationForm,
     RoleTakenForm,
 )
-from marketplace.accounts.permissions import permission, person, require
+from marketplace.accounts.permissions import ACTING, permission, person, require
 from marketplace.accounts.throttle import attempts_limited
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Refused
@@ -165,6 +166,37 @@ def invitation(key: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         organisation = organisations.accept(key, person=person(), now=clock.now())
         flash(_("You now act for %(organisation)s.", organisation=pick(organisation, "name")), "success")
-        return _to_members(organisation)
+        acts = person().roles_in([organisation.id]) & ACTING
+        return _to_members(organisation) if acts else redirect(url_for("accounts.my_agreements"), 303)
     role = names.MEMBER_ROLES[offer.role]  # type: ignore[index]
     return render_template("accounts/invitation.html", invitation=offer, role=role, person=person(), form=form)
+
+
+@blueprint.route("/organisations/<public_id>/invitations/file", methods=["GET", "POST"])
+@attempts_limited
+@permission("member:owner")
+def invite_many(public_id: str) -> ResponseReturnValue:
+    """Invite everyone in a spreadsheet, and show what became of each row."""
+    organisation, form, actor = _mine(public_id), InviteManyForm(), person()
+    content = form.file.data.read() if form.is_submitted() and form.file.data else b""
+    role = text(form.role)
+    tried = attempt(
+        form,
+        lambda: invitation_lists.invite_all(organisation, content, role=role, actor=actor, now=clock.now()),
+    )
+    page = render_template("accounts/invite_many.html", organisation=organisation, form=form, results=tried.result)
+    return page, 200 if tried.is_done else tried.status
+
+
+@blueprint.post("/organisations/<public_id>/leave")
+@permission("own")
+def leave_organisation(public_id: str) -> ResponseReturnValue:
+    """Leave an organisation of one's own; what was shared with it ends."""
+    organisation = organisations.get(public_id)
+    try:
+        organisations.leave(organisation, person(), now=clock.now())
+    except organisations.LastOwner as refused:
+        flash(str(refused.message), "error")
+    else:
+        flash(_("You have left %(organisation)s.", organisation=pick(organisation, "name")), "success")
+    return redirect(url_for("accounts.profile"), 303)

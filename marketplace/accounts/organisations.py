@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import contains_eager
 
-from marketplace.accounts import events, keys, people
+from marketplace.accounts import consents, events, keys, people
 from marketplace.accounts.addresses import normal_email
 from marketplace.accounts.mailed_links import LinkSpent
 from marketplace.accounts.models import Invitation, MemberRole, Membership, Organisation, Person
@@ -224,6 +224,33 @@ def remove_role(organisation: Organisation, person_id: str, role: str, *, actor:
             raise LastOwner
         db.session.delete(held[person.id])
         _record("role_taken", organisation.id, person.id, actor, role, now=now)
+        db.session.flush()
+        if (
+            db.session.scalar(
+                select(Membership.id).filter_by(organisation_id=organisation.id, person_id=person.id).limit(1)
+            )
+            is None
+        ):
+            consents.withdraw_from(person.id, organisation.id, now=now)
+
+
+def leave(organisation: Organisation, person: Person, *, now: datetime) -> None:
+    """Give up every role in an organisation; what was shared with it ends. Locks it; raises LastOwner, NotFound."""
+    with transaction():
+        locked(Organisation, organisation.id)
+        held = db.session.scalars(select(Membership).filter_by(organisation_id=organisation.id, person_id=person.id))
+        mine = {membership.role: membership for membership in held}
+        if not mine:
+            raise NotFound
+        owners = select(Membership.id).filter_by(organisation_id=organisation.id, role=MemberRole.OWNER)
+        if MemberRole.OWNER in mine and len(db.session.scalars(owners).all()) == 1:
+            raise LastOwner
+        for role, membership in mine.items():
+            db.session.delete(membership)
+            _record("left", organisation.id, person.id, person, role, now=now)
+        consents.withdraw_from(person.id, organisation.id, now=now)
+        db.session.flush()
+        db.session.expire(person, ["memberships"])
 
 
 def _member(organisation: Organisation, person_id: str) -> Person:

@@ -36,6 +36,8 @@ KINDS: dict[str, frozenset[str]] = {
     "member": frozenset(MemberRole),
     "provider": frozenset(MemberRole),
 }
+# Roles that act for an organisation; its learners are members whom it may not let see one another.
+ACTING = frozenset(MemberRole) - {MemberRole.LEARNER}
 OPEN_KINDS = frozenset({"public", "machine"})
 
 
@@ -145,7 +147,7 @@ def holds(someone: Person, demanded: Permission) -> bool:
     kinds = PROVIDER_KINDS if demanded.kind == "provider" else None
     return any(
         (kinds is None or membership.organisation.kind in kinds)
-        and (not demanded.roles or membership.role in {*demanded.roles, MemberRole.OWNER})
+        and membership.role in ({*demanded.roles, MemberRole.OWNER} if demanded.roles else ACTING)
         for membership in someone.memberships
     )
 
@@ -163,7 +165,7 @@ def require(text: str, *, owner_id: int | None = None, organisation_ids: Iterabl
         held = someone.roles_in(organisation_ids)
         if not held:
             raise NotFound
-        if demanded.roles and not held & demanded.roles:
+        if not held & (demanded.roles or ACTING):
             raise Forbidden
     elif not holds(someone, demanded):
         raise Forbidden

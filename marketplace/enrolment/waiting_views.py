@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import flash, redirect, render_template, request, url_for
 
-from marketplace.accounts.permissions import permission, person
+from marketplace.accounts.permissions import ACTING, permission, person
 from marketplace.catalog import offer
 from marketplace.enrolment import waiting, wishes
 from marketplace.enrolment.blueprint import blueprint
@@ -70,7 +70,7 @@ def remove_wish(public_id: str) -> ResponseReturnValue:
 @permission("provider")
 def demand() -> ResponseReturnValue:
     """Which of one's own courses people want."""
-    mine = {membership.organisation_id for membership in person().memberships}
+    mine = {row.organisation_id for row in person().memberships if row.role in ACTING}
     return render_template("enrolment/demand.html", lines=wishes.list_demand(mine), is_all=False)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
+from marketplace.accounts import organisations
 from marketplace.accounts.models import MemberRole
 from marketplace.accounts.permissions import permission, person, require
 from marketplace.foundation import clock
@@ -13,6 +14,7 @@ from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import ngettext
 from marketplace.participation import completions, exports, names, registers, rosters, uploads
+from marketplace.participation import sent_people as people_sent
 from marketplace.participation.forms import RegisterForm, ResultsForm, UploadForm, marks_of, results_of
 
 if TYPE_CHECKING:
@@ -156,3 +158,13 @@ def progress(public_id: str) -> ResponseReturnValue:
     return render_template(
         "participation/progress.html", run=enrolment.run, line=line, statuses=names.STATUSES, completes=_("Completed")
     )
+
+
+@blueprint.get("/organisations/<public_id>/training")
+@permission("member:owner|registrar")
+def sent_people(public_id: str) -> ResponseReturnValue:
+    """Who of an organisation's members took part in what: of those who let it see."""
+    organisation = organisations.get(public_id)
+    require("member:owner|registrar", organisation_ids=[organisation.id])
+    lines, silent = people_sent.list_lines(organisation.id)
+    return render_template("participation/sent_people.html", organisation=organisation, lines=lines, silent=silent)

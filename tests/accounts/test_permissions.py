@@ -36,7 +36,7 @@ def allowed(demanded, visitor):
     if demanded.kind == "staff":
         return group == "staff" and (not wanted or role in wanted or role == "administrator")
     is_organisation = group == "provider" or (group == "employer" and demanded.kind == "member")
-    return is_organisation and (not wanted or role in wanted or role == "owner")
+    return is_organisation and ((not wanted and role != "learner") or role in wanted or role == "owner")
 
 
 @contextmanager
