@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import select
 
+from marketplace.accounts import letters
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import claims, counting, moves, offers, placing, quotes, rules, seats, subsidising
@@ -28,7 +29,7 @@ from marketplace.enrolment.placing import Wanted
 from marketplace.enrolment.quotes import NOTHING
 from marketplace.enrolment.rules import Settlement
 from marketplace.enrolment.timeline import record as record
-from marketplace.foundation import clock, jobs, mail
+from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
@@ -287,15 +288,7 @@ def _confirm(
     order.ended_at = None
     record(order, "confirmed", now=now, details=details)
     person = db.session.get_one(Person, order.person_id)
-    mail.send(
-        "enrolment/confirmed",
-        to=person.email,
-        locale=order.locale,
-        key=f"order:{order.public_id}",
-        order=order,
-        run=run,
-        person=person,
-    )
+    letters.write(person, "enrolment/confirmed", key=f"order:{order.public_id}", order=order, run=run)
 
 
 def _leave_refund(order: Order, attempt_public_id: str, amount: Money, *, reason: str, now: datetime) -> None:

@@ -177,7 +177,10 @@ def _keep(asked: FapiaoRequest, purpose: str, file: tuple[str, str, bytes], *, n
 def _tell(asked: FapiaoRequest, what: str) -> None:
     order = db.session.get_one(Order, asked.order_id)
     key = f"fapiao:{asked.public_id}"
-    mail.send(f"payments/fapiao_{what}", to=asked.email, locale=order.locale, key=key, fapiao=asked, order=order)
+    # The address may be somebody else's; the mail is still about this person, and goes when they are forgotten.
+    extras = mail.Extras(reader_id=order.person_id)
+    message = f"payments/fapiao_{what}"
+    mail.send(message, to=asked.email, locale=order.locale, key=key, extras=extras, fapiao=asked, order=order)
 
 
 def find_standing(order_id: int) -> FapiaoRequest | None:
