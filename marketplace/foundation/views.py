@@ -20,6 +20,7 @@ from flask import (
 
 from marketplace.foundation import covers, health, mail, measures, media
 from marketplace.foundation.i18n import COOKIE, LANGUAGES
+from marketplace.foundation.style_form import StyleForm
 from marketplace.foundation.web import YEAR_SECONDS, csrf
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def styleguide() -> ResponseReturnValue:
     """Every part of the visual language on one page; not in production."""
     if current_app.config["SETTINGS"].is_production:
         abort(404)
-    return render_template("styleguide.html")
+    return render_template("styleguide.html", form=StyleForm(formdata=None).with_faults())
 
 
 @blueprint.get("/mail")

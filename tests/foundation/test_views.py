@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from marketplace.foundation import covers
 from marketplace.foundation.views import safe_path
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 
 def test_every_page_carries_its_headers_and_a_fresh_nonce(client):
@@ -94,3 +97,14 @@ def test_files_of_pages_carry_a_mark_of_their_content(client):
     with client.get(sheet) as kept, client.get("/static/css/base.css") as asked_again:
         assert kept.headers["Cache-Control"] == "public, max-age=31536000, immutable"
         assert asked_again.headers["Cache-Control"] == "no-cache"
+
+
+def test_the_style_guide_shows_the_visual_language(client):
+    """Those macros aside that need a row of a room: they are seen on that room's pages."""
+    of_rooms = {"course_card", "cover", "picture", "money", "price", "why_price", "facet", "language_text", "companion"}
+    of_rooms |= {"group"}
+    macros = set(re.findall(r"{% set (\w+) =", (TEMPLATES / "ui" / "all.html").read_text()))
+    shown = set(re.findall(r"ui\.(\w+)\(", (TEMPLATES / "styleguide.html").read_text()))
+
+    assert sorted(macros - shown - of_rooms) == []
+    assert client.get("/styleguide").status_code == 200
