@@ -20,9 +20,9 @@ BY_HAND: dict[str, dict[str, object]] = {}
 # Rows that must sum to zero with others: each is written with its opposite.
 PAIRED = {"ledger_entry": "amount_minor"}
 COLUMNS = """
-SELECT column_name, data_type, is_nullable = 'YES', is_identity = 'YES' OR is_generated = 'ALWAYS'
-       OR column_default LIKE 'nextval%%'
-  FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s ORDER BY ordinal_position
+SELECT table_name, column_name, data_type, is_nullable = 'YES', is_identity = 'YES' OR is_generated = 'ALWAYS'
+       OR column_default LIKE 'nextval%'
+  FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position
 """
 KEYS = """
 SELECT attribute.attname, target.relname FROM pg_constraint
@@ -43,28 +43,40 @@ def fill(connection: Connection, seed: int, shapes: dict[str, object]) -> dict[s
     Returns the rows each table holds now. LookupError names what stayed empty.
     """
     chance = random.Random(seed)
-    tables = sorted(row[0] for row in connection.execute(TABLES))
-    present = {table: connection.execute(COLUMNS, [table]).fetchall() for table in tables}
-    waiting = {table for table in tables if shapes.get(table) != present[table]}
+    present = _shapes(connection)
+    waiting = {table for table in present if shapes.get(table) != present[table]}
     while waiting:
-        done = {table for table in sorted(waiting) if _try_row(connection, table, chance)}
+        done = {table for table in sorted(waiting) if _try_row(connection, table, present[table], chance)}
         if not done:
             break
         waiting -= done
     shapes.update(present)
-    counted = {table: count_rows(connection, table) for table in tables}
+    counted = count_rows(connection)
     if empty := [table for table, count in counted.items() if not count]:
         raise LookupError(f"no row could be made for {empty}: say in BY_HAND what its rules want")
     return counted
 
 
-def count_rows(connection: Connection, table: str) -> int:
-    return connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()[0]
+def count_rows(connection: Connection) -> dict[str, int]:
+    """How many rows each table of ours holds, by one question for all."""
+    tables = sorted(row[0] for row in connection.execute(TABLES))
+    one = sql.SQL("SELECT {}, count(*) FROM {}")
+    each = [one.format(sql.Literal(table), sql.Identifier(table)) for table in tables]
+    return dict(connection.execute(sql.SQL(" UNION ALL ").join(each)).fetchall()) if each else {}
 
 
-def _try_row(connection: Connection, table: str, chance: random.Random) -> bool:
+def _shapes(connection: Connection) -> dict[str, list[tuple[object, ...]]]:
+    """The columns of each table of ours: name, kind, whether it may be empty, whether the database gives it."""
+    found: dict[str, list[tuple[object, ...]]] = {row[0]: [] for row in connection.execute(TABLES)}
+    for table, *column in connection.execute(COLUMNS):
+        if table in found:
+            found[table].append(tuple(column))
+    return found
+
+
+def _try_row(connection: Connection, table: str, shape: list[tuple[object, ...]], chance: random.Random) -> bool:
     """Whether a row was added; False also when a row it points to does not exist yet."""
-    columns = [row for row in connection.execute(COLUMNS, [table]).fetchall() if not row[3]]
+    columns = [row for row in shape if not row[3]]
     keys = dict(connection.execute(KEYS, [f'"{table}"']).fetchall())
     checks = dict(connection.execute(CHECKS, [f'"{table}"']).fetchall())
     pointed = {column: _ids(connection, target) for column, target in keys.items()}
@@ -140,14 +152,12 @@ def _insert(connection: Connection, table: str, values: dict[str, object]) -> st
     places = sql.SQL(", ").join([sql.Placeholder()] * len(values))
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(table), names, places)
     try:
+        # Its end is a commit, so that what is checked last speaks here too.
         with connection.transaction():
             connection.execute(statement, list(values.values()))
             if table in PAIRED:
                 opposite = {PAIRED[table]: -values[PAIRED[table]]}
                 connection.execute(statement, list((values | opposite).values()))
-            # What is checked at the end of a transaction speaks now.
-            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            connection.execute("SET CONSTRAINTS ALL DEFERRED")
     except Error as error:
         return error.diag.constraint_name or ""
     return None
