@@ -9,7 +9,7 @@ from flask import current_app
 from sqlalchemy import exists, select, text
 
 from marketplace.accounts.models import Person
-from marketplace.demo import books, history, money, offer, papers, participation, population
+from marketplace.demo import books, history, hopes, money, offer, papers, participation, population
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
@@ -46,6 +46,7 @@ def _load(now: datetime) -> None:
     money.write_money(written)
     participation.write_participation(written, now=now)
     _count_seats(loaded.runs, written)
+    hopes.write_hopes(loaded, people, learner.id, now=now)
     books.write_stripe(now=now)
     books.write_earnings(now=now)
     papers.write_papers(learner.id, now=now)
