@@ -65,6 +65,11 @@ class Standing:
     waiting: int
 
     @property
+    def is_offered(self) -> bool:
+        """Whether a seat of the waiting list is kept for the person."""
+        return self.place is not None and self.place.position is None
+
+    @property
     def expired(self) -> int:
         """Holds that have expired and are not swept yet."""
         return self.seats.expired

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
@@ -27,6 +27,21 @@ class OrderState(StrEnum):
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+
+
+# What may follow what. An expired order is confirmed when its money comes late and a seat is left; a confirmed one is
+# cancelled when its buyer gives the place up.
+ORDER_TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.AWAITING_PAYMENT: frozenset(
+        {OrderState.PAYMENT_PENDING, OrderState.CONFIRMED, OrderState.CANCELLED, OrderState.EXPIRED}
+    ),
+    OrderState.PAYMENT_PENDING: frozenset(
+        {OrderState.AWAITING_PAYMENT, OrderState.CONFIRMED, OrderState.CANCELLED, OrderState.EXPIRED}
+    ),
+    OrderState.EXPIRED: frozenset({OrderState.CONFIRMED}),
+    OrderState.CONFIRMED: frozenset({OrderState.CANCELLED}),
+    OrderState.CANCELLED: frozenset(),
+}
 
 
 class HoldEnd(StrEnum):
@@ -98,6 +113,13 @@ class Order(Model):
     hold: Mapped[SeatHold | None] = relationship()
     lines: Mapped[list[OrderLine]] = relationship(back_populates="order", order_by="OrderLine.id")
     events: Mapped[list[OrderEvent]] = relationship(back_populates="order", order_by="OrderEvent.id")
+
+    @validates("state")
+    def _follow_the_table(self, _name: str, state: str) -> str:
+        if self.state and state not in {self.state, *ORDER_TRANSITIONS[OrderState(self.state)]}:
+            message = f"an order does not go from {self.state} to {state}"
+            raise ValueError(message)
+        return state
 
     @property
     def total(self) -> Money:

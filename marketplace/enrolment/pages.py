@@ -38,7 +38,7 @@ def find_obstacle(run: CourseRun, person_id: int, stands: Standing, *, now: date
         return refusal
     if counting.find_enrolment(run.id, person_id) is not None:
         return Refused("already_enrolled", lazy("You are already enrolled in this run."))
-    if stands.is_pool_open or (stands.place is not None and stands.place.position is None):
+    if stands.is_pool_open or stands.is_offered:
         return None
     # What comes free while people wait is theirs.
     return None if stands.seats.free and not stands.waiting else RunFull()

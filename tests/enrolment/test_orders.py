@@ -263,3 +263,11 @@ def test_a_refused_order_leaves_nothing(now):
     with pytest.raises(RunFull), transaction():
         place(run, person, now=now)
     assert db.session.query(Order).filter_by(person_id=person.id).count() == 0
+
+
+def test_a_state_follows_the_table(now):
+    order = place(make_run(), make_person(), now=now)
+    orders.cancel_order(order.id, actor_id=None, now=now)
+
+    with pytest.raises(ValueError, match="from cancelled to confirmed"):
+        order.state = OrderState.CONFIRMED
