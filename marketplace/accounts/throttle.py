@@ -141,11 +141,23 @@ def mails_limited(view: View) -> View:
 
 
 def codes_limited(view: View) -> View:
-    """Limit wrong codes (vouchers) typed by one account or from one network, at all doors together."""
+    """Limit wrong codes (the field `voucher_code`) typed by one account or from one network, at all doors together."""
     for limit, key in (("200 per hour", address), ("15 per 10 minutes", account), ("60 per day", account)):
-        shared = limiter.shared_limit(limit, scope="codes", key_func=key, methods=["POST"], deduct_when=_did_refuse)
+        shared = limiter.shared_limit(
+            limit,
+            scope="codes",
+            key_func=key,
+            methods=["POST"],
+            deduct_when=_did_refuse,
+            exempt_when=_sends_no_code,
+        )
         view = cast("View", shared(view))
     return view
+
+
+def _sends_no_code() -> bool:
+    """Nothing is guessed by a form without a code, and asking the counters would cost most orders three statements."""
+    return not request.form.get("voucher_code", "").strip()
 
 
 def _did_refuse(response: Response) -> bool:
