@@ -270,7 +270,7 @@ def lapse(subsidy_id: int, evidence: dict[str, Any], *, now: datetime) -> Subsid
         return subsidy
 
 
-def extend(subsidy_id: int, last_day: date, *, reason: str, actor_id: int, now: datetime) -> Subsidy:
+def extend(subsidy_id: int, last_day: date, *, reason: str, actor_id: int | None, now: datetime) -> Subsidy:
     """Move the deadline of the present state to the end of a later day, with a reason. Locks the programme."""
     with transaction():
         subsidy, programme = locked_subsidy(subsidy_id)

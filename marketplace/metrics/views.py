@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Response, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission
 from marketplace.foundation import clock
 from marketplace.foundation.i18n import gettext as _
-from marketplace.metrics import computation, reports
+from marketplace.metrics import computation, funnel_views, reports
+from marketplace.metrics.blueprint import blueprint
 from marketplace.metrics.indicators import INDICATORS
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-blueprint = Blueprint("metrics", __name__)
+__all__ = ["blueprint", "funnel_views"]
 
 
 @blueprint.get("/staff/figures")

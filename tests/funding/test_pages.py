@@ -12,6 +12,7 @@ from marketplace.funding import claims, programmes, subsidies, subsidy_lists
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import ClaimBatch
 from marketplace.funding.subsidy_rules import Rule, State
+from marketplace.metrics import funnels
 from tests.factories import make_person, make_staff, sign_in
 from tests.funding.made import committed, make_programme, make_subsidy
 
@@ -234,3 +235,20 @@ def test_earned_subsidies_are_claimed_saved_and_paid(client, officer):
     assert [one.state for one in made] == [State.REJECTED, State.PAID, State.EARNED]
     assert committed(programme) == 3 * 64000
     assert claims.list_batches(programme)[0][1] == 2
+
+
+def test_the_funnel_counts_from_asking_to_the_claim(app, client, officer):
+    programme = make_programme()
+    for _ in range(2):
+        make_subsidy(programme)
+    subsidies.earn(make_subsidy(programme).id, EVIDENCE, now=clock.now())
+    claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    make_subsidy(make_programme())
+
+    with app.test_request_context(headers={"Accept-Language": "en"}):
+        found = funnels.funnel(programme.id)
+    counts = {step.name: step.count for step in found}
+    assert counts == {
+        "Asked": 3, "Applied": 3, "Enrolled": 0, "Attended": 0, "Completed": 0, "Claimed": 1, "Paid": 0,
+    }  # fmt: skip
+    assert "Seats at each step" in page(client, f"/staff/funding/{programme.public_id}/funnel")

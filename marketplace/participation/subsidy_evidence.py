@@ -1,0 +1,117 @@
+"""Where attendance and completion earn subsidies: the funding room below is told once a run is over or time is up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
+
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment.models import Enrolment, EnrolmentSource
+from marketplace.foundation import clock, jobs
+from marketplace.foundation.database import db
+from marketplace.funding import subsidies, subsidy_rules
+from marketplace.funding.subsidy_models import Subsidy
+from marketplace.funding.subsidy_rules import Earning, Evidence, State
+from marketplace.participation import rosters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, datetime
+
+    from marketplace.participation.rosters import RosterLine
+
+log = structlog.get_logger("subsidy_evidence")
+
+BATCH = 200
+
+
+def take_up(*, now: datetime) -> dict[str, int]:
+    """Weigh every reserved subsidy whose run is over or whose time is up; returns how many were earned and lapsed.
+
+    Each is a transaction of its own. Where a run was moved, the deadline moves with it before anything lapses.
+    """
+    counts = dict.fromkeys(Earning, 0)
+    for subsidy_id, enrolment_id in _waiting(now):
+        counts[_weigh(subsidy_id, enrolment_id, now=now)] += 1
+    return {"earned": counts[Earning.EARNED], "lapsed": counts[Earning.LAPSED]}
+
+
+def _waiting(now: datetime) -> Iterator[tuple[int, int]]:
+    """Reserved subsidies with the enrolment their line granted, oldest first, read in batches."""
+    last = 0
+    while True:
+        query = (
+            select(Subsidy.id, Enrolment.id)
+            .join(EnrolmentSource, EnrolmentSource.order_line_id == Subsidy.order_line_id)
+            .join(Enrolment, Enrolment.id == EnrolmentSource.enrolment_id)
+            .join(CourseRun, CourseRun.id == Enrolment.run_id)
+            .where(
+                Subsidy.state == State.RESERVED,
+                EnrolmentSource.revoked_at.is_(None),
+                Subsidy.id > last,
+                or_(CourseRun.ends_at <= now, Subsidy.earn_by <= now),
+            )
+        )
+        rows = db.session.execute(query.order_by(Subsidy.id).limit(BATCH)).all()
+        for subsidy_id, enrolment_id in rows:
+            last = subsidy_id
+            yield subsidy_id, enrolment_id
+        if len(rows) < BATCH:
+            return
+
+
+def _weigh(subsidy_id: int, enrolment_id: int, *, now: datetime) -> Earning:
+    subsidy = db.session.get_one(Subsidy, subsidy_id)
+    line = rosters.get_line(_enrolment(enrolment_id), now=now)
+    earn_by = _moved_deadline(subsidy, line.enrolment.run, now=now)
+    completed_at = line.completion.completed_at if line.completion else None
+    is_over = rosters.is_over(line.enrolment.run, now)
+    found = Evidence(is_over, line.progress.percent, completed_at)
+    verdict = subsidy_rules.weigh(subsidy.rule_version.rule, found, earn_by=earn_by, now=now)
+    if verdict is Earning.EARNED:
+        subsidies.earn(subsidy_id, _recorded(line), now=now)
+    elif verdict is Earning.LAPSED:
+        subsidies.lapse(subsidy_id, _recorded(line), now=now)
+    return verdict
+
+
+def _enrolment(enrolment_id: int) -> Enrolment:
+    query = select(Enrolment).filter_by(id=enrolment_id)
+    return db.session.scalars(query.options(joinedload(Enrolment.run).selectinload(CourseRun.sessions))).one()
+
+
+def _moved_deadline(subsidy: Subsidy, run: CourseRun, *, now: datetime) -> datetime:
+    """The deadline, moved to a later day if the run ends later than it did when the subsidy was promised."""
+    if run.ends_at is None:
+        return subsidy.earn_by
+    last: date = run.ends_at.astimezone(run.tzinfo).date()
+    last += timedelta(days=subsidy.rule_version.rule.earn_within_days)
+    later = subsidy_rules.end_of_day(last, subsidy.programme.zone)
+    if later > max(subsidy.earn_by, now):
+        subsidies.extend(subsidy.id, last, reason="run moved", actor_id=None, now=now)
+    return max(subsidy.earn_by, later)
+
+
+def _recorded(line: RosterLine) -> dict[str, Any]:
+    completion = line.completion
+    return {
+        "enrolment": line.enrolment.public_id,
+        "present": line.progress.present,
+        "excused": line.progress.excused,
+        "sessions": line.progress.sessions,
+        "attendance_percent": line.progress.percent,
+        "completed_at": completion.completed_at.isoformat() if completion else None,
+        "completion_rule_version": completion.rule_version if completion else None,
+    }
+
+
+@jobs.periodic(cron="*/10 * * * *", name="participation.subsidy_evidence")
+def weigh_evidence() -> None:
+    """Every ten minutes: tell which subsidies are earned and which have lapsed."""
+    counts = take_up(now=clock.now())
+    if any(counts.values()):
+        log.info("subsidies weighed", **counts)

@@ -1,0 +1,108 @@
+"""Attendance and completion earn subsidies, and their absence lets them lapse when the time is up."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from marketplace.enrolment import orders
+from marketplace.enrolment.models import Enrolment
+from marketplace.enrolment.quotes import Asked
+from marketplace.enrolment.subsidising import Agreed
+from marketplace.foundation import clock, ids
+from marketplace.foundation.database import db, transaction
+from marketplace.foundation.money import Money
+from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
+from marketplace.funding.subsidy_rules import Rule, State
+from marketplace.participation import completions, registers, subsidy_evidence
+from marketplace.participation.registers import Mark
+from tests.factories import make_course, make_member, make_organisation, make_person, make_run
+from tests.funding.made import make_programme
+
+pytestmark = pytest.mark.usefixtures("app")
+DAY = timedelta(days=1)
+
+
+def buy(run, person, rule):
+    programme = make_programme(rule=rule)
+    order = orders.place_order(
+        run.id,
+        person.id,
+        shown_price=Money(128000, "CNY"),
+        request_key=ids.public_id(),
+        locale="zh",
+        now=clock.now(),
+        asked=Asked(programme=programme.public_id, agreed=Agreed(1, True), shown_due=Money(0, "CNY")),
+    )
+    return db.session.scalars(select(Subsidy).filter_by(order_line_id=order.lines[0].id)).one()
+
+
+@pytest.fixture
+def place():
+    """A subsidised place in a run of four sessions, and someone who keeps its register."""
+    provider = make_organisation()
+    run = make_run(make_course(provider), sessions=4)
+    subsidy = buy(run, make_person(), Rule(percent=100, attendance_percent=75, earn_within_days=30))
+    return run, subsidy, make_member(provider, "instructor")
+
+
+def attend(run, instructor, present):
+    """Mark the first `present` of the run's sessions as attended, the others as missed; the run is over then."""
+    enrolment = db.session.scalars(select(Enrolment).filter_by(run_id=run.id)).one()
+    after = run.ends_at + timedelta(hours=1)
+    for session in run.sessions:
+        status = "present" if session.position <= present else "absent"
+        registers.mark(session.id, {enrolment.public_id: Mark(status)}, actor_id=instructor.id, now=after)
+    completions.record_due(run.id, now=after)
+    return after
+
+
+def last_step(subsidy):
+    query = select(SubsidyEvent).filter_by(subsidy_id=subsidy.id).order_by(SubsidyEvent.id.desc())
+    return db.session.scalars(query).first()
+
+
+def test_who_came_and_completed_has_earned_it(place):
+    run, subsidy, instructor = place
+    after = attend(run, instructor, 4)
+
+    assert subsidy_evidence.take_up(now=after) == {"earned": 1, "lapsed": 0}
+    assert subsidy_evidence.take_up(now=after) == {"earned": 0, "lapsed": 0}
+
+    assert subsidy.state == State.EARNED
+    evidence = last_step(subsidy).evidence
+    assert (evidence["present"], evidence["sessions"], evidence["attendance_percent"]) == (4, 4, 100)
+    assert evidence["completed_at"] == run.ends_at.isoformat()
+
+
+def test_who_came_too_rarely_keeps_it_until_the_last_moment_of_the_deadline(place):
+    run, subsidy, instructor = place
+    after = attend(run, instructor, 2)
+
+    assert subsidy_evidence.take_up(now=after) == {"earned": 0, "lapsed": 0}
+    assert subsidy_evidence.take_up(now=subsidy.earn_by - timedelta(seconds=1)) == {"earned": 0, "lapsed": 0}
+    assert subsidy_evidence.take_up(now=subsidy.earn_by) == {"earned": 0, "lapsed": 1}
+
+    assert (subsidy.state, subsidy.owed_minor) == (State.LAPSED, 128000)
+    assert last_step(subsidy).evidence["attendance_percent"] == 50
+
+
+def test_nothing_is_weighed_while_the_run_goes_on(place):
+    run, subsidy, _instructor = place
+
+    assert subsidy_evidence.take_up(now=run.ends_at - DAY) == {"earned": 0, "lapsed": 0}
+    assert subsidy.state == State.RESERVED
+
+
+def test_a_run_that_was_moved_takes_the_deadline_along(place):
+    run, subsidy, _instructor = place
+    before = subsidy.earn_by
+    with transaction():
+        for session in run.sessions:
+            session.starts_at += 90 * DAY
+            session.ends_at += 90 * DAY
+        run.starts_at, run.ends_at = run.starts_at + 90 * DAY, run.ends_at + 90 * DAY
+
+    assert subsidy_evidence.take_up(now=before) == {"earned": 0, "lapsed": 0}
+    assert (subsidy.state, subsidy.earn_by) == (State.RESERVED, before + 90 * DAY)
+    assert last_step(subsidy).act == "extend"
