@@ -9,13 +9,14 @@ from wtforms import BooleanField, HiddenField, StringField, SubmitField
 from wtforms.validators import AnyOf, InputRequired, Length, Optional, Regexp
 
 from marketplace.enrolment.quotes import Asked
-from marketplace.enrolment.subsidising import Agreed
+from marketplace.enrolment.subsidising import NOBODY, Agreed
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import EXPONENTS, Money
 from marketplace.funding.vouchers import LONGEST_CODE
 
 if TYPE_CHECKING:
     from marketplace.enrolment.quotes import Quote
+    from marketplace.funding.estimates import Estimate
 
 STALE = lazy("This page is out of date. Please look at the run again.")
 
@@ -46,9 +47,11 @@ class EnrolForm(FlaskForm):
         self.shown_minor.data = str(quoted.price.minor)
         self.shown_due_minor.data = str(quoted.due.minor)
         self.shown_currency.data = quoted.price.currency
-        if quoted.subsidised is not None:
-            version = quoted.subsidised.estimate.version
-            self.programme.data, self.rule_version.data = version.programme.public_id, str(version.version)
+
+    def choose(self, estimate: Estimate | None) -> None:
+        """Send along which programme pays, by which version; that nobody does is an answer too."""
+        self.programme.data = estimate.programme.public_id if estimate else NOBODY
+        self.rule_version.data = str(estimate.version.version) if estimate else ""
 
     def keep(self, sent: EnrolForm) -> None:
         """Take over what the person typed and chose in a form that is shown again."""
@@ -66,7 +69,7 @@ class EnrolForm(FlaskForm):
         due = self.shown_due_minor.data
         return Asked(
             voucher_code=(self.voucher_code.data or "").strip() or None,
-            programme=self.programme.data or None,
+            programme=None if self.programme.data == NOBODY else self.programme.data or None,
             agreed=Agreed(int(self.rule_version.data or 0), bool(self.agrees.data)),
             seat_code=self.seat_code.data or None,
             shown_due=Money(int(due), self.shown_currency.data or "") if due else None,

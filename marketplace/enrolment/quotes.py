@@ -25,6 +25,7 @@ from marketplace.catalog.models import Course, CourseProvider, CourseRun, Course
 from marketplace.catalog.pricing_rules import Price, PriceFacts
 from marketplace.enrolment import subsidising
 from marketplace.enrolment.models import Enrolment
+from marketplace.enrolment.subsidising import Choices
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
@@ -134,6 +135,14 @@ def quote(sale: Sale, asked: Asked = NOTHING, *, now: datetime) -> Quote:
         priced=priced,
         voucher_share=share,
     )
+
+
+def choices(sale: Sale, wanted: str | None, *, now: datetime) -> Choices:
+    """What funding programmes offer this buyer for the seat; nothing where there is no price, or nobody asks."""
+    if sale.person_id is None or sale.list_price.is_zero:
+        return Choices([], [], None)
+    price = quote(sale, now=now).price
+    return subsidising.choices(wanted, buyer_of(sale.person_id), offer_of(sale.run_id), price, now=now)
 
 
 def _subsidised(sale: Sale, asked: Asked, price: Money, *, now: datetime) -> Part | None:

@@ -13,6 +13,7 @@ from marketplace.enrolment import (
     availability,
     bills,
     change_views,
+    course_funding,
     learning,
     orders,
     pages,
@@ -30,6 +31,7 @@ from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import language
+from marketplace.funding import subsidy_lists, subsidy_names
 from marketplace.funding.voucher_rules import VoucherRefused
 
 if TYPE_CHECKING:
@@ -47,8 +49,9 @@ __all__ = ["blueprint", "change_views", "pool_views", "reminders", "rule_views",
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Let the course page, which belongs to a lower room, tell how the seats of its runs stand."""
+    """Let the course page, which belongs to a lower room, tell how its seats stand and what programmes would pay."""
     app.jinja_env.globals["availability_of"] = lambda runs: availability.of_runs(runs, now=clock.now())
+    app.jinja_env.globals["funding_notes"] = course_funding.notes
 
 
 @blueprint.get("/runs/<public_id>/enrol")
@@ -111,11 +114,13 @@ def _enrol_page(
         form.keep(sent)
     stands = availability.standing(run, person().id, form.seat_code.data, now=now)
     refusal = refusal or pages.find_obstacle(run, person().id, stands, now=now)
-    quoted, refused = _quoted(quotes.sale_of(run, person().id, expired_holds=stands.expired), form, now=now)
+    sale = quotes.sale_of(run, person().id, expired_holds=stands.expired)
+    choices = quotes.choices(sale, request.form.get("choose") or request.values.get("programme"), now=now)
+    form.choose(choices.chosen)
+    quoted, refused = _quoted(sale, form, now=now)
     if isinstance(refused, VoucherRefused):
         form.voucher_code.errors = [refused.message]
-    if isinstance(refusal, VoucherRefused):
-        refusal = None
+    refusal = None if isinstance(refusal, VoucherRefused) else refusal
     form.show(quoted)
     page = render_template(
         "enrolment/enrol.html",
@@ -123,6 +128,8 @@ def _enrol_page(
         form=form,
         refusal=refusal,
         quote=quoted,
+        choices=choices,
+        names=subsidy_names,
         bill_lines=bills.of_quote(quoted),
         stands=stands,
     )
@@ -143,9 +150,15 @@ def order(public_id: str) -> ResponseReturnValue:
     """One order: what it is for, what is due, how long the seat is kept, what happened so far."""
     found = learning.get_order(public_id, person().id)
     page, line = pages.order_page(found, now=clock.now()), found.lines[0]
-    bill_lines = bills.of_line(line, found.currency)
     return render_template(
-        "enrolment/order.html", order=found, line=line, bill_lines=bill_lines, page=page, form=PressForm()
+        "enrolment/order.html",
+        order=found,
+        line=line,
+        bill_lines=bills.of_line(line, found.currency),
+        subsidy=subsidy_lists.find_of_line(line.id) if line.subsidy_minor else None,
+        names=subsidy_names,
+        page=page,
+        form=PressForm(),
     )
 
 

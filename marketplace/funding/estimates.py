@@ -45,10 +45,14 @@ def estimate(buyer: Buyer | None, offer: Offer, price: Money, *, now: datetime) 
 
 
 def estimate_all(
-    buyer: Buyer | None, seats: Sequence[tuple[Offer, Money]], *, now: datetime
+    buyer: Buyer | None,
+    seats: Sequence[tuple[Offer, Money]],
+    *,
+    now: datetime,
+    versions: Sequence[FundingRule] | None = None,
 ) -> list[list[Estimate]]:  # fmt: skip
-    """The same for several seats with the queries of one."""
-    versions = programmes.list_open(now=now)
+    """The same for several seats with the queries of one; `versions` are the rules in force, if known already."""
+    versions = programmes.list_open(now=now) if versions is None else versions
     had = [_left(version, buyer, now=now) for version in versions]
     return [
         sorted(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from flask_babel import LazyString
 
+    from marketplace.funding.estimates import Estimate
     from marketplace.funding.programme_models import FundingProgramme, FundingRule
     from marketplace.funding.subsidy_rules import Named, Rule
 
@@ -161,6 +162,17 @@ def name_of(named: Named) -> str:
 def joined(names: Iterable[str]) -> str:
     """Names in a row."""
     return ("、" if language() == "zh" else ", ").join(names)
+
+
+def clauses(sentences: Iterable[str]) -> str:
+    """Conditions in a row."""
+    return ("；" if language() == "zh" else "; ").join(sentences)
+
+
+def told(estimate: Estimate) -> list[tuple[str, str, Verdict]]:
+    """The reasons of a decision: each condition, what was found, and the verdict."""
+    rule, currency = estimate.version.rule, estimate.programme.currency
+    return [(condition(one, rule, currency), found(one, currency), one.verdict) for one in estimate.decision.reasons]
 
 
 def conditions(version: FundingRule) -> list[str]:
