@@ -37,6 +37,13 @@ class Purchase:
     outcome: str
     ended_at: datetime | None
     numbers: dict[str, str]
+    # What a funding programme pays of it (marketplace/demo/subsidies.py).
+    subsidy_minor: int = 0
+
+    @property
+    def due_minor(self) -> int:
+        """What the person pays."""
+        return self.run.plan.price_minor - self.subsidy_minor
 
     @property
     def is_bought(self) -> bool:
@@ -146,7 +153,7 @@ def _order(purchase: Purchase, hold_id: int) -> dict[str, Any]:
         "hold_id": hold_id,
         "locale": "zh",
         "currency": "CNY",
-        "total_minor": purchase.run.plan.price_minor,
+        "total_minor": purchase.due_minor,
         "placed_at": purchase.placed_at,
         "expires_at": purchase.placed_at + HOLD_FOR,
         "confirmed_at": purchase.settled_at if purchase.is_bought else None,
@@ -162,9 +169,9 @@ def _line(purchase: Purchase, order_id: int) -> dict[str, Any]:
         "run_id": purchase.run.run.id,
         "price_minor": purchase.run.plan.price_minor,
         "tax_minor": 0,
-        "subsidy_minor": 0,
+        "subsidy_minor": purchase.subsidy_minor,
         "voucher_minor": 0,
-        "due_minor": purchase.run.plan.price_minor,
+        "due_minor": purchase.due_minor,
         "terms_version": 1,
         "title_zh": fields["title_zh"],
         "title_en": fields["title_en"],

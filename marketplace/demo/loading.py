@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import current_app
 from sqlalchemy import exists, select, text
 
 from marketplace.accounts.models import Person
-from marketplace.demo import books, history, hopes, money, offer, papers, participation, population
+from marketplace.demo import (
+    books,
+    history,
+    hopes,
+    money,
+    offer,
+    papers,
+    participation,
+    population,
+    subsidies,
+    subsidy_history,
+)
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
@@ -42,9 +54,11 @@ def _load(now: datetime) -> None:
     people = population.load_people(now=now)
     purchases = history.plan_purchases(loaded.runs, people, now=now)
     purchases = _with_learner(purchases, learner.id)
+    purchases, grants = subsidies.plan(purchases, now=now)
     written = history.write_purchases(purchases)
     money.write_money(written)
     participation.write_participation(written, now=now)
+    subsidy_history.write(written, grants, now=now)
     _count_seats(loaded.runs, written)
     hopes.write_hopes(loaded, people, learner.id, now=now)
     books.write_stripe(now=now)
@@ -64,15 +78,7 @@ def _with_learner(purchases: list[history.Purchase], learner_id: int) -> list[hi
                 purchase.outcome == "confirmed" and purchase.run.plan.fate == fate and purchase.run.plan.price_minor
             )
             if is_fit and fate not in taken:
-                changed[index] = history.Purchase(
-                    purchase.run,
-                    learner_id,
-                    purchase.placed_at,
-                    purchase.settled_at,
-                    purchase.outcome,
-                    purchase.ended_at,
-                    purchase.numbers,
-                )
+                changed[index] = replace(purchase, person_id=learner_id)
                 taken.add(fate)
     return changed
 

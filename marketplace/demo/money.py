@@ -58,7 +58,7 @@ def _attempt(purchase: Purchase, order_id: int) -> dict[str, Any]:
         "state": "paid",
         "session_id": f"cs_demo_{number}",
         "payment_intent_id": f"pi_demo_{number}",
-        "amount_minor": purchase.run.plan.price_minor,
+        "amount_minor": purchase.due_minor,
         "currency": "CNY",
         "expires_at": purchase.placed_at + SHORTEST_SESSION,
         "created_at": purchase.placed_at,
@@ -72,7 +72,7 @@ def _refund_due(purchase: Purchase, order_id: int) -> dict[str, Any]:
         "order_id": order_id,
         "payer": "learner",
         "attempt_public_id": purchase.numbers["attempt"],
-        "amount_minor": purchase.run.plan.price_minor,
+        "amount_minor": purchase.due_minor,
         "currency": "CNY",
         "reason": _reason(purchase),
         "source": "marketplace",
@@ -91,7 +91,7 @@ def _refund(purchase: Purchase, attempt_id: int, refund_due_id: int) -> dict[str
         "public_id": number,
         "attempt_id": attempt_id,
         "refund_due_id": refund_due_id,
-        "amount_minor": purchase.run.plan.price_minor,
+        "amount_minor": purchase.due_minor,
         "currency": "CNY",
         "reason": _reason(purchase),
         "state": "succeeded",
@@ -102,7 +102,7 @@ def _refund(purchase: Purchase, attempt_id: int, refund_due_id: int) -> dict[str
 
 
 def _postings(purchase: Purchase, order_id: int) -> list[Posting]:
-    price = Money(purchase.run.plan.price_minor, "CNY")
+    price = Money(purchase.due_minor, "CNY")
     bought = posting_rules.received(price, into=Account.STRIPE_BALANCE, is_kept=True)
     key, run_id = f"payment:{purchase.numbers['attempt']}", purchase.run.run.id
     made = [Posting(key, "payment", purchase.settled_at, bought, order_id, run_id)]

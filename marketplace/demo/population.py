@@ -46,6 +46,7 @@ ACCOUNTS = (
     Account("editor", "member:editor", "陆文博", "edits the courses of Chengjiang University"),
     Account("registrar", "member:registrar", "顾静怡", "keeps rosters and registers of Chengjiang University"),
     Account("instructor", "member:instructor", "钱伯言", "teaches at Chengjiang University"),
+    Account("funding", "staff:funding_officer", "傅念慈", "keeps funding programmes, claims what was earned"),
     Account("finance", "staff:finance_officer", "唐丽华", "sees payments, gives money back"),
     Account("analyst", "staff:analyst", "许书恒", "reads the figures"),
     Account("administrator", "staff:administrator", "袁云舟", "may do everything"),
@@ -67,6 +68,8 @@ def load_accounts(organisations: dict[str, Organisation], *, now: datetime) -> P
                 is_demo=True,
                 created_at=now - REGISTERED_BEFORE,
                 region=SHANGHAI,
+                # A grant for practitioners pays for them: the one to look around with can see what it is like.
+                industry_code="8850" if account.name == "learner" else None,
             )
         )
         kind, _separator, role = account.role.partition(":")

@@ -90,7 +90,7 @@ def _voucher_movements(since: datetime) -> list[Fact]:
 
 
 # The acts that move an amount from one account to another; the others change words and deadlines.
-MOVING_ACTS = ("apply", "earn", "pay", "reject", "lapse", "release")
+MOVING_ACTS = ("apply", "earn", "pay", "reject", "lapse", "release", "reinstate")
 
 
 def _subsidy_steps(since: datetime) -> list[Fact]:
