@@ -1,0 +1,94 @@
+"""A seat that a funding programme pays a part of: seen as an estimate, bought with consent, seen by its officer."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from marketplace.foundation.database import db, transaction
+from marketplace.funding import subsidy_lists
+from marketplace.funding.subsidy_models import Subsidy
+from marketplace.funding.subsidy_rules import Rule
+from tests.factories import make_course, make_person, make_run, make_staff
+from tests.funding.made import make_programme
+from tests.journeys.test_seat import pay, words
+from tests.journeys.visitor import DESK, PHONE, Visitor
+
+BOTH = pytest.mark.parametrize(("language", "size"), [("zh", PHONE), ("en", DESK)])
+SHANGHAI = Rule(percent=50, regions=("310000",), industries=("R",), attendance_percent=80, line_cap_minor=150000)
+
+
+def funded(live):
+    """A run that the best programme pays half of: (the run's course and own id, the programme)."""
+    with live.app.app_context(), transaction():
+        run = make_run(make_course(title_zh="石窟数字采集", title_en="Recording grottoes"), price_minor=256000)
+        programme = make_programme(
+            rule=SHANGHAI, budget=100_000_000, name_zh="上海从业者补贴", name_en="Shanghai practitioners' grant"
+        )
+        return run.course.public_id, run.public_id, programme.public_id
+
+
+@BOTH
+def test_a_subsidised_seat_from_the_estimate_to_the_officers_page(browser, live, language, size):
+    course, run, programme = funded(live)
+    visitor = Visitor(browser, live, language, size)
+    visitor.open(f"/courses/{course}")
+    expect(visitor.page.get_by_text(re.compile(r"1,280\.00"))).to_be_visible()
+    visitor.follow("All conditions")
+    visitor.sees("What you do to keep it")
+
+    with live.app.app_context():
+        person = make_person(locale=language, region="310000")
+    visitor.be(person)
+    visitor.open(f"/runs/{run}/enrol?programme={programme}")
+    missing = visitor.page.locator("main details:has(a[href='/account'])").first
+    if missing.get_attribute("open") is None:
+        missing.locator("summary").click()
+    visitor.follow("Complete your profile")
+    visitor.page.select_option("#industry_code", "8850")
+    visitor.press("Save profile")
+
+    visitor.open(f"/runs/{run}/enrol?programme={programme}")
+    visitor.sees("Why it pays")
+    visitor.page.get_by_text(visitor.say("Why it pays")).click()
+    visitor.look()
+    visitor.page.check("#agrees")
+    visitor.press("Take the seat")
+    pay(visitor, words(visitor)["pay"])
+    visitor.sees_soon("Your place is confirmed")
+    visitor.open("/my/funding")
+    visitor.sees("Reserved")
+
+    with live.app.app_context():
+        subsidy = db.session.query(Subsidy).filter_by(person_id=person.id).one()
+        assert (subsidy.amount_minor, subsidy_lists.find_of_line(subsidy.order_line_id).state) == (128000, "reserved")
+        officer = make_staff("funding_officer", locale=language)
+    staff = Visitor(browser, live, language, size).be(officer)
+    staff.open(f"/staff/funding/{programme}")
+    expect(staff.page.locator("[data-chart] svg")).to_be_visible()
+    staff.open(f"/staff/funding/{programme}/applications")
+    staff.follow(person.name)
+    staff.sees("What it was decided from")
+
+
+@BOTH
+def test_an_officer_claims_what_the_demo_has_earned(browser, live, language, size):
+    with live.app.app_context():
+        earned = db.session.query(Subsidy).filter_by(state="earned").order_by(Subsidy.id).first()
+        programme, officer = earned.programme.public_id, make_staff("funding_officer", locale=language)
+        rule = earned.programme_id
+    staff = Visitor(browser, live, language, size).be(officer)
+
+    staff.open("/staff/funding")
+    for page in ("", "/rule", "/applications", "/refusals", "/claims", "/funnel", "/edit"):
+        staff.open(f"/staff/funding/{programme}{page}")
+    staff.open(f"/staff/subsidies/{earned.public_id}")
+    staff.open(f"/staff/funding/{programme}/claims")
+    boxes = staff.page.get_by_role("checkbox")
+    for index in range(1, boxes.count()):
+        boxes.nth(index).uncheck()
+    staff.press("Make a batch of the chosen ones")
+    staff.sees("Waiting for the funder")
+    staff.page.fill("#bank_reference", f"ICBC {language} {rule}")
+    staff.press("Mark as paid")
+    staff.sees("The batch is marked as paid.")
