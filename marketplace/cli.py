@@ -9,7 +9,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from marketplace import backups
+from marketplace import backups, state_diagrams
 from marketplace.accounts import people, permissions, staff
 from marketplace.accounts.models import Role
 from marketplace.catalog import imports, search, skills
@@ -200,8 +200,18 @@ def _tell(act: Callable[[], backups.Manifest]) -> None:
     click.echo(f"made at {manifest.made_at}, revision {manifest.revision}, {rows} rows in {len(manifest.rows)} tables")
 
 
+docs_commands = AppGroup("docs", help="Pages of docs/ that are made from the code.")
+
+
+@docs_commands.command("states")
+def states() -> None:
+    """Print docs/states.md: what may follow what."""
+    click.echo(state_diagrams.draw_all(), nl=False)
+
+
 def init_app(app: Flask) -> None:
     """Register the commands."""
+    app.cli.add_command(docs_commands)
     app.cli.add_command(backup_commands)
     app.cli.add_command(privacy_commands)
     app.cli.add_command(accounts_commands)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from marketplace.enrolment.models import Order, RefundDue
 from marketplace.foundation import clock, ids
@@ -19,7 +19,7 @@ from marketplace.foundation.money import Money
 
 
 class AttemptState(StrEnum):
-    """Where an attempt to pay stands; the last three are final."""
+    """Where an attempt to pay stands; `ATTEMPT_TRANSITIONS` says what may follow what."""
 
     CREATED = "created"
     OPEN = "open"
@@ -29,6 +29,17 @@ class AttemptState(StrEnum):
     EXPIRED = "expired"
 
 
+# Money may come after all: a page that expired in our books, or a payment said to have failed, can still turn out paid.
+ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
+    AttemptState.CREATED: frozenset({AttemptState.OPEN, AttemptState.EXPIRED, AttemptState.FAILED, AttemptState.PAID}),
+    AttemptState.OPEN: frozenset(
+        {AttemptState.PROCESSING, AttemptState.PAID, AttemptState.FAILED, AttemptState.EXPIRED}
+    ),
+    AttemptState.PROCESSING: frozenset({AttemptState.PAID, AttemptState.FAILED, AttemptState.EXPIRED}),
+    AttemptState.FAILED: frozenset({AttemptState.PAID}),
+    AttemptState.EXPIRED: frozenset({AttemptState.PAID}),
+    AttemptState.PAID: frozenset(),
+}
 LIVE_ATTEMPT = text("state IN ('created', 'open', 'processing')")
 
 
@@ -67,6 +78,13 @@ class PaymentAttempt(Model):
     failure_code: Mapped[str | None] = mapped_column(Text)
 
     order: Mapped[Order] = relationship()
+
+    @validates("state")
+    def _follow_the_table(self, _name: str, state: str) -> str:
+        if self.state not in {None, state} and state not in ATTEMPT_TRANSITIONS[AttemptState(self.state)]:
+            message = f"an attempt to pay does not go from {self.state} to {state}"
+            raise ValueError(message)
+        return state
 
     @property
     def amount(self) -> Money:
