@@ -19,6 +19,7 @@ from marketplace.demo import (
     papers,
     participation,
     population,
+    prices,
     subsidies,
     subsidy_history,
 )
@@ -64,6 +65,8 @@ def _load(now: datetime) -> None:
     books.write_stripe(now=now)
     books.write_earnings(now=now)
     papers.write_papers(learner.id, now=now)
+    prices.write_prices(loaded.runs, loaded.organisations, now=now)
+    prices.write_vouchers(loaded.organisations, now=now)
     # After a bulk load the planner still thinks the tables empty, and a figure would take a minute.
     db.session.execute(text("ANALYZE"))
 

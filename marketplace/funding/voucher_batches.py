@@ -47,6 +47,7 @@ class NewBatch:
     sponsor_id: int | None = None
     seat_pool_id: int | None = None
     zone: str = DEFAULT_ZONE
+    is_demo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def issue(wanted: NewBatch, *, actor_id: int | None, now: datetime) -> VoucherBa
                 zone=wanted.zone,
                 sponsor_id=wanted.sponsor_id,
                 seat_pool_id=wanted.seat_pool_id,
+                is_demo=wanted.is_demo,
                 created_at=now,
                 created_by_id=actor_id,
                 **_bounds(terms),

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text
 
 from marketplace.accounts.models import Organisation, Person
 from marketplace.catalog.models import Course, CourseRun
+from marketplace.catalog.price_models import PriceRule
 from marketplace.demo import loading
 from marketplace.enrolment.models import Enrolment, Order, SeatHold
 from marketplace.foundation import clock
@@ -16,6 +17,7 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt
 from marketplace.funding.subsidy_rules import State
+from marketplace.funding.voucher_models import VoucherBatch
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
 from marketplace.payments import discrepancies, ledger, postings, reconciliation, stripe_matching
@@ -41,6 +43,8 @@ def test_the_demo_is_whole_and_consistent(app):
     assert db.session.execute(text(_AFTER_NOW), {"now": now}).scalar() == 0
     assert count(CourseRun, CourseRun.seats_taken == CourseRun.capacity) >= 7
     assert count(Order, Order.state == "expired") > 20
+    assert count(PriceRule) > 5
+    assert [(batch.size, batch.is_demo) for batch in db.session.query(VoucherBatch)] == [(1, True), (40, True)]
     _money_is_explained(now)
     _figures_say_something(now)
     _subsidies_are_in_every_state_but_one()
