@@ -31,7 +31,7 @@ class VoucherForm(FlaskForm):
     """What codes are worth, how far, when, for what and for whom. Limits are required, or declined in words."""
 
     name = StringField(
-        lazy("Name"),
+        lazy("Name of the batch"),
         [InputRequired(lazy("Enter a name by which you will know these codes.")), Length(max=LONGEST_NAME)],
         description=lazy("Only staff see it."),
     )
