@@ -40,7 +40,7 @@ _counts = Shelf(KEPT_SECONDS)
 LARGE = 10_000
 _counting = Lock()
 # With words at most so many courses are counted, whichever: the page says "more than".
-MOST_COUNTED = 1000
+MOST_COUNTED = 500
 # The keys a list is narrowed by, while its courses are counted.
 View = tuple[str, ...]
 

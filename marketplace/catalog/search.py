@@ -43,7 +43,7 @@ ORDERS = {
 }
 # Titles with all of the words come first, whatever else their text says how often. So that a word of half the catalogue
 # costs no more than a rare one, the newest of each kind are ranked, and the others only when a page reaches them.
-MOST_TITLED, MOST_OTHERS = 1000, 300
+MOST_TITLED, MOST_OTHERS = 300, 300
 RELEVANCE = """
     WITH titled AS MATERIALIZED (
         SELECT id, CAST(1000000000 + ts_rank_cd(title_search, {query}, 2) * 1000000 AS bigint) AS key
