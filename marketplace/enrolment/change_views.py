@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import flash, redirect, render_template, url_for
 
 from marketplace.accounts.permissions import permission, person, require
-from marketplace.enrolment import cancellations, change_pages, move_views, places
+from marketplace.enrolment import cancellations, change_pages, move_views, places, run_change_views
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.change_forms import CancelPlaceForm
 from marketplace.foundation import clock
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from marketplace.enrolment.models import Enrolment
 
 # Named so that its doors are known wherever these are.
-__all__ = ["move_views"]
+__all__ = ["move_views", "run_change_views"]
 
 
 def _mine(public_id: str) -> Enrolment:

@@ -208,6 +208,23 @@ def _defer_now(change: EnrolmentChange, place: Place, step: Move, *, now: dateti
     return change
 
 
+def move_by_provider(place: Place, target: CourseRun, *, actor_id: int | None, now: datetime) -> EnrolmentChange:
+    """Move a locked place because its run is off or changed: a cheaper run pays back, a dearer one costs nothing more.
+
+    Call inside a transaction with both runs locked. A subsidy stays with the place it was promised for and is let go.
+    """
+    if target.state != RunState.SCHEDULED:
+        raise Refused("run_cancelled", lazy("This run has been cancelled."))
+    _check_not_in(target, place.enrolment.person_id)
+    offers.settle(target, now=now)
+    step = _move_to(place, target, 0, now=now)
+    if step.difference.minor > 0:
+        step = Move(step.run, step.price, Money(0, step.price.currency), step.seats_left)
+    close_over(place.enrolment.id, now=now)
+    change = add(_deferral(place, step, actor_id=actor_id, now=now))
+    return _defer_now(change, place, step, now=now)
+
+
 def close_over(enrolment_id: int, *, now: datetime) -> None:
     """End the changes of a locked place whose time is over, so that another may be asked for."""
     over = select(Order.id).where(

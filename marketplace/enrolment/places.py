@@ -189,3 +189,8 @@ def check_undisputed(place: Place) -> None:
         raise Refused(
             "disputed", lazy("A bank is deciding about the payment for this place, so nothing can be changed here now.")
         )
+
+
+def list_active(run_id: int) -> list[Enrolment]:
+    """Everyone who is in a run now."""
+    return list(db.session.scalars(select(Enrolment).filter_by(run_id=run_id, ended_at=None).order_by(Enrolment.id)))

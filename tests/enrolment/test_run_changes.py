@@ -1,0 +1,206 @@
+"""A run is cancelled, moved or merged under the people in it: everyone is told, chooses, and is settled."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+
+import pytest
+
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment import minimums, orders, returns, run_changes
+from marketplace.enrolment.models import Enrolment
+from marketplace.enrolment.run_change_models import RunChange, RunChangeAnswer
+from marketplace.enrolment.run_change_rules import CHOICES, DEFAULTS, TRANSITIONS, AnswerState, RunChangeKind
+from marketplace.enrolment.run_changes import Wanted
+from marketplace.foundation import clock, ids, jobs
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.mail import OutgoingMail
+from tests.enrolment.test_cancellations import bought
+from tests.factories import make_course, make_member, make_person, make_run, sign_in
+
+
+@pytest.fixture
+def now(app):
+    moment = clock.now().replace(microsecond=0)
+    clock.set_to(moment)
+    return moment
+
+
+def filled(people, *, now, **other):
+    """A run with so many people, another run of its course, and the people's enrolments."""
+    course = make_course()
+    run, target = make_run(course), make_run(course, **other)
+    return run, target, [bought(run, now=now)[1] for _ in range(people)]
+
+
+def announce(run, kind, *, now, **wanted):
+    return run_changes.announce(run.id, Wanted(kind, "讲师生病", **wanted), actor_id=make_person().id, now=now)
+
+
+def answer_of(enrolment):
+    return db.session.query(RunChangeAnswer).filter_by(enrolment_id=enrolment.id).one()
+
+
+def told():
+    return db.session.query(OutgoingMail).filter_by(message="enrolment/run_changed").count()
+
+
+def active_in(run):
+    return db.session.query(Enrolment).filter_by(run_id=run.id, ended_at=None).count()
+
+
+def test_everyone_in_a_cancelled_run_is_told_and_gets_everything_back(now):
+    run, _target, people = filled(3, now=now)
+    waiting = orders.place_order(
+        run.id, make_person().id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
+    )
+
+    change = announce(run, RunChangeKind.CANCELLED, now=now)
+    jobs.run_pending()
+    assert (run.state, change.people_told, change.people_settled, told()) == ("cancelled", 3, 0, 3)
+    assert waiting.state == "cancelled"
+    assert active_in(run) == 3
+
+    clock.set_to(change.answer_by)
+    jobs.run_pending()
+    assert (change.people_settled, change.finished_at, active_in(run), told()) == (3, change.answer_by, 0, 3)
+    facts = [fact for place in people for fact in returns.list_facts(place.sources[0].order_line.order_id)]
+    assert [(fact.amount_minor, fact.reason) for fact in facts] == [(128000, "cancelled:provider")] * 3
+
+
+def test_a_person_chooses_another_date_and_pays_nothing_more(now):
+    run, target, [first, second] = filled(2, now=now, price_minor=150000)
+    change = announce(run, RunChangeKind.CANCELLED, now=now)
+    jobs.run_pending()
+
+    run_changes.choose(answer_of(first).public_id, "move", target_run_id=target.id, actor_id=first.person_id, now=now)
+    assert (active_in(target), first.end_reason, change.people_settled) == (1, "deferred", 1)
+    with pytest.raises(Refused):
+        run_changes.choose(answer_of(first).public_id, "refund", target_run_id=None, actor_id=first.person_id, now=now)
+    with pytest.raises(Invalid):
+        run_changes.choose(answer_of(second).public_id, "stay", target_run_id=None, actor_id=second.person_id, now=now)
+
+
+def test_a_moved_run_takes_its_sessions_along_and_silence_means_staying(now):
+    run, _target, [place] = filled(1, now=now)
+    before = [session.starts_at for session in run.sessions]
+    by = timedelta(days=7)
+
+    change = announce(run, RunChangeKind.MOVED, now=now, starts_at=run.starts_at + by, place_en="Hall 2")
+    jobs.run_pending()
+    assert [session.starts_at for session in run.sessions] == [moment + by for moment in before]
+    assert (run.place_en, change.before["place_en"]) == ("Hall 2", "")
+    clock.set_to(change.answer_by)
+    jobs.run_pending()
+    assert (place.ended_at, answer_of(place).state, change.finished_at) == (None, "settled", change.answer_by)
+
+
+def test_those_who_fail_keep_the_reason_and_are_driven_again(client, now):
+    run, target, people = filled(3, now=now, capacity=2)
+    change = announce(run, RunChangeKind.MERGED, now=now, target_run_id=target.id)
+    jobs.run_pending()
+    clock.set_to(change.answer_by)
+    jobs.run_pending()
+
+    assert (change.people_settled, active_in(target), change.finished_at) == (2, 2, None)
+    [failed] = db.session.query(RunChangeAnswer).filter_by(state="failed")
+    assert (failed.problem, failed.enrolment.ended_at) == ("run_full", None)
+    registrar = make_member(run.course.providers[0].organisation, "registrar")
+    sign_in(client, registrar)
+    page = client.get(f"/manage/run-changes/{change.public_id}?lang=en").text
+    assert "The other run is full" in page
+    assert 'value="2" max="3"' in page
+    table = client.get(f"/manage/run-changes/{change.public_id}.csv?lang=en").data.decode("utf-8-sig")
+    assert len(table.splitlines()) == 4
+    target.capacity = 3
+    db.session.flush()
+    client.post(f"/manage/run-changes/{change.public_id}/again")
+    jobs.run_pending()
+    db.session.expire_all()
+    assert db.session.get(RunChange, change.id).people_settled == 3
+    assert active_in(db.session.get(CourseRun, target.id)) == 3
+    assert len(people) == 3
+
+
+def test_a_job_that_runs_twice_tells_and_settles_once(now):
+    run, _target, [place] = filled(1, now=now)
+    change = announce(run, RunChangeKind.CANCELLED, now=now)
+    clock.set_to(change.answer_by)
+    for _ in range(2):
+        run_changes.work.func.inner(change_id=change.id)
+
+    assert (told(), change.people_told, change.people_settled) == (1, 1, 1)
+    assert place.end_reason == "cancelled"
+
+
+@pytest.mark.parametrize("state", ["started", "cancelled"])
+def test_a_run_that_started_or_is_cancelled_is_not_changed(now, state):
+    run = make_run()
+    if state == "cancelled":
+        announce(run, RunChangeKind.CANCELLED, now=now)
+    with pytest.raises(Refused):
+        announce(run, RunChangeKind.CANCELLED, now=run.starts_at if state == "started" else now)
+
+
+def test_the_choice_page_is_the_persons_own(client, now):
+    run, target, [place] = filled(1, now=now)
+    announce(run, RunChangeKind.CANCELLED, now=now)
+    address = f"/my/run-changes/{answer_of(place).public_id}"
+    sign_in(client, make_person())
+    assert client.get(address).status_code == 404
+    sign_in(client, place.person)
+    assert "讲师生病" in client.get(address).text
+    assert client.post(address, data={"choice": "stay"}).status_code == 422
+    assert client.post(address, data={"choice": "move", "target": target.public_id}).status_code == 303
+    assert "已办理完毕" in client.get(address).text
+
+
+def test_only_its_provider_and_finance_staff_change_a_run(client, now):
+    run = make_run()
+    sign_in(client, make_member(make_run().course.providers[0].organisation, "owner"))
+    assert client.get(f"/manage/runs/{run.public_id}/changes").status_code == 404
+    sign_in(client, make_member(run.course.providers[0].organisation, "registrar"))
+    form = {"kind": "cancelled", "reason": "Flood"}
+    answer = client.post(f"/manage/runs/{run.public_id}/changes", data=form)
+    assert answer.status_code == 303
+    assert "Everyone is settled" in client.get(f"{answer.location}?lang=en").text
+
+
+def test_a_minimum_is_reminded_of_once_and_decided_once(client, now):
+    run, _target, [place] = filled(1, now=now)
+    registrar = make_member(run.course.providers[0].organisation, "registrar")
+    sign_in(client, registrar)
+    day = (now + timedelta(days=2)).astimezone(UTC).date()
+    answer = client.post(f"/manage/runs/{run.public_id}/minimum", data={"minimum": "5", "decide_by": day.isoformat()})
+    assert answer.status_code == 303
+    [(row, people)] = minimums.list_open()
+    assert (row.minimum, people, row.decide_by > now) == (5, 1, True)
+    assert [minimums.remind_all(now=now) for _ in range(2)] == [1, 0]
+    assert db.session.query(OutgoingMail).filter_by(message="enrolment/decide_minimum").count() == 1
+    assert "Course" in client.get("/manage/decisions?lang=en").text
+
+    client.post(f"/manage/runs/{run.public_id}/decision", data={"decision": "cancelled"})
+    with pytest.raises(Refused, match="decided"):
+        minimums.decide(run.id, "confirmed", actor_id=None, now=now)
+    change = db.session.query(RunChange).one()
+    clock.set_to(change.answer_by)
+    jobs.run_pending()
+    assert (place.end_reason, change.people_settled) == ("cancelled", 1)
+
+
+def test_a_minimum_must_fit_the_run(now):
+    run = make_run(capacity=3)
+    for minimum, decide_by in (
+        (4, now + timedelta(days=1)),
+        (0, now + timedelta(days=1)),
+        (2, run.starts_at + timedelta(1)),
+    ):
+        with pytest.raises(Invalid):
+            minimums.set_minimum(run.id, minimum, decide_by=decide_by, now=now)
+    assert minimums.set_minimum(run.id, 3, decide_by=run.starts_at, now=now)
+
+
+def test_every_default_can_be_chosen_and_settled_leads_nowhere():
+    assert all(DEFAULTS[kind] in CHOICES[kind] for kind in RunChangeKind)
+    assert TRANSITIONS[AnswerState.SETTLED] == frozenset()
