@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 
@@ -137,3 +139,10 @@ def test_final_states_lead_nowhere():
     assert next_state("won", "lost") is None
     assert next_state("open", "warning_needs_response") is None
     assert next_state("inquiry", "needs_response") is DisputeState.OPEN
+
+
+def test_the_essay_draws_the_states_of_a_dispute():
+    essay = Path(__file__).resolve().parents[2] / "docs" / "refunds.md"
+    diagrams = re.findall(r"```mermaid\n(.*?)\n```", essay.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [f"    {state} --> {after}" for state, following in TRANSITIONS.items() for after in sorted(following)]
+    assert diagrams[2] == "\n".join(["stateDiagram-v2", *lines])
