@@ -40,6 +40,9 @@ class EnrolForm(FlaskForm):
     )
     # From the link of a seat pool.
     seat_code = HiddenField(validators=[Optional(), Length(max=64, message=STALE)])
+    waives = BooleanField(
+        lazy("I agree that the course starts before my right to withdraw ends; I lose this right when it starts.")
+    )
     submit = SubmitField(lazy("Take the seat"))
 
     def show(self, quoted: Quote) -> None:
@@ -55,7 +58,7 @@ class EnrolForm(FlaskForm):
 
     def keep(self, sent: EnrolForm) -> None:
         """Take over what the person typed and chose in a form that is shown again."""
-        for name in ("voucher_code", "programme", "rule_version", "agrees", "seat_code"):
+        for name in ("voucher_code", "programme", "rule_version", "agrees", "seat_code", "waives"):
             self[name].data = sent[name].data
 
     @property
@@ -73,6 +76,7 @@ class EnrolForm(FlaskForm):
             agreed=Agreed(int(self.rule_version.data or 0), bool(self.agrees.data)),
             seat_code=self.seat_code.data or None,
             shown_due=Money(int(due), self.shown_currency.data or "") if due else None,
+            waives=bool(self.waives.data),
         )
 
 

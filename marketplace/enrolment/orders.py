@@ -13,7 +13,7 @@ from sqlalchemy import select
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import claims, counting, moves, offers, placing, quotes, rules, seats, subsidising
+from marketplace.enrolment import claims, counting, moves, offers, placing, quotes, rules, seats, subsidising, waivers
 from marketplace.enrolment.models import (
     Enrolment,
     EnrolmentSource,
@@ -80,6 +80,7 @@ def place_order(
         quoted = quotes.quote(placing.sale_of(wanted, run), asked, now=now)
         if (quoted.price, quoted.due) != (shown_price, asked.shown_due or shown_price):
             raise PriceChanged(quoted)
+        has_waived = asked.waives is not None and waivers.check(run_id, quoted.price, waives=asked.waives, now=now)
         pool_id = placing.find_pool(wanted, run, facts, counting.code_hash(asked.seat_code))
         rules.check_seat(
             is_enrolled=facts.is_enrolled,
@@ -87,6 +88,8 @@ def place_order(
             has_seat=pool_id is not None or run.seats_left > 0,
         )
         placed = placing.write_order(wanted, run, facts, quoted, pool_id=pool_id, now=now)
+        if has_waived:
+            waivers.keep(locked(Order, placed.order.id), now=now)
         if facts.entry_id is not None:
             offers.accept(facts.entry_id, now=now)
         if quoted.due != quoted.price:

@@ -86,6 +86,7 @@ def event_names() -> dict[str, str]:
         "invoice_credited": _("Credit note issued"),
         "fapiao_requested": _("Fapiao asked for"),
         "refund_waits_for_fapiao": _("The refund waits until the fapiao is reversed"),
+        "withdrawal_waived": _("Right to withdraw waived from the start of the course on"),
         "transfer_offered": _("The place was offered to another person"),
         "dispute_opened": _("The payment is disputed at the bank"),
         "dispute_won": _("The bank decided that the payment stands"),

@@ -56,6 +56,8 @@ class Asked:
     agreed: Agreed | None = None
     seat_code: str | None = None
     shown_due: Money | None = None
+    # Whether they waive the right to withdraw for a run that starts inside its term; None when nobody asked them.
+    waives: bool | None = None
 
 
 NOTHING = Asked()

@@ -24,6 +24,7 @@ from marketplace.enrolment import (
     voucher_views,
     waiting,
     waiting_views,
+    waivers,
     wishes,
 )
 from marketplace.enrolment.blueprint import blueprint
@@ -133,6 +134,7 @@ def _enrol_page(
         names=subsidy_names,
         bill_lines=bills.of_quote(quoted),
         stands=stands,
+        needs_waiver=waivers.is_needed(run, quoted.price, now=now),
     )
     return page, refused.status if refused else status
 
