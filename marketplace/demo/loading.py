@@ -11,6 +11,7 @@ from sqlalchemy import exists, select, text
 
 from marketplace.accounts.models import Person
 from marketplace.demo import (
+    after_sale,
     books,
     history,
     hopes,
@@ -62,6 +63,7 @@ def _load(now: datetime) -> None:
     subsidy_history.write(written, grants, now=now)
     _count_seats(loaded.runs, written)
     hopes.write_hopes(loaded, people, learner.id, now=now)
+    after_sale.write_after_sale(loaded.runs, written, now=now)
     books.write_stripe(now=now)
     books.write_earnings(now=now)
     papers.write_papers(learner.id, now=now)
