@@ -111,9 +111,7 @@ def _enrol_page(
 ) -> ResponseReturnValue:
     """The page of the seat; what was typed into `sent` is kept, and priced if it can be."""
     now = clock.now()
-    form = EnrolForm(formdata=None, request_key=ids.public_id(), seat_code=request.args.get("seats"))
-    if sent is not None:
-        form.keep(sent)
+    form = _fresh(sent)
     stands = availability.standing(run, person().id, form.seat_code.data, now=now)
     refusal = refusal or pages.find_obstacle(run, person().id, stands, now=now)
     sale = quotes.sale_of(run, person().id, expired_holds=stands.expired)
@@ -137,6 +135,14 @@ def _enrol_page(
         needs_waiver=waivers.is_needed(run, quoted.price, now=now),
     )
     return page, refused.status if refused else status
+
+
+def _fresh(sent: EnrolForm | None) -> EnrolForm:
+    """A form with a key of its own, and what was typed and chosen before."""
+    form = EnrolForm(formdata=None, request_key=ids.public_id(), seat_code=request.args.get("seats"))
+    if sent is not None:
+        form.keep(sent)
+    return form
 
 
 def _quoted(sale: Sale, form: EnrolForm, *, now: datetime) -> tuple[Quote, Refused | None]:

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql as pg
 
-revision = "0027"
-down_revision = "0026"
+revision = "0033"
+down_revision = "0032"
 
 MOMENT = sa.DateTime(timezone=True)
 
@@ -59,7 +59,7 @@ def upgrade() -> None:
         *_to("run_change_answer", "run_change_id", "run_change"),
         *_to("run_change_answer", "enrolment_id", "enrolment"),
         # Also serves the people of a change.
-        sa.UniqueConstraint("run_change_id", "enrolment_id", name="uq_run_change_answer_run_change_id"),
+        sa.UniqueConstraint("run_change_id", "enrolment_id", name="uq_run_change_answer_run_change_id_enrolment_id"),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("choice", sa.Text),
         sa.Column("chosen_at", MOMENT),
