@@ -12,6 +12,7 @@ from sqlalchemy import func, or_, select
 
 from marketplace.accounts.models import Organisation
 from marketplace.catalog import search
+from marketplace.catalog.import_models import CatalogueImport, ImportedRow
 from marketplace.catalog.import_rules import (
     LARGEST_FILE,
     MAPPINGS,
@@ -24,14 +25,12 @@ from marketplace.catalog.import_rules import (
     parse,
 )
 from marketplace.catalog.models import (
-    CatalogueImport,
     Category,
     Course,
     CourseProvider,
     CourseRun,
     CourseSkill,
     CourseState,
-    ImportedRow,
     RunState,
 )
 from marketplace.foundation import clock, jobs

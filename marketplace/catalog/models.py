@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Computed, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import Computed, ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -74,7 +74,18 @@ class Skill(Model):
     """A skill of a published framework (ESCO 1.2), by its own identifier."""
 
     __tablename__ = "skill"
-    __table_args__ = (UniqueConstraint("framework", "uri"),)
+    __table_args__ = (
+        UniqueConstraint("framework", "uri"),
+        *(
+            Index(
+                f"ix_skill_label_{language}",
+                f"label_{language}",
+                postgresql_using="gin",
+                postgresql_ops={f"label_{language}": "gin_trgm_ops"},
+            )
+            for language in ("zh", "en")
+        ),
+    )
 
     id: Mapped[PrimaryKey]
     framework: Mapped[str] = mapped_column(Text)
@@ -238,16 +249,25 @@ class CourseProvider(Model):
 
 
 class CourseSkill(Model):
-    """A course teaches a skill of a framework, or one in its provider's own words; proposed until reviewed."""
+    """A course teaches a skill of a framework, or one in its provider's own words; proposed until somebody decides."""
 
     __tablename__ = "course_skill"
-    __table_args__ = (UniqueConstraint("course_id", "skill_id"),)
+    __table_args__ = (
+        UniqueConstraint("course_id", "skill_id"),
+        Index("ix_course_skill_proposed", "id", postgresql_where=text("state = 'proposed'")),
+    )
 
     id: Mapped[PrimaryKey]
     course_id: Mapped[int] = mapped_column(ForeignKey("course.id"))
     skill_id: Mapped[int | None] = mapped_column(ForeignKey("skill.id"))
     free_text: Mapped[str | None] = mapped_column(Text)
+    # The provider's own words that a reviewer mapped to the skill.
+    mapped_from: Mapped[str | None] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, default="proposed")
+    proposed_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    proposed_at: Mapped[datetime | None]
+    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    decided_at: Mapped[datetime | None]
 
     course: Mapped[Course] = relationship(back_populates="skills")
     skill: Mapped[Skill | None] = relationship()
@@ -357,35 +377,3 @@ constraint(
 constraint("ck_course_run_scheduled_is_dated", lazy("A scheduled run needs all of its dates."), Invalid)
 constraint("ck_run_session_ends_after_start", lazy("A session ends after it starts."), Invalid)
 constraint("ck_course_published_has_title", lazy("A published course needs a title in Chinese or English."), Invalid)
-
-
-class CatalogueImport(Model):
-    """A file of somebody's catalogue, taken in by a job; the same file sent again changes nothing."""
-
-    __tablename__ = "catalogue_import"
-    __table_args__ = (UniqueConstraint("public_id"),)
-
-    id: Mapped[PrimaryKey]
-    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
-    mapping: Mapped[str] = mapped_column(Text)
-    file_name: Mapped[str] = mapped_column(Text)
-    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
-    is_dry_run: Mapped[bool]
-    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
-    rows_in_all: Mapped[int] = mapped_column(Integer)
-    rows_done: Mapped[int] = mapped_column(Integer, default=0)
-    created_at: Mapped[datetime] = mapped_column(default=clock.now)
-    finished_at: Mapped[datetime | None]
-
-
-class ImportedRow(Model):
-    """What became of one row of a file: outcome accepted, changed, unchanged or refused; notes say why."""
-
-    __tablename__ = "imported_row"
-
-    import_id: Mapped[int] = mapped_column(ForeignKey("catalogue_import.id"), primary_key=True)
-    number: Mapped[int] = mapped_column(Integer, primary_key=True)
-    key: Mapped[str] = mapped_column(Text)
-    outcome: Mapped[str] = mapped_column(Text)
-    # [code, values] of import_rules.Note, so that each reader sees the sentence in their language.
-    notes: Mapped[list[Any]] = mapped_column(JSONB, default=list)

@@ -31,6 +31,16 @@ def text_states() -> dict[str, str]:
     }
 
 
+def skill_states() -> dict[str, str]:
+    """Where the alignment of a course to a skill stands."""
+    return {
+        "proposed": _("Waiting for a reviewer"),
+        "reviewed": _("Confirmed"),
+        "rejected": _("Rejected"),
+        "own_words": _("Plain words"),
+    }
+
+
 def event_kinds() -> dict[str, str]:
     """What happened to a course."""
     return {
@@ -49,6 +59,11 @@ def event_kinds() -> dict[str, str]:
         "partner_left": _("Partner left"),
         "cover_changed": _("Cover changed"),
         "cover_removed": _("Cover removed"),
+        "skill_proposed": _("Skill proposed"),
+        "skill_withdrawn": _("Skill removed"),
+        "skill_accepted": _("Skill confirmed"),
+        "skill_rejected": _("Skill rejected"),
+        "skill_mapped": _("Words mapped to a skill"),
         "run_created": _("Run begun"),
         "run_changed": _("Run changed"),
         "run_scheduled": _("Run scheduled"),

@@ -103,7 +103,10 @@ def _words(written: str) -> ColumnElement[Any]:
 
 
 def _skill_texts(taught: CourseSkill) -> tuple[str | None, ...]:
-    return (taught.skill.label_zh, taught.skill.label_en) if taught.skill else (taught.free_text,)
+    if taught.skill is None:
+        return (taught.free_text,) if taught.state != "rejected" else ()
+    # A course is found by a skill once somebody has said that it teaches it.
+    return (taught.skill.label_zh, taught.skill.label_en, taught.mapped_from) if taught.state == "reviewed" else ()
 
 
 @dataclass(frozen=True)

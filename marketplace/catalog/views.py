@@ -9,6 +9,7 @@ from flask import Response, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission
 from marketplace.catalog import (
+    alignment_views,
     authoring_views,
     calendars,
     cards,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from config import Settings
 
 __all__ = [
+    "alignment_views",
     "authoring_views",
     "blueprint",
     "cover_views",
