@@ -24,6 +24,8 @@ class CatalogueImport(Model):
     mapping: Mapped[str] = mapped_column(Text)
     file_name: Mapped[str] = mapped_column(Text)
     content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    # A Plan of mapping_rules for a table somebody maps; empty until they have, None for the known catalogues.
+    columns: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     is_dry_run: Mapped[bool]
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     rows_in_all: Mapped[int] = mapped_column(Integer)
@@ -43,3 +45,15 @@ class ImportedRow(Model):
     outcome: Mapped[str] = mapped_column(Text)
     # [code, values] of import_rules.Note, so that each reader sees the sentence in their language.
     notes: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+
+
+class ImportMapping(Model):
+    """The columns of a source's tables as somebody mapped them last, for its next file."""
+
+    __tablename__ = "import_mapping"
+
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    columns: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    saved_at: Mapped[datetime]
+    saved_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))

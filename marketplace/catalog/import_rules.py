@@ -43,6 +43,7 @@ class Note:
 
 SENTENCES = {
     "incomplete": lazy("A course needs a key, a title and a provider."),
+    "run_incomplete": lazy("A run needs a key and the key of its course."),
     "twice": lazy("The file holds this key twice; the first row counts."),
     "duplicate": lazy("The same provider has another course of this title: a duplicate?"),
     "price": lazy("The price is not an amount of money."),
@@ -109,12 +110,17 @@ class Mapping:
     label: str | LazyString
 
 
-def parse(name: str, content: bytes) -> list[Parsed]:
-    """Every row of a file, read or refused; raises Invalid when it is no file of this mapping at all."""
-    mapping = MAPPINGS[name]
+def table(content: bytes) -> list[dict[str, Any]]:
+    """The rows of a CSV or JSON file as they are; raises Invalid when it is neither, or too long."""
     rows = list(_rows(content))
     if len(rows) > MOST_ROWS:
         raise Invalid("import_too_long", lazy("The file has too many rows: 100,000 at most."))
+    return rows
+
+
+def parse(mapping: Mapping, content: bytes) -> list[Parsed]:
+    """Every row of a file, read or refused; raises Invalid when it is no file of this mapping at all."""
+    rows = table(content)
     missing = mapping.columns - set(rows[0]) if rows else mapping.columns
     if missing:
         columns = ", ".join(sorted(missing))

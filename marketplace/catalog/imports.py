@@ -12,18 +12,21 @@ from sqlalchemy import func, or_, select
 
 from marketplace.accounts.models import Organisation
 from marketplace.catalog import search
-from marketplace.catalog.import_models import CatalogueImport, ImportedRow
+from marketplace.catalog.import_models import CatalogueImport, ImportedRow, ImportMapping
 from marketplace.catalog.import_rules import (
     LARGEST_FILE,
     MAPPINGS,
     OPENS_BEFORE,
     CourseRow,
     Fault,
+    Mapping,
     Note,
     Parsed,
     RunRow,
     parse,
+    table,
 )
+from marketplace.catalog.mapping_rules import OWN, Plan, check, mapping_of, samples
 from marketplace.catalog.models import (
     Category,
     Course,
@@ -35,12 +38,14 @@ from marketplace.catalog.models import (
 )
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
-from marketplace.foundation.errors import Invalid, NotFound
+from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from marketplace.accounts.models import Person
 
 BATCH = 100
 Outcome = tuple[str, tuple[Note, ...]]
@@ -50,15 +55,18 @@ def begin(
     mapping: str, content: bytes, *, file_name: str, is_dry_run: bool, person_id: int | None, now: datetime
 ) -> CatalogueImport:
     """Accept a file and enqueue the work; raises Invalid when it is no file of this mapping."""
-    if mapping not in MAPPINGS:
+    if mapping not in MAPPINGS and mapping != OWN:
         raise Invalid("import_mapping", lazy("Choose what kind of file this is."))
     if len(content) > LARGEST_FILE:
         raise Invalid("import_too_large", lazy("That file is too large: 16 MB at most."))
-    rows = parse(mapping, content)
+    rows: Sequence[Any] = table(content) if mapping == OWN else parse(MAPPINGS[mapping], content)
+    if not rows:
+        raise Invalid("import_empty", lazy("The file has no rows."))
     with transaction():
         made = add(
             CatalogueImport(
                 mapping=mapping,
+                columns={} if mapping == OWN else None,
                 file_name=file_name[:200],
                 content=content,
                 is_dry_run=is_dry_run,
@@ -68,15 +76,61 @@ def begin(
                 finished_at=None,
             )
         )
+        if mapping != OWN:
+            jobs.enqueue(take_in, import_id=made.id)
+    return made
+
+
+def map_columns(import_id: int, plan: Plan, *, is_dry_run: bool, actor: Person, now: datetime) -> None:
+    """Say which column is which field, remember it for the source's next file, and begin. Locks the import."""
+    with transaction():
+        work = locked(CatalogueImport, import_id)
+        if work.mapping != OWN or work.columns:
+            raise Refused("import_begun", lazy("This file is being taken in already."))
+        check(plan, list(columns_of(work)))
+        work.columns, work.is_dry_run = plan.kept(), is_dry_run
+        db.session.merge(
+            ImportMapping(source=plan.source, kind=plan.kind, columns=plan.kept(), saved_at=now, saved_by_id=actor.id)
+        )
+        jobs.enqueue(take_in, import_id=work.id)
+
+
+def again(import_id: int, *, actor: Person, now: datetime) -> CatalogueImport:
+    """Take in for good what a dry run told about, with the same file and columns."""
+    tried = db.session.get_one(CatalogueImport, import_id)
+    if not tried.is_dry_run or tried.finished_at is None:
+        raise Refused("no_dry_run", lazy("Only a dry run that is over can be taken in for good."))
+    with transaction():
+        names = ("mapping", "columns", "file_name", "content", "rows_in_all")
+        given = {name: getattr(tried, name) for name in names}
+        made = add(CatalogueImport(is_dry_run=False, person_id=actor.id, created_at=now, finished_at=None, **given))
         jobs.enqueue(take_in, import_id=made.id)
     return made
+
+
+def columns_of(work: CatalogueImport) -> dict[str, list[str]]:
+    """The columns of a file with their first values."""
+    return samples(table(work.content))
+
+
+def find_plan(columns: Iterable[str]) -> Plan | None:
+    """The newest saved plan whose columns the file all has."""
+    have = set(columns)
+    for saved in db.session.scalars(select(ImportMapping).order_by(ImportMapping.saved_at.desc())):
+        if set(saved.columns["columns"].values()) <= have:
+            return Plan(**saved.columns)
+    return None
+
+
+def _mapping(work: CatalogueImport) -> Mapping:
+    return mapping_of(Plan(**work.columns)) if work.columns else MAPPINGS[work.mapping]
 
 
 @jobs.task(name="catalog.take_in")
 def take_in(import_id: int) -> None:
     """Work through an import from where it stands."""
     found = db.session.get_one(CatalogueImport, import_id)
-    rows = parse(found.mapping, found.content)
+    rows = parse(_mapping(found), found.content)
     db.session.rollback()
     while not _take_batch(import_id, rows, now=clock.now()):
         db.session.expunge_all()
@@ -107,7 +161,7 @@ def _tried(work: CatalogueImport, batch: Sequence[Parsed], *, now: datetime) -> 
 
 
 def _taken(work: CatalogueImport, batch: Sequence[Parsed], *, now: datetime) -> list[Outcome]:
-    source = MAPPINGS[work.mapping].source
+    source = _mapping(work).source
     return [_take(source, row, now=now) for row in batch]
 
 
