@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
+from marketplace.catalog import desk
 from marketplace.catalog.models import Course, CourseRun, Session
 from marketplace.enrolment.models import Enrolment, Order, OrderLine, OrderState
 from marketplace.foundation.database import db
@@ -73,3 +74,16 @@ def find_open_order(run_id: int, person_id: int, *, now: datetime) -> Order | No
         )
     )
     return db.session.scalars(query.order_by(Order.id.desc())).first()
+
+
+def get_taken_course(public_id: str, person_id: int) -> Course:
+    """A course that was published once and that the person took, withdrawn ones too; raises NotFound for others."""
+    course = desk.get_course(public_id)
+    taken = (
+        select(Enrolment.id)
+        .join(Enrolment.run)
+        .where(Enrolment.person_id == person_id, CourseRun.course_id == course.id)
+    )
+    if course.published_at is None or db.session.scalar(taken.limit(1)) is None:
+        raise NotFound
+    return course

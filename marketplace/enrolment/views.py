@@ -21,6 +21,7 @@ from marketplace.enrolment import (
     quotes,
     reminders,
     rule_views,
+    taken_views,
     voucher_views,
     waiting,
     waiting_views,
@@ -47,7 +48,16 @@ if TYPE_CHECKING:
     from marketplace.catalog.models import CourseRun
     from marketplace.enrolment.quotes import Quote, Sale
 
-__all__ = ["blueprint", "change_views", "pool_views", "reminders", "rule_views", "voucher_views", "waiting_views"]
+__all__ = [
+    "blueprint",
+    "change_views",
+    "pool_views",
+    "reminders",
+    "rule_views",
+    "taken_views",
+    "voucher_views",
+    "waiting_views",
+]
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
