@@ -26,12 +26,12 @@ from marketplace.payments.postings import MOVING_ACTS
 if TYPE_CHECKING:
     from marketplace.demo.history import Purchase, Written
 
-REVIEWED_AFTER = timedelta(days=25)
+REVIEWED_AFTER = timedelta(days=45)
 WEIGHED_AFTER = timedelta(hours=3)
 CLAIMED_EVERY = timedelta(days=60)
-PAID_AFTER = timedelta(days=24)
+PAID_AFTER = timedelta(days=40)
 # Not paid yet, so that a batch can be seen waiting.
-NEWEST_BATCH = timedelta(days=20)
+NEWEST_BATCH = timedelta(days=35)
 
 
 @dataclass
