@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from tests.conftest import in_one_transaction
 from tests.payments.world import World
 
-EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES", "30")), int(os.environ.get("MODEL_STEPS", "40"))
+EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES", "50")), int(os.environ.get("MODEL_STEPS", "40"))
 # Shrinking takes minutes: only where somebody waits for it.
 SHRINK = (Phase.shrink,) if os.environ.get("MODEL_SHRINK") else ()
 PEOPLE, RUNS, ANY, PERCENT = st.integers(0, 4), st.integers(0, 2), st.integers(0, 11), st.sampled_from((1, 30, 50, 100))
@@ -68,6 +68,14 @@ class Market(RuleBasedStateMachine):
     @rule(which=ANY)
     def give_up_place(self, which):
         self.world.give_up_place(which)
+
+    @rule(which=ANY, choice=RUNS)
+    def defer(self, which, choice):
+        self.world.defer(which, choice)
+
+    @rule(which=ANY, person=PEOPLE)
+    def transfer(self, which, person):
+        self.world.transfer(which, person)
 
     @rule(person=PEOPLE, run=RUNS)
     def wait(self, person, run):

@@ -7,19 +7,33 @@ under way arrive and then holds what must be true when nothing is.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy import text
 
-from marketplace.enrolment import cancellations, offers, orders, places, pools, quotes, seats, waiting
+from marketplace.accounts.models import Person
+from marketplace.enrolment import (
+    cancellations,
+    changes,
+    offers,
+    orders,
+    places,
+    pools,
+    quotes,
+    seats,
+    transfers,
+    waiting,
+)
 from marketplace.enrolment.models import Enrolment, Order
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.errors import Refused
+from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
 from marketplace.funding import voucher_batches
 from marketplace.funding.subsidy_rules import Rule
@@ -143,6 +157,39 @@ class World:
             cancellations.cancel_place(
                 enrolment.id, shown=shown, actor_id=enrolment.person_id, reason="model", now=self.now
             )
+
+        self._try(act)
+
+    def defer(self, which, choice):
+        """Move a place to another date of the course; a dearer one waits for the difference."""
+        enrolment = self._pick(Enrolment, which)
+        if enrolment is None:
+            return
+
+        def act():
+            place = places.look(db.session.get_one(Enrolment, enrolment.id))
+            changes.check_may_defer(place, now=self.now)
+            moves = changes.list_moves(place, now=self.now)
+            if moves:
+                step = moves[choice % len(moves)]
+                named = {"actor_id": enrolment.person_id, "locale": "zh", "now": self.now}
+                changes.defer(enrolment.id, step.run.id, shown=step.difference, **named)
+
+        self._try(act)
+
+    def transfer(self, which, person):
+        """Offer a place to somebody, who takes it over by the link in the mail."""
+        enrolment = self._pick(Enrolment, which)
+        if enrolment is None:
+            return
+
+        def act():
+            taker, holder = (db.session.get_one(Person, one) for one in (self.people[person % 5], enrolment.person_id))
+            transfers.offer(enrolment.id, taker.email, actor=holder, now=self.now)
+            newest = db.session.query(OutgoingMail).filter_by(message="enrolment/transfer_offered")
+            written = newest.order_by(OutgoingMail.id.desc()).first().text
+            key = re.search(r"/transfers/([\w-]+)", written)[1]
+            transfers.accept(key, person=taker, now=self.now)
 
         self._try(act)
 
