@@ -5,12 +5,13 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from marketplace.foundation import clock
 from marketplace.foundation.database import db, transaction
-from marketplace.funding import subsidy_lists
+from marketplace.funding import subsidies, subsidy_lists
 from marketplace.funding.subsidy_models import Subsidy
 from marketplace.funding.subsidy_rules import Rule
 from tests.factories import make_course, make_person, make_run, make_staff
-from tests.funding.made import make_programme
+from tests.funding.made import make_programme, make_subsidy
 from tests.journeys.test_seat import pay, words
 from tests.journeys.visitor import DESK, PHONE, Visitor
 
@@ -72,23 +73,25 @@ def test_a_subsidised_seat_from_the_estimate_to_the_officers_page(browser, live,
 
 
 @BOTH
-def test_an_officer_claims_what_the_demo_has_earned(browser, live, language, size):
+def test_an_officer_claims_what_was_earned(browser, live, language, size):
     with live.app.app_context():
-        earned = db.session.query(Subsidy).filter_by(state="earned").order_by(Subsidy.id).first()
-        programme, officer = earned.programme.public_id, make_staff("funding_officer", locale=language)
-        rule = earned.programme_id
+        programme, officer = make_programme(), make_staff("funding_officer", locale=language)
+        earned = [make_subsidy(programme) for _ in range(2)]
+        for one in earned:
+            subsidies.earn(one.id, {"attendance_percent": 90}, now=clock.now())
+        programme, earned = programme.public_id, earned[0].public_id
     staff = Visitor(browser, live, language, size).be(officer)
 
     staff.open("/staff/funding")
     for page in ("", "/rule", "/applications", "/refusals", "/claims", "/funnel", "/edit"):
         staff.open(f"/staff/funding/{programme}{page}")
-    staff.open(f"/staff/subsidies/{earned.public_id}")
+    staff.open(f"/staff/subsidies/{earned}")
     staff.open(f"/staff/funding/{programme}/claims")
     boxes = staff.page.get_by_role("checkbox")
     for index in range(1, boxes.count()):
         boxes.nth(index).uncheck()
     staff.press("Make a batch of the chosen ones")
     staff.sees("Waiting for the funder")
-    staff.page.fill("#bank_reference", f"ICBC {language} {rule}")
+    staff.page.fill("#bank_reference", f"ICBC {language}")
     staff.press("Mark as paid")
     staff.sees("The batch is marked as paid.")
