@@ -13,6 +13,7 @@ from marketplace.accounts.models import Person
 from marketplace.demo import (
     after_sale,
     books,
+    employer,
     history,
     hopes,
     money,
@@ -61,6 +62,7 @@ def _load(now: datetime) -> None:
     money.write_money(written)
     participation.write_participation(written, now=now)
     subsidy_history.write(written, grants, now=now)
+    employer.write_employer(learner.id, now=now)
     _count_seats(loaded.runs, written)
     hopes.write_hopes(loaded, people, learner.id, now=now)
     after_sale.write_after_sale(loaded.runs, written, now=now)

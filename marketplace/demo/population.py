@@ -41,12 +41,14 @@ class Account:
         return f"{self.name}@{DOMAIN}"
 
 
+EMPLOYER = Account("employer", "employer:owner", "何雅琳", "sends people to courses, sees who takes part")
 ACCOUNTS = (
     Account("learner", "", "沈知夏", "takes seats, pays, learns"),
     Account("editor", "member:editor", "陆文博", "edits the courses of Chengjiang University"),
     Account("registrar", "member:registrar", "顾静怡", "keeps rosters and registers of Chengjiang University"),
     Account("instructor", "member:instructor", "钱伯言", "teaches at Chengjiang University"),
     Account("funding", "staff:funding_officer", "傅念慈", "keeps funding programmes, claims what was earned"),
+    EMPLOYER,
     Account("finance", "staff:finance_officer", "唐丽华", "sees payments, gives money back"),
     Account("analyst", "staff:analyst", "许书恒", "reads the figures"),
     Account("administrator", "staff:administrator", "袁云舟", "may do everything"),

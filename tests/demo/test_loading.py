@@ -36,7 +36,7 @@ def test_the_demo_is_whole_and_consistent(app):
     assert loading.load(now=now) is True
     assert loading.load(now=now) is False
 
-    assert (count(Course), count(CourseRun), count(Organisation)) == (60, 120, 15)
+    assert (count(Course), count(CourseRun), count(Organisation)) == (60, 120, 16)
     assert count(Person, Person.email.like("%@people.demo.example")) == 400
     assert count(SeatHold, SeatHold.ended_at.is_(None)) == 0
     assert db.session.execute(text(_WRONG_COUNTERS)).all() == []
