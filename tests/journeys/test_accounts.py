@@ -43,7 +43,11 @@ class Visitor:
         self.words = WORDS[language]
         # axe is injected into the page, which its policy would refuse.
         context = browser.new_context(
-            base_url=live.address, viewport=size, bypass_csp=True, locale={"en": "en-GB", "zh": "zh-CN"}[language]
+            reduced_motion="reduce",
+            base_url=live.address,
+            viewport=size,
+            bypass_csp=True,
+            locale={"en": "en-GB", "zh": "zh-CN"}[language],
         )
         self.page = context.new_page()
 

@@ -18,8 +18,13 @@ class Visitor:
     def __init__(self, browser, live, language, size):
         self.live, self.language = live, language
         # axe is injected into the page, which its policy would refuse.
+        # Still colours: axe would measure one on its way from light to dark.
         self.context = browser.new_context(
-            base_url=live.address, viewport=size, bypass_csp=True, locale={"en": "en-GB", "zh": "zh-CN"}[language]
+            base_url=live.address,
+            viewport=size,
+            bypass_csp=True,
+            locale={"en": "en-GB", "zh": "zh-CN"}[language],
+            reduced_motion="reduce",
         )
         self.page = self.context.new_page()
 
