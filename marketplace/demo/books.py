@@ -12,10 +12,12 @@ from sqlalchemy.orm import joinedload
 from marketplace.catalog.models import CourseProvider, CourseRun
 from marketplace.demo.money import Posting, post_all
 from marketplace.demo.rows import insert_rows
-from marketplace.enrolment.models import Order
+from marketplace.enrolment.models import Order, OrderLine
 from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
 from marketplace.payments import posting_rules, postings
+from marketplace.payments.dispute_models import Dispute
+from marketplace.payments.dispute_rules import DisputeState
 from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, Refund
 from marketplace.payments.posting_rules import UNEARNED, Entry
 from marketplace.payments.sandbox import balance
@@ -29,6 +31,21 @@ if TYPE_CHECKING:
 
 
 ARRIVES_AFTER = timedelta(days=2)
+
+
+def write_facts() -> None:
+    """Post what the demo's vouchers and subsidies left, each when it happened. Call inside a transaction."""
+    runs = dict(line for line in db.session.execute(select(OrderLine.order_id, OrderLine.run_id)).all())
+    for find in postings.SOURCES:
+        while facts := [fact for fact in find(postings.ALWAYS) if fact.entries]:
+            post_all(
+                [
+                    Posting(
+                        fact.key, fact.kind, fact.occurred_at, fact.entries, fact.order_id, runs[fact.order_id or 0]
+                    )
+                    for fact in facts
+                ]
+            )
 
 
 def write_earnings(*, now: datetime) -> None:
@@ -64,7 +81,7 @@ def _unearned(now: datetime) -> Select[*tuple[Any, ...]]:
     key = (
         LedgerTransaction.order_id,
         Order.public_id,
-        LedgerTransaction.run_id,
+        postings.PLACES.c.run_id,
         CourseRun.ends_at,
         LedgerEntry.account,
         LedgerEntry.currency,
@@ -75,7 +92,8 @@ def _unearned(now: datetime) -> Select[*tuple[Any, ...]]:
         select(*key, total.label("minor"), func.max(LedgerTransaction.occurred_at).label("moved_at"))
         .join(LedgerEntry.transaction)
         .join(Order, Order.id == LedgerTransaction.order_id)
-        .join(CourseRun, CourseRun.id == LedgerTransaction.run_id)
+        .join(postings.PLACES, postings.PLACES.c.order_id == Order.id)
+        .join(CourseRun, CourseRun.id == postings.PLACES.c.run_id)
         .where(LedgerEntry.account.in_(UNEARNED), CourseRun.ends_at <= now, CourseRun.state != "cancelled")
         .group_by(*key)
         .having(total != 0)
@@ -99,7 +117,7 @@ def write_stripe(*, now: datetime) -> None:
 
     Call inside a transaction, before the earnings: both are dated when they happened.
     """
-    moved = [*_payments(), *_refunds()]
+    moved = [*_payments(), *_refunds(), *_disputes()]
     moved.sort(key=lambda one: one["happened_at"])
     payouts = _weekly_payouts(moved, now)
     insert_rows(StripeTransaction, [*moved, *(_payout_movement(payout) for payout in payouts)])
@@ -142,6 +160,31 @@ def _refunds() -> list[dict[str, Any]]:
         )
         for one in given_back
         if one.stripe_refund_id is not None
+    ]
+
+
+def _disputes() -> list[dict[str, Any]]:
+    """What the banks took back and, where we won, gave back; an inquiry moved nothing."""
+    disputed = db.session.scalars(
+        select(Dispute).where(Dispute.state != DisputeState.INQUIRY).options(joinedload(Dispute.attempt))
+    ).all()
+    return [
+        _movement(
+            f"txn_demo_{one.public_id}_{word}",
+            "adjustment",
+            sign * one.amount_minor,
+            one.stripe_dispute_id,
+            one.attempt.payment_intent_id,
+            moment,
+            f"dispute:{one.public_id}",
+        )
+        | {"fee_minor": one.fee_minor if sign < 0 else 0}
+        for one in disputed
+        for word, sign, moment in (
+            ("taken", -1, one.opened_at),
+            ("back", 1, one.closed_at if one.state == DisputeState.WON else None),
+        )
+        if moment is not None
     ]
 
 

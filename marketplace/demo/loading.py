@@ -67,6 +67,7 @@ def _load(now: datetime) -> None:
     hopes.write_hopes(loaded, people, learner.id, now=now)
     after_sale.write_after_sale(loaded.runs, written, now=now)
     books.write_stripe(now=now)
+    books.write_facts()
     books.write_earnings(now=now)
     papers.write_papers(learner.id, now=now)
     prices.write_prices(loaded.runs, loaded.organisations, now=now)

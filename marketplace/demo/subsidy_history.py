@@ -21,7 +21,7 @@ from marketplace.funding.subsidy_models import ClaimBatch, Subsidy, SubsidyAttem
 from marketplace.funding.subsidy_rules import Evidence, State
 from marketplace.participation.models import Attendance, Completion
 from marketplace.payments import posting_rules
-from marketplace.payments.postings import MOVING_ACTS
+from marketplace.payments.postings import STILL_ACTS
 
 if TYPE_CHECKING:
     from marketplace.demo.history import Purchase, Written
@@ -151,7 +151,7 @@ def _write_steps(rows: list[tuple[int, tuple[Purchase, Grant, OrderLine, int | N
         [
             posting
             for event_id, event, (purchase, line, grant) in zip(ids, events, postings, strict=True)
-            if event["act"] in MOVING_ACTS and (posting := _posting(event_id, event, purchase, line, grant)).entries
+            if event["act"] not in STILL_ACTS and (posting := _posting(event_id, event, purchase, line, grant)).entries
         ]
     )
 

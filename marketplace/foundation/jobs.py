@@ -173,6 +173,13 @@ def retry_dead_letters(job_id: int | None = None) -> int:
         return len(db.session.execute(text(_REVIVE), {"id": job_id}).all())
 
 
+def give_up_dead_letter(job_id: int) -> bool:
+    """Take a failed job off the dead letters for good; False if it is not one."""
+    give_up = "UPDATE procrastinate_jobs SET status = 'cancelled' WHERE id = :id AND status = 'failed' RETURNING id"
+    with transaction():
+        return db.session.execute(text(give_up), {"id": job_id}).first() is not None
+
+
 def run_worker(database_url: str, *, concurrency: int = 2) -> None:
     """Run jobs until told to stop. Jobs of a killed worker are retried once its heartbeat is older than a minute."""
     asyncio.run(_run_worker(database_url.replace("+psycopg", ""), concurrency))

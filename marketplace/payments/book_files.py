@@ -10,6 +10,7 @@ from marketplace.foundation.database import db
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import pick
 from marketplace.foundation.spreadsheets import Cell, Sheet
+from marketplace.funding.programme_models import FundingProgramme
 from marketplace.payments import books, chart, trial_balance
 from marketplace.payments.trial_balance import ZONE, JournalLine, TrialBalance, Wish
 
@@ -75,6 +76,7 @@ def journal_file(wish: Wish, kind: str) -> bytes:
             _("Credit"),
             _("Currency"),
             _("Organisation"),
+            _("Funding programme"),
             _("Key"),
         ],
         _journal_rows(wish),
@@ -84,12 +86,14 @@ def journal_file(wish: Wish, kind: str) -> bytes:
 
 def _journal_rows(wish: Wish) -> Iterator[list[Cell]]:
     organisations = {one.id: str(pick(one, "name")) for one in db.session.query(Organisation)}
+    programmes = {one.id: str(pick(one, "name")) for one in db.session.query(FundingProgramme)}
     kinds = books.posting_names()
     for line in trial_balance.journal(wish.first, wish.cut_off):
-        yield _journal_row(line, organisations, kinds)
+        owners = [organisations.get(line.entry.organisation_id or 0), programmes.get(line.entry.programme_id or 0)]
+        yield _journal_row(line, owners, kinds)
 
 
-def _journal_row(line: JournalLine, organisations: dict[int, str], kinds: dict[str, str]) -> list[Cell]:
+def _journal_row(line: JournalLine, owners: list[str | None], kinds: dict[str, str]) -> list[Cell]:
     amount = line.entry.amount
     return [
         line.transaction.id,
@@ -102,6 +106,6 @@ def _journal_row(line: JournalLine, organisations: dict[int, str], kinds: dict[s
         amount.major if amount.minor > 0 else None,
         (-amount).major if amount.minor < 0 else None,
         amount.currency,
-        organisations.get(line.entry.organisation_id or 0),
+        *owners,
         line.transaction.key,
     ]

@@ -93,6 +93,9 @@ def posting_names() -> dict[str, str]:
         "payout": _("Payout"),
         "payout_arrived": _("Payout at the bank"),
         "payout_returned": _("Payout that came back"),
+        "dispute": _("Dispute opened"),
+        "dispute_won": _("Dispute won"),
+        "dispute_lost": _("Dispute lost"),
         "voucher": _("Voucher"),
         "subsidy": _("Subsidy"),
         "exchange": _("Currency exchange"),
@@ -106,7 +109,7 @@ def attempt_names() -> dict[str, tuple[str, str]]:
         "created": (_("Being opened"), ""),
         "open": (_("Page open"), "warn"),
         "processing": (_("On its way"), "warn"),
-        "paid": (_("Paid"), "good"),
+        "paid": (_("Received"), "good"),
         "failed": (_("Failed"), "bad"),
         "expired": (_("Page closed"), ""),
     }

@@ -27,6 +27,7 @@ def books() -> ResponseReturnValue:
         wish=wish,
         balances=trial_balance.trial_balances(wish.cut_off),
         providers=trial_balance.list_owed_to_providers(wish.cut_off),
+        programmes=trial_balance.list_owed_by_programmes(wish.cut_off),
         sponsors=trial_balance.list_owed_by_sponsors(wish.cut_off),
         types=chart.type_names(),
         chart=chart.CHART,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import RadioField, StringField, SubmitField, TextAreaField
+from wtforms import RadioField, StringField, SubmitField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
 from wtforms.validators import AnyOf, InputRequired, Length, ValidationError
 
@@ -48,15 +48,6 @@ class RefundForm(FlaskForm):
     def money(self) -> Money:
         """The amount entered."""
         return Money.parse(self.amount.data or "", self.currency)
-
-
-class ResolveForm(FlaskForm):
-    """What was done about a discrepancy."""
-
-    note = TextAreaField(
-        lazy("What was done"), validators=[InputRequired(lazy("Say what was done about it.")), Length(max=2000)]
-    )
-    submit = SubmitField(lazy("Close it"))
 
 
 class PlaceForm(FlaskForm):

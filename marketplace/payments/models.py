@@ -15,7 +15,7 @@ from marketplace.foundation import clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import constraint
 from marketplace.foundation.i18n import lazy
-from marketplace.foundation.money import Money
+from marketplace.foundation.money import EXPONENTS, Money
 
 
 class AttemptState(StrEnum):
@@ -238,6 +238,20 @@ class Discrepancy(Model):
     resolved_at: Mapped[datetime | None]
     resolved_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     note: Mapped[str | None] = mapped_column(Text)
+
+    @property
+    def theirs(self) -> Money | None:
+        """The amount on Stripe's side, if there is one in a currency of ours."""
+        return self._amount("theirs", "currency")
+
+    @property
+    def ours(self) -> Money | None:
+        """The amount on our side, if there is one."""
+        return self._amount("ours", "our_currency")
+
+    def _amount(self, minor: str, currency: str) -> Money | None:
+        known = self.details.get(currency) in EXPONENTS and minor in self.details
+        return Money(int(self.details[minor]), self.details[currency]) if known else None
 
 
 constraint("uq_payment_attempt_live", lazy("A payment for this order has been started already."))

@@ -18,10 +18,11 @@ from marketplace.enrolment.models import Order, OrderState
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import acts, attempts, offline_rules
+from marketplace.payments import acts, attempts, offline_rules, refunds
 from marketplace.payments.desk_models import OfflinePayment, OfflineState
-from marketplace.payments.models import AttemptState, PaymentAttempt
+from marketplace.payments.models import AttemptState, PaymentAttempt, Refund
 from marketplace.payments.posting_rules import Account
+from marketplace.payments.stripe_gateway import RefundAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,6 +132,38 @@ def _settle(payment: OfflinePayment, *, now: datetime) -> None:
     )
     payment.state, payment.attempt_id = OfflineState.SETTLED, attempt.id
     attempts.take_in(attempt, payment.amount, into=Account.BANK, now=now)
+
+
+def refund_sent(public_id: str, *, bank_reference: str, reason: str, actor_id: int, now: datetime) -> Refund:
+    """Book a refund of a transfer that was sent at the bank. Locks attempt, refund and order; once is enough.
+
+    Raises Invalid without a reference, Refused for a refund that Stripe sends or that is over.
+    """
+    reference = offline_rules.normalised(bank_reference)
+    if not reference:
+        message = lazy("Enter the reference by which the bank shows the transfer.")
+        raise Invalid("no_reference", message, {"bank_reference": message})
+    with transaction():
+        found = db.session.execute(
+            select(Refund.id, PaymentAttempt).join(Refund.attempt).where(Refund.public_id == public_id)
+        ).one_or_none()
+        if found is None:
+            raise NotFound
+        attempt = locked(PaymentAttempt, found[1].id)
+        refund = locked(Refund, found[0])
+        if attempt.method != "offline" or refund.state not in {"requested", "pending"}:
+            raise Refused("not_waiting", lazy("This does not wait any more."))
+        acts.record(
+            "bank_refund_sent",
+            f"refund:{public_id}",
+            reason=reason,
+            actor_id=actor_id,
+            now=now,
+            order_id=attempt.order_id,
+            details={"amount": refund.amount_minor, "currency": refund.currency, "reference": reference},
+        )
+        refunds.book(refund.id, RefundAnswer(id="", status="succeeded", failure_code=None), now=now)
+        return refund
 
 
 def _record(kind: str, payment: OfflinePayment, *, reason: str, actor_id: int, now: datetime) -> None:

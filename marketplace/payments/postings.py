@@ -11,18 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import Text, cast, exists, func, select
+from sqlalchemy import Text, cast, exists, func, or_, select
 from sqlalchemy.orm import contains_eager
 
 from marketplace.catalog.models import CourseProvider, CourseRun
-from marketplace.enrolment.models import Order, OrderLine
+from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.money import Money
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
 from marketplace.funding.voucher_models import VoucherMovement, VoucherRedemption
 from marketplace.payments import ledger, posting_rules
-from marketplace.payments.models import LedgerEntry, LedgerTransaction, RevenueTerms
+from marketplace.payments.dispute_models import Dispute
+from marketplace.payments.dispute_rules import DisputeState
+from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, RevenueTerms
 from marketplace.payments.posting_rules import UNEARNED, Entries, Entry, Step, Terms
 
 if TYPE_CHECKING:
@@ -89,8 +91,8 @@ def _voucher_movements(since: datetime) -> list[Fact]:
     ]
 
 
-# The acts that move an amount from one account to another; the others change words and deadlines.
-MOVING_ACTS = ("apply", "earn", "pay", "reject", "lapse", "release", "reinstate")
+# The acts that move no amount from one account to another: they change words and deadlines.
+STILL_ACTS = ("approve", "claim", "extend")
 
 
 def _subsidy_steps(since: datetime) -> list[Fact]:
@@ -100,7 +102,7 @@ def _subsidy_steps(since: datetime) -> list[Fact]:
         select(SubsidyEvent, OrderLine.order_id, key)
         .join(SubsidyEvent.subsidy)
         .join(OrderLine, OrderLine.id == Subsidy.order_line_id)
-        .where(SubsidyEvent.act.in_(MOVING_ACTS), SubsidyEvent.recorded_at >= since, ~_is_posted(key))
+        .where(SubsidyEvent.act.not_in(STILL_ACTS), SubsidyEvent.recorded_at >= since, ~_is_posted(key))
         .options(contains_eager(SubsidyEvent.subsidy))
         .order_by(SubsidyEvent.id)
     )
@@ -126,7 +128,42 @@ def _is_posted(key: ColumnElement[str]) -> ColumnElement[bool]:
     return exists().where(LedgerTransaction.key == key)
 
 
-SOURCES = (_voucher_movements, _subsidy_steps)
+def _disputes(since: datetime) -> list[Fact]:
+    """A bank took a payment back, gave it back to us, or kept it for the cardholder."""
+    is_opened = _is_posted("dispute_opened:" + Dispute.public_id)
+    query = (
+        select(Dispute, PaymentAttempt.order_id, is_opened)
+        .join(Dispute.attempt)
+        .where(
+            or_(Dispute.recorded_at >= since, Dispute.closed_at >= since),
+            # An inquiry takes no money, and leaves no fee behind when it ends well.
+            or_(
+                (Dispute.state == DisputeState.OPEN) & ~is_opened,
+                Dispute.state == DisputeState.LOST,
+                (Dispute.state == DisputeState.WON) & or_(Dispute.fee_minor > 0, is_opened),
+            ),
+            ~_is_posted("dispute_closed:" + Dispute.public_id),
+        )
+        .order_by(Dispute.id)
+    )
+    found = db.session.execute(query.limit(BATCH))
+    return [fact for one, order_id, is_known in found for fact in _dispute_facts(one, order_id, is_opened=is_known)]
+
+
+def _dispute_facts(one: Dispute, order_id: int, *, is_opened: bool) -> list[Fact]:
+    facts = []
+    if not is_opened:
+        entries = posting_rules.dispute_opened(one.amount)
+        facts.append(Fact(f"dispute_opened:{one.public_id}", "dispute", entries, order_id, one.opened_at))
+    if one.closed_at is not None:
+        is_lost = one.state == DisputeState.LOST
+        closed = posting_rules.dispute_lost(one.amount) if is_lost else posting_rules.dispute_opened(-one.amount)
+        kind = "dispute_lost" if is_lost else "dispute_won"
+        facts.append(Fact(f"dispute_closed:{one.public_id}", kind, closed, order_id, one.closed_at))
+    return facts
+
+
+SOURCES = (_voucher_movements, _subsidy_steps, _disputes)
 
 
 @jobs.periodic(cron="7 * * * *", name="payments.earn")
@@ -138,15 +175,24 @@ def earn_hourly() -> None:
         log.info("revenue earned", orders=done)
 
 
+# The run each order is for now: that of its place, which may have been moved since, else the one it was sold for.
+PLACES = (
+    select(OrderLine.order_id, func.coalesce(Enrolment.run_id, OrderLine.run_id).label("run_id"))
+    .outerjoin(EnrolmentSource, (EnrolmentSource.order_line_id == OrderLine.id) & EnrolmentSource.revoked_at.is_(None))
+    .outerjoin(Enrolment, Enrolment.id == EnrolmentSource.enrolment_id)
+    .subquery("place")
+)
+
+
 def earn_due(*, now: datetime) -> int:
     """Earn every order of an ended run that has anything unearned, each in a transaction of its own; how many."""
     query = (
         select(LedgerTransaction.order_id)
         .join(LedgerTransaction.entries)
-        .join(CourseRun, CourseRun.id == LedgerTransaction.run_id)
+        .join(PLACES, PLACES.c.order_id == LedgerTransaction.order_id)
+        .join(CourseRun, CourseRun.id == PLACES.c.run_id)
         .where(
             LedgerEntry.account.in_(UNEARNED),
-            LedgerTransaction.order_id.is_not(None),
             CourseRun.ends_at <= now,
             CourseRun.state != "cancelled",
         )
@@ -168,7 +214,12 @@ def earn(order_id: int, *, now: datetime) -> bool:
         if not unearned:
             return False
         before = _earned_before(order_id, order.currency)
-        run = db.session.get_one(CourseRun, order.lines[0].run_id)
+        run = db.session.get_one(
+            CourseRun, db.session.scalars(select(PLACES.c.run_id).filter_by(order_id=order_id)).one()
+        )
+        if run.ends_at is None or run.ends_at > now or run.state == "cancelled":
+            # Moved to a later date since it was found.
+            return False
         terms = terms_at(order.placed_at)
         entries = posting_rules.earned(unearned, so_far=before[1], terms=terms, provider_id=_lead(run.course_id))
         ledger.post(
@@ -176,7 +227,7 @@ def earn(order_id: int, *, now: datetime) -> bool:
             EARNED,
             entries,
             order_id=order_id,
-            occurred_at=max(run.ends_at or now, _last_moved(order_id)),
+            occurred_at=max(run.ends_at, _last_moved(order_id)),
             details={"terms": terms.version},
         )
         return True

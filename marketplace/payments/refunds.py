@@ -9,14 +9,15 @@ from sqlalchemy import func, select
 
 from marketplace.enrolment import orders, places, returns
 from marketplace.enrolment.models import Order, RefundDue
-from marketplace.enrolment.refund_rules import NEVER_SOLD, Payer, left_of, of_buyer, split_refund
+from marketplace.enrolment.refund_rules import NEVER_SOLD, Part, Payer, Share, left_of, of_buyer, split_refund
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
-from marketplace.payments import external_refunds, fapiao_gate, ledger, letters, stripe_gateway
+from marketplace.payments import external_refunds, fapiao_gate, ledger, letters, posting_rules, stripe_gateway
 from marketplace.payments.models import PaymentAttempt, Refund
+from marketplace.payments.posting_rules import Account
 from marketplace.payments.stripe_gateway import GatewayError, RefundAnswer
 
 if TYPE_CHECKING:
@@ -127,6 +128,27 @@ def decide(refund: Refund, *, ends_place: bool, actor_id: int, now: datetime) ->
     db.session.flush()
 
 
+def repeat(refund: Refund, *, actor_id: int, now: datetime) -> Refund:
+    """Ask once more for a refund that failed, as a new one; call inside a transaction. Locks attempt and order.
+
+    Raises Refused for one that has not failed, was repeated before, or whose money went back otherwise meanwhile.
+    """
+    attempt = locked(PaymentAttempt, refund.attempt_id)
+    order = locked(Order, attempt.order_id)
+    before = db.session.get_one(RefundDue, refund.refund_due_id)
+    key = f"again:{refund.public_id}"
+    if refund.state != "failed" or db.session.scalar(select(RefundDue.id).where(RefundDue.key.startswith(key))):
+        raise Refused("not_failed", lazy("This refund does not wait to be sent again."))
+    learners = [part for part in returns.parts_of([order.id]) if part.payer is Payer.LEARNER]
+    if before.reason not in NEVER_SOLD and refund.amount_minor > left_of(learners):
+        raise Refused("gone_back", lazy("This money has gone back in another way already."))
+    share = Share(Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor), refund.amount_minor)
+    [fact] = returns.leave([share], currency=refund.currency, reason=before.reason, key=key, now=now)
+    made = _take_up(fact, now=now)
+    made.reason, made.requested_by_id = refund.reason, actor_id
+    return made
+
+
 @jobs.task(name="payments.send_refund")
 def send(refund_id: int) -> None:
     """Ask Stripe for one refund, with its public id as idempotency key, and book the answer. Safe to repeat.
@@ -138,6 +160,9 @@ def send(refund_id: int) -> None:
         return
     attempt = db.session.get_one(PaymentAttempt, refund.attempt_id)
     key, amount, intent, known = refund.public_id, refund.amount, attempt.payment_intent_id, refund.stripe_refund_id
+    if attempt.method == "offline":
+        # Staff send it at the bank: offline.refund_sent.
+        return
     if known is None and fapiao_gate.must_wait(attempt.order_id, refund.reason, now=clock.now()):
         return
     db.session.rollback()
@@ -172,10 +197,11 @@ def book(refund_id: int, answer: RefundAnswer, *, now: datetime) -> None:
         refund.stripe_refund_id = answer.id or refund.stripe_refund_id
         if refund.state in {"succeeded", "failed"}:
             return
-        order, fact = locked(Order, attempt.order_id), db.session.get_one(RefundDue, refund.refund_due_id)
+        locked(Order, attempt.order_id)
+        fact = db.session.get_one(RefundDue, refund.refund_due_id)
         if answer.status == "succeeded":
             refund.state, refund.settled_at = "succeeded", now
-            _book_succeeded(refund, fact, order, now=now)
+            _book_succeeded(refund, fact, attempt, now=now)
         elif answer.status in {"failed", "canceled"}:
             refund.state, refund.settled_at, refund.failure_code = "failed", now, answer.failure_code
             returns.void(fact, now=now)
@@ -183,15 +209,11 @@ def book(refund_id: int, answer: RefundAnswer, *, now: datetime) -> None:
             refund.state = "pending"
 
 
-def _book_succeeded(refund: Refund, fact: RefundDue, order: Order, *, now: datetime) -> None:
-    owed_from = ledger.REFUNDS_PAYABLE if fact.reason in NEVER_SOLD else ledger.UNEARNED_REVENUE
-    ledger.post(
-        f"refund:{refund.public_id}",
-        "refund",
-        {owed_from: refund.amount, ledger.STRIPE_BALANCE: -refund.amount},
-        order_id=order.id,
-        occurred_at=now,
-    )
+def _book_succeeded(refund: Refund, fact: RefundDue, attempt: PaymentAttempt, *, now: datetime) -> None:
+    order = db.session.get_one(Order, attempt.order_id)
+    out_of = Account.BANK if attempt.method == "offline" else Account.STRIPE_BALANCE
+    entries = posting_rules.given_back(refund.amount, out_of=out_of, was_kept=fact.reason not in NEVER_SOLD)
+    ledger.post(f"refund:{refund.public_id}", "refund", entries, order_id=order.id, occurred_at=now)
     orders.record(order, "refunded", now=now, details={"refund": refund.public_id})
     jobs.enqueue(letters.tell, refund_id=refund.id)
 

@@ -14,9 +14,12 @@ from sqlalchemy import exists, or_, select
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.money import EXPONENTS
-from marketplace.payments import discrepancies, ledger, matching_rules, posting_rules, stripe_feeds
+from marketplace.payments import discrepancies, disputes, ledger, matching_rules, posting_rules, refunds, stripe_feeds
+from marketplace.payments.dispute_models import Dispute
+from marketplace.payments.dispute_rules import DisputeState
 from marketplace.payments.matching_rules import OurFact, Verdict
 from marketplace.payments.models import LedgerTransaction, PaymentAttempt, Refund
+from marketplace.payments.stripe_gateway import GatewayError
 from marketplace.payments.stripe_models import UNMATCHED_STATES, StripePayout, StripeTransaction
 
 if TYPE_CHECKING:
@@ -59,10 +62,33 @@ def reconcile(*, now: datetime) -> dict[str, int]:
     """Fetch, match, and queue what Stripe lacks; how many of each. Raises GatewayError; safe to repeat."""
     return {
         "fetched": stripe_feeds.fetch(now=now),
+        "noticed": notice_missed(now=now),
         "matched": match_all(now=now),
         "arrived": post_payouts(now=now),
         "missing_at_stripe": queue_missing(now=now),
     }
+
+
+def notice_missed(*, now: datetime) -> int:
+    """Follow refunds and disputes of which no event told us; how many are ours. No transaction is open meanwhile."""
+    kinds = matching_rules.REFUNDS | matching_rules.ADJUSTMENTS
+    query = select(StripeTransaction.type, StripeTransaction.source_id).where(
+        UNMATCHED_STATES, StripeTransaction.type.in_(kinds), StripeTransaction.source_id.is_not(None)
+    )
+    rows = db.session.execute(query.order_by(StripeTransaction.id).limit(BATCH)).all()
+    db.session.rollback()
+    return sum(notice(kind, str(source), now=now) for kind, source in rows)
+
+
+def notice(kind: str, source_id: str, *, now: datetime) -> bool:
+    """Re-read what a movement names and make our rows agree; False if it is not ours or Stripe cannot be reached."""
+    try:
+        if kind in matching_rules.ADJUSTMENTS:
+            return disputes.sync(source_id, now=now)
+        return refunds.sync(source_id, now=now)
+    except GatewayError as error:
+        log.warning("movement not followed", code=error.code, source=source_id)
+        return False
 
 
 def match_all(*, now: datetime) -> int:
@@ -111,6 +137,8 @@ def _fact_of(row: StripeTransaction) -> OurFact | None:
         return _refund_of(row)
     if row.type in matching_rules.PAYOUTS | matching_rules.PAYOUT_FAILURES:
         return _payout_of(row)
+    if row.type in matching_rules.ADJUSTMENTS:
+        return _dispute_of(row)
     if row.type in matching_rules.FEES:
         # A fee of the account itself stands for nothing but itself.
         return OurFact(f"stripe_fee:{row.transaction_id}", row.amount, is_booked=True)
@@ -141,6 +169,16 @@ def _payout_of(row: StripeTransaction) -> OurFact | None:
         return None
     sign = 1 if row.type in matching_rules.PAYOUT_FAILURES else -1
     return OurFact(f"payout:{payout.payout_id}", posting_rules.signed(payout.amount, sign), is_booked=True)
+
+
+def _dispute_of(row: StripeTransaction) -> OurFact | None:
+    dispute = db.session.scalars(select(Dispute).filter_by(stripe_dispute_id=row.source_id)).first()
+    if dispute is None:
+        return None
+    # Stripe takes the money when a dispute opens, and gives it back when we win.
+    is_back = row.amount_minor > 0
+    amount = posting_rules.signed(dispute.amount, 1 if is_back else -1)
+    return OurFact(f"dispute:{dispute.public_id}", amount, is_booked=not is_back or dispute.state == DisputeState.WON)
 
 
 def _post_matched(row: StripeTransaction, ours: OurFact) -> None:

@@ -14,6 +14,7 @@ from marketplace.accounts.models import Organisation
 from marketplace.enrolment.models import Order
 from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
+from marketplace.funding.programme_models import FundingProgramme
 from marketplace.payments import ledger
 from marketplace.payments.chart import BY_CODE, CHART, ChartLine
 from marketplace.payments.ledger import CutOff
@@ -142,6 +143,14 @@ def _owned(account: Account, cut_off: CutOff, *, sign: int) -> list[tuple[Organi
     query = select(Organisation).where(Organisation.id.in_([owner for owner, _ in found]))
     names = {one.id: one for one in db.session.scalars(query)}
     return [(names[owner], Money(sign * amount.minor, amount.currency)) for owner, amount in found]
+
+
+def list_owed_by_programmes(cut_off: CutOff) -> list[tuple[FundingProgramme, Money]]:
+    """What each funding programme owes for earned subsidies, largest first; negative is owed back to it."""
+    found = ledger.balances_of(LedgerEntry.programme_id, Account.SUBSIDY_RECEIVABLE, cut_off)
+    query = select(FundingProgramme).where(FundingProgramme.id.in_([owner for owner, _ in found]))
+    names = {one.id: one for one in db.session.scalars(query)}
+    return [(names[owner], amount) for owner, amount in found]
 
 
 @dataclass(frozen=True)

@@ -125,3 +125,29 @@ def _stacked(steps: list[tuple[Step, Money]]) -> list[Bar]:
             bars.append(Bar(step, amount, level, level + amount.minor))
             level += amount.minor
     return bars
+
+
+SCALE = 1000
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A bar with where it lies on a line of SCALE units, wide enough to be seen."""
+
+    bar: Bar
+    left: int
+    width: int
+
+
+def drawn(bars: list[Bar]) -> list[Drawn]:
+    """Lay the bars out: the lowest level of all on the left, the highest on the right."""
+    levels = [0, *(level for bar in bars for level in (bar.start, bar.end))]
+    low, reach = min(levels), max(levels) - min(levels) or 1
+
+    def at(level: int) -> int:
+        return (level - low) * SCALE // reach
+
+    return [
+        Drawn(bar, min(at(bar.start), at(bar.end)), max(abs(at(bar.end) - at(bar.start)), 4 if bar.amount.minor else 0))
+        for bar in bars
+    ]

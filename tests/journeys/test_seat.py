@@ -158,6 +158,7 @@ def test_staff_give_the_money_back_and_the_seat_is_free_again(browser, live, lan
         officer = make_staff("finance_officer", locale=language)
     staff = Visitor(browser, live, language, size).be(officer)
     staff.open(f"/staff/orders/{order}")
+    staff.page.get_by_text(staff.say("Give money back")).first.click()
     staff.page.fill("#amount", "1280.00")
     staff.page.fill("#reason", "课程取消")
     staff.page.get_by_label(staff.say("The enrolment ends now and the seat is free")).check()

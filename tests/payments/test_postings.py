@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from marketplace.enrolment.models import Order
+from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.money import Money
@@ -88,6 +88,23 @@ def test_a_refund_after_the_end_takes_the_shares_back(order):
 
     assert postings.earn_due(now=later + timedelta(days=1)) == 1
     assert set(ledger.balances().values()) == {0}
+
+
+def test_a_place_that_was_moved_is_earned_when_its_new_run_is_over(order):
+    line = order.lines[0]
+    later_run = make_run(starts_at=after(order) + timedelta(days=9), ends_at=after(order) + timedelta(days=10))
+    with transaction():
+        source = db.session.query(EnrolmentSource).filter_by(order_line_id=line.id).one()
+        source.revoked_at = source.enrolment.ended_at = clock.now()
+        new = add(Enrolment(run_id=later_run.id, person_id=order.person_id, enrolled_at=clock.now()))
+        db.session.flush()
+        add(EnrolmentSource(enrolment_id=new.id, order_line_id=line.id, granted_at=clock.now()))
+    assert postings.earn_due(now=after(order)) == 0
+    assert postings.earn(order.id, now=after(order)) is False
+
+    assert postings.earn_due(now=later_run.ends_at) == 1
+    [(owner, _amount)] = ledger.balances_of(LedgerEntry.organisation_id, Account.PROVIDER_PAYABLE)
+    assert owner == later_run.course.providers[0].organisation_id
 
 
 def test_a_cancelled_run_earns_nothing(order):

@@ -243,3 +243,25 @@ def test_trouble_with_events(sandbox, shop):
 
     assert sorted(shop.types("checkout")) == ["checkout.session.completed", *["checkout.session.expired"] * 2]
     assert shop.types()[0] == "payment_intent.succeeded"
+
+
+def test_what_moves_the_balance_is_listed_with_its_fee_and_paid_out(sandbox, shop):
+    session = open_session(sandbox)
+    sandbox.pay(session, number=CARD)
+    intent = sandbox.client.v1.checkout.sessions.retrieve(session.id).payment_intent
+    sandbox.client.v1.refunds.create({"payment_intent": intent, "amount": 28000})
+    refund, charge = sandbox.client.v1.balance_transactions.list({"expand": ["data.source"]}).data
+
+    assert (charge.type, charge.amount, charge.fee, charge.net) == ("charge", 128000, 3912, 124088)
+    assert charge.source.payment_intent == intent
+    assert charge.source.balance_transaction == charge.id
+    assert (refund.type, refund.amount, refund.fee) == ("refund", -28000, 0)
+
+    [made] = requests.post(f"{sandbox.address}/payouts", headers={"Accept": "application/json"}, timeout=10).json()[
+        "data"
+    ]
+    assert (made["amount"], made["status"]) == (96088, "in_transit")
+    assert [one.type for one in sandbox.client.v1.balance_transactions.list().data] == ["payout", "refund", "charge"]
+    sandbox.store.save(made | {"arrival_date": 0})
+    sandbox.courier.chores()
+    assert [one.status for one in sandbox.client.v1.payouts.list({"status": "paid"}).data] == ["paid"]

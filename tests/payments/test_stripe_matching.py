@@ -7,12 +7,15 @@ import pytest
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
-from marketplace.payments import discrepancies, ledger, refunds, stripe_matching
-from marketplace.payments.models import Discrepancy, LedgerTransaction, PaymentAttempt
+from marketplace.payments import discrepancies, ledger, postings, refunds, stripe_matching
+from marketplace.payments.models import Discrepancy, LedgerTransaction, PaymentAttempt, Refund
 from marketplace.payments.sandbox import balance, checkout
+from marketplace.payments.sandbox import disputes as bank
+from marketplace.payments.sandbox import refunds as dashboard
 from marketplace.payments.stripe_models import StripeTransaction
 from tests.factories import make_run, make_staff
-from tests.payments.test_payments import paid, place, start
+from tests.payments.test_disputes import disputed
+from tests.payments.test_payments import deliver, paid, place, start
 
 
 @pytest.fixture
@@ -150,3 +153,30 @@ def test_a_currency_that_is_not_ours_is_left_to_staff(sandbox, order, now):
     assert found() == [("unknown_movement", 128000, None)]
     assert db.session.query(StripeTransaction).one().state == "unknown"
     assert db.session.query(PaymentAttempt).one().state == "paid"
+
+
+@pytest.mark.parametrize(("is_won", "kept"), [(True, 128000), (False, 0)])
+def test_a_dispute_holds_the_money_until_the_bank_decides(app, client, sandbox, order, now, is_won, kept):
+    made, _dispute = disputed(app, client, sandbox, order, now)
+    assert [postings.post_facts(), postings.post_facts()] == [1, 0]
+    assert (own("disputes_held"), own("stripe_balance")) == (128000, 0)
+
+    bank.close(sandbox.store, made["id"], is_won=is_won)
+    deliver(app, client, sandbox.events())
+    reconcile()
+    postings.post_facts()
+    fees = balance.fee_of(128000) + bank.FEE
+    assert (own("disputes_held"), own("processor_fee")) == (0, fees)
+    assert (own("stripe_balance"), own("unearned_revenue")) == (kept - fees, -kept)
+    assert found() == []
+
+
+def test_a_refund_made_outside_is_noticed_though_no_event_told_of_it(sandbox, order, now):
+    attempt = paid(sandbox, order, now)
+    dashboard.create(sandbox.store, {"payment_intent": attempt.payment_intent_id, "amount": "28000"})
+    reconcile()
+
+    refund = db.session.query(Refund).one()
+    assert (refund.state, refund.amount.minor) == ("succeeded", 28000)
+    assert found() == []
+    assert own("stripe_balance") == 100000 - balance.fee_of(128000)

@@ -39,7 +39,7 @@ from marketplace.funding import voucher_batches
 from marketplace.funding.subsidy_rules import Rule
 from marketplace.funding.voucher_batches import NewBatch
 from marketplace.funding.voucher_rules import Terms, ValueKind
-from marketplace.payments import attempts, events, offline, postings, reconciliation, refunds
+from marketplace.payments import attempts, events, offline, postings, queues, reconciliation, refunds, stripe_matching
 from marketplace.payments.models import PaymentAttempt, Refund, StripeEvent
 from marketplace.payments.offline import Transfer
 from marketplace.payments.sandbox import checkout
@@ -237,6 +237,21 @@ class World:
         transfer = Transfer(amount=order.total, bank_reference=f"T{self.references}", received_on=day)
         self._try(offline.enter, order.id, transfer, reason="model", actor_id=self.officers[0], now=self.now)
 
+    def read_stripes_list(self):
+        """What the daily reading of Stripe's own list does about refunds whose notices were lost."""
+        mine = {row[0] for row in db.session.query(PaymentAttempt.payment_intent_id) if row[0]}
+        for one in self.sandbox.store.list_kind("refund"):
+            if one["payment_intent"] in mine:
+                self._try(stripe_matching.notice, "refund", one["id"], now=self.now)
+        self.work()
+
+    def send_bank_refunds(self):
+        """An officer sends the refunds of transfers at the bank."""
+        for refund in queues.list_bank_refunds():
+            self.references += 1
+            act = {"reason": "model", "actor_id": self.officers[0], "now": self.now}
+            self._try(offline.refund_sent, refund.public_id, bank_reference=f"B{self.references}", **act)
+
     def raise_capacity(self, run):
         """The provider finds another chair; at most six."""
 
@@ -270,9 +285,9 @@ class World:
     def work_twice(self, which):
         """A worker is killed after its work and before it could say so: the job runs again."""
         if (event := self._pick(StripeEvent, which)) is not None:
-            self._try(events.handle.func, row_id=event.id)
+            self._try(events.handle.func.inner, row_id=event.id)
         if (refund := self._pick(Refund, which)) is not None:
-            self._try(refunds.send.func, refund_id=refund.id)
+            self._try(refunds.send.func.inner, refund_id=refund.id)
 
     def pass_time(self, minutes):
         """Time passes, here and at Stripe's."""
@@ -339,6 +354,7 @@ class World:
             self.chores()
             self.work()
             self.reconcile()
+            self.send_bank_refunds()
             self.work()
         for _ in range(2):
             self.pass_time(8 * 24 * 60)
@@ -346,7 +362,9 @@ class World:
             while self.undelivered:
                 self.deliver(0, 1)
             self.chores()
+            self.send_bank_refunds()
             self.work()
+        self.read_stripes_list()
         self.check()
         for name, statement in AT_REST.items():
             broken = db.session.execute(text(statement)).all()

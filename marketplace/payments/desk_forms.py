@@ -1,0 +1,84 @@
+"""What staff enter at the desk: a transfer, a reason, the reference of a transfer back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask_wtf import FlaskForm
+from wtforms import DateField, StringField, SubmitField, TextAreaField
+from wtforms.validators import InputRequired, Length, ValidationError
+
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import lazy
+from marketplace.foundation.money import Money, MoneyError
+from marketplace.payments import offline_rules
+from marketplace.payments.acts import LONGEST_REASON
+from marketplace.payments.offline import Transfer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from marketplace.enrolment.models import Order
+
+
+class ReasonForm(FlaskForm):
+    """Why something is done; kept with the act."""
+
+    reason = TextAreaField(
+        lazy("Reason"),
+        validators=[InputRequired(lazy("Say why: it is kept with what you do.")), Length(max=LONGEST_REASON)],
+        description=lazy("Kept with your name; the learner does not see it."),
+    )
+    submit = SubmitField(lazy("Do it"))
+
+
+class TransferForm(ReasonForm):
+    """A bank transfer as the bank shows it."""
+
+    amount = StringField(lazy("Amount"), validators=[InputRequired(lazy("Enter an amount, like 1280.00."))])
+    bank_reference = StringField(
+        lazy("Reference at the bank"),
+        validators=[
+            InputRequired(lazy("Enter the reference by which the bank shows the transfer.")),
+            Length(max=offline_rules.LONGEST_REFERENCE),
+        ],
+    )
+    received_on = DateField(
+        lazy("Day of receipt"), validators=[InputRequired(lazy("Enter the day on which the bank shows the transfer."))]
+    )
+    submit = SubmitField(lazy("Enter the transfer"))
+
+    def __init__(self, order: Order, *, now: datetime) -> None:
+        """Filled with what is due and the day of today."""
+        super().__init__(
+            data={"amount": str(order.total.major), "received_on": offline_rules.day_of(now)}, prefix="transfer"
+        )
+        self.currency = order.currency
+
+    def validate_amount(self, field: StringField) -> None:
+        """Refuse what is no amount in the currency."""
+        try:
+            Money.parse(field.data or "", self.currency)
+        except MoneyError as error:
+            raise ValidationError(_("Enter an amount, like 1280.00.")) from error
+
+    @property
+    def transfer(self) -> Transfer:
+        """What was entered, once it is valid."""
+        amount = Money.parse(self.amount.data or "", self.currency)
+        if self.received_on.data is None:
+            raise ValueError("asked before the form was validated")
+        return Transfer(amount, self.bank_reference.data or "", self.received_on.data)
+
+
+class BankRefundForm(ReasonForm):
+    """A refund that was sent at the bank."""
+
+    bank_reference = StringField(
+        lazy("Reference at the bank"),
+        validators=[
+            InputRequired(lazy("Enter the reference by which the bank shows the transfer.")),
+            Length(max=offline_rules.LONGEST_REFERENCE),
+        ],
+    )
+    submit = SubmitField(lazy("It is sent"))

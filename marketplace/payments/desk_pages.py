@@ -1,0 +1,134 @@
+"""What the pages of the desk show beside the rows themselves: timelines, bars, words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marketplace.enrolment import pages
+from marketplace.foundation.formats import format_money
+from marketplace.foundation.i18n import gettext as _
+from marketplace.payments import books, desk, desk_words, next_action_rules, waterfall_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from marketplace.payments.desk import OrderFile
+    from marketplace.payments.next_action_rules import NextAction
+    from marketplace.payments.waterfall_rules import Drawn
+
+Line = tuple[str, "datetime", str | None]
+
+
+@dataclass(frozen=True)
+class FilePage:
+    """An order's file as shown."""
+
+    next: NextAction
+    bars: list[Drawn]
+    timeline: list[Line]
+    may_enter_transfer: bool
+
+
+def file_page(file: OrderFile, *, now: datetime) -> FilePage:
+    """The next action, the waterfall and everything that happened, oldest first."""
+    standing = desk.standing_of(file)
+    bars = waterfall_rules.drawn(waterfall_rules.waterfall(desk.sold_of(file.order), desk.moved_of(file)))
+    timeline = sorted(
+        [*_order_lines(file), *_money_lines(file), *_ledger_lines(file), *_act_lines(file), *_mail_lines(file)],
+        key=lambda line: line[1],
+    )
+    may_enter = file.order.total_minor > 0 and file.order.confirmed_at is None and not standing.is_paid
+    return FilePage(next_action_rules.next_action(standing, now=now), bars, timeline, may_enter)
+
+
+def _order_lines(file: OrderFile) -> list[Line]:
+    names = pages.event_names()
+    return [(names.get(event.kind, event.kind), event.occurred_at, None) for event in file.order.events]
+
+
+def _money_lines(file: OrderFile) -> list[Line]:
+    attempts, refunds = books.attempt_names(), books.refund_names()
+    lines: list[Line] = [
+        (
+            _("Payment: %(state)s", state=attempts[one.state][0]),
+            one.paid_at or one.created_at,
+            f"{format_money(one.amount)} · {one.payment_intent_id or one.session_id or _('Bank transfer')}",
+        )
+        for one in file.money.attempts
+    ]
+    return lines + [
+        (
+            _("Refund: %(state)s", state=refunds[one.state][0]),
+            one.settled_at or one.created_at,
+            f"{format_money(one.amount)} · {one.stripe_refund_id or one.public_id}",
+        )
+        for one in file.money.refunds
+    ]
+
+
+def _ledger_lines(file: OrderFile) -> list[Line]:
+    names = books.posting_names()
+    return [
+        (_("Posted: %(kind)s", kind=names.get(one.kind, one.kind)), one.occurred_at, one.key)
+        for one in file.money.transactions
+    ]
+
+
+def _act_lines(file: OrderFile) -> list[Line]:
+    names = desk_words.act_names()
+    return [(names.get(one.kind, one.kind), one.occurred_at, f"{one.person.name}: {one.reason}") for one in file.acts]
+
+
+def _mail_lines(file: OrderFile) -> list[Line]:
+    return [(_("Mail: %(subject)s", subject=one.subject), one.created_at, None) for one in file.mails]
+
+
+def names() -> dict[str, Mapping[Any, Any]]:
+    """The words an order's file needs, by what they name."""
+    return {
+        "states": pages.state_names(),
+        "accounts": books.account_names(),
+        "postings": books.posting_names(),
+        "attempts": books.attempt_names(),
+        "refunds": books.refund_names(),
+        "discrepancies": books.discrepancy_names(),
+        "steps": desk_words.step_names(),
+        "actors": desk_words.actor_names(),
+        "actions": desk_words.action_names(),
+        "transfers": transfer_names(),
+    }
+
+
+def transfer_names() -> dict[str, tuple[str, str]]:
+    """The states of a bank transfer in words, with the kind of their badge."""
+    return {
+        "proposed": (_("Waits for a second officer"), "warn"),
+        "settled": (_("Booked"), "good"),
+        "declined": (_("Turned down"), "bad"),
+    }
+
+
+def queue_names() -> dict[str, str]:
+    """The queues in words, in the order of how soon somebody waits for them."""
+    return {
+        "transfers": _("Bank transfers to approve"),
+        "bank_refunds": _("Refunds to send at the bank"),
+        "failed_refunds": _("Failed refunds"),
+        "unmatched": _("Money without a fact"),
+        "discrepancies": _("What does not add up"),
+        "events": _("Unknown events of Stripe"),
+        "dead": _("Jobs that gave up"),
+    }
+
+
+def movement_names() -> dict[str, tuple[str, str]]:
+    """How a movement at Stripe stands to our facts, with the kind of its badge."""
+    return {
+        "new": (_("Not looked at yet"), ""),
+        "matched": (_("Agrees"), "good"),
+        "differs": (_("Another amount"), "bad"),
+        "missing_here": (_("Missing in our books"), "warn"),
+        "unknown": (_("Belongs to nothing"), "bad"),
+    }

@@ -1,0 +1,143 @@
+"""Doors of the desk: the search box, the list of payments, the file of an order and what can be done with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import flash, redirect, render_template, request, url_for
+
+from marketplace.accounts.permissions import permission, person
+from marketplace.enrolment import pages
+from marketplace.foundation import clock
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import gettext as _
+from marketplace.payments import books, desk_pages, desk_search, desk_words, offline, queues
+from marketplace.payments import desk as desk_of
+from marketplace.payments.blueprint import blueprint
+from marketplace.payments.desk_forms import ReasonForm, TransferForm
+from marketplace.payments.forms import RefundForm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask.typing import ResponseReturnValue
+    from flask_wtf import FlaskForm
+
+LONGEST_ID = 19  # digits of a bigint
+
+
+@blueprint.get("/staff/desk")
+@permission("staff:finance_officer")
+def desk() -> ResponseReturnValue:
+    """One box that finds any order, and how much waits in each queue."""
+    query = request.args.get("q", "").strip()
+    hits = desk_search.search(query)
+    if len(hits) == 1:
+        return redirect(url_for("payments.order_money", public_id=hits[0].order.public_id), 303)
+    return render_template(
+        "payments/desk.html",
+        query=query,
+        hits=hits,
+        most=desk_search.MOST_HITS,
+        hit_names=desk_words.hit_names(),
+        states=pages.state_names(),
+        waiting=desk_pages.queue_names(),
+        counts=queues.counts(),
+        balances=books.list_balances(),
+        accounts=books.account_names(),
+    )
+
+
+@blueprint.get("/staff/payments")
+@permission("staff:finance_officer")
+def staff_payments() -> ResponseReturnValue:
+    """Attempts to pay, newest first."""
+    before = request.args.get("before", "")
+    payments, next_before = books.list_payments(
+        before=int(before) if before.isdecimal() and len(before) < LONGEST_ID else None
+    )
+    return render_template(
+        "payments/staff_payments.html",
+        payments=payments,
+        next_before=next_before,
+        attempt_states=books.attempt_names(),
+    )
+
+
+@blueprint.get("/staff/orders/<public_id>")
+@permission("staff:finance_officer")
+def order_money(public_id: str) -> ResponseReturnValue:
+    """Everything about one order: what should happen next, where its money is, what happened."""
+    return _file_page(public_id)
+
+
+@blueprint.post("/staff/orders/<public_id>")
+@permission("staff:finance_officer")
+def refund(public_id: str) -> ResponseReturnValue:
+    """Give back all or part of what was paid."""
+    order = books.get_order(public_id)
+    form = RefundForm(currency=order.currency)
+
+    def give_back() -> None:
+        ends, why = form.place.data == "end", form.reason.data or ""
+        desk_of.give_back(order, form.money, reason=why, ends_place=ends, actor_id=person().id, now=clock.now())
+
+    return _act(public_id, form, "refund_form", give_back, _("The refund is on its way."))
+
+
+@blueprint.post("/staff/orders/<public_id>/transfer")
+@permission("staff:finance_officer")
+def enter_transfer(public_id: str) -> ResponseReturnValue:
+    """Enter a bank transfer; above the limit it waits for a second officer."""
+    order, now = books.get_order(public_id), clock.now()
+    form = TransferForm(order, now=now)
+
+    def enter() -> None:
+        offline.enter(order.id, form.transfer, reason=form.reason.data or "", actor_id=person().id, now=now)
+
+    return _act(public_id, form, "transfer_form", enter, _("The transfer is entered."))
+
+
+@blueprint.post("/staff/orders/<public_id>/resend")
+@permission("staff:finance_officer")
+def resend(public_id: str) -> ResponseReturnValue:
+    """Mail the confirmation once more."""
+    order, form = books.get_order(public_id), ReasonForm(prefix="resend")
+
+    def mail_again() -> None:
+        desk_of.resend_confirmation(order.id, reason=form.reason.data or "", actor_id=person().id, now=clock.now())
+
+    return _act(public_id, form, "resend_form", mail_again, _("The confirmation is mailed again."))
+
+
+def _act(public_id: str, form: FlaskForm, name: str, act: Callable[[], None], done: str) -> ResponseReturnValue:
+    """Do what a form of the file asks for, or show the file with what is wrong with the form."""
+    if not form.validate_on_submit():
+        return _file_page(public_id, **{name: form}), 422
+    try:
+        act()
+    except Refused as refusal:
+        for field, sentence in getattr(refusal, "fields", {}).items():
+            form[field].errors = [*form[field].errors, str(sentence)]
+        if not getattr(refusal, "fields", {}):
+            form.form_errors.append(str(refusal.message))
+        return _file_page(public_id, **{name: form}), refusal.status
+    flash(done, "success")
+    return redirect(url_for("payments.order_money", public_id=public_id), 303)
+
+
+def _file_page(public_id: str, **forms: FlaskForm) -> str:
+    now = clock.now()
+    file = desk_of.open_file(public_id)
+    given: dict[str, FlaskForm] = {
+        "refund_form": RefundForm(currency=file.order.currency),
+        "transfer_form": TransferForm(file.order, now=now),
+        "resend_form": ReasonForm(prefix="resend"),
+    }
+    return render_template(
+        "payments/order_file.html",
+        file=file,
+        page=desk_pages.file_page(file, now=now),
+        names=desk_pages.names(),
+        **given | forms,
+    )

@@ -1,0 +1,97 @@
+"""The words of the desk: next actions, steps of the waterfall, acts, kinds of search hits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from marketplace.foundation.i18n import gettext as _
+from marketplace.payments.next_action_rules import Action, Actor
+from marketplace.payments.waterfall_rules import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def actor_names() -> Mapping[Actor, str]:
+    """Who does it."""
+    return {
+        Actor.LEARNER: _("The learner"),
+        Actor.OFFICER: _("Finance staff"),
+        Actor.SECOND_OFFICER: _("Another finance officer"),
+        Actor.SYSTEM: _("The marketplace, by itself"),
+        Actor.NOBODY: _("Nobody"),
+    }
+
+
+def action_names() -> Mapping[Action, str]:
+    """What should happen next."""
+    return {
+        Action.RESOLVE_DISCREPANCY: _("Find out what does not add up, and close it with a note."),
+        Action.REPEAT_REFUND: _("A refund failed. Send it again, or give the money back in another way."),
+        Action.SEND_BANK_REFUND: _("Transfer the money back at the bank, then enter the reference."),
+        Action.APPROVE_TRANSFER: _("Look at the bank transfer and approve it or turn it down."),
+        Action.DECIDE_MONEY: _("Money is here and bought nothing. Give it back."),
+        Action.WAIT_FOR_REFUND: _("A refund is on its way."),
+        Action.WAIT_FOR_PAYMENT: _("The payment is on its way; the seat is kept meanwhile."),
+        Action.PAY: _("The order waits for its payment."),
+        Action.END_UNPAID: _("The time to pay is over: the order ends within a minute."),
+        Action.EARN: _("The run is over: its revenue is shared within the hour."),
+        Action.TAKE_PART: _("The place is sold; its revenue is shared when the run is over."),
+        Action.NOTHING: _("Nothing is left to do."),
+    }
+
+
+def step_names() -> Mapping[Step, str]:
+    """The steps of the waterfall."""
+    return {
+        Step.LIST_PRICE: _("List price"),
+        Step.PRICE_RULES: _("Price rules"),
+        Step.PRICE: _("Price"),
+        Step.SUBSIDY: _("A funding programme was to pay"),
+        Step.VOUCHER: _("A voucher was to pay"),
+        Step.DUE: _("Due from the learner"),
+        Step.UNPAID: _("Less or more than was due"),
+        Step.PAID: _("Paid by the learner"),
+        Step.REFUNDED: _("Given back to the learner"),
+        Step.DISPUTED: _("Lost in a dispute"),
+        Step.RETURNING: _("On its way back to the learner"),
+        Step.FUNDED: _("Subsidy and voucher"),
+        Step.KEPT: _("What the order is worth now"),
+        Step.UNEARNED: _("Not earned before the run is over"),
+        Step.TAX: _("Tax"),
+        Step.PLATFORM_FEE: _("Platform fee"),
+        Step.PROVIDER: _("Owed to the provider"),
+    }
+
+
+def act_names() -> Mapping[str, str]:
+    """What staff did."""
+    return {
+        "refund": _("Refund asked for"),
+        "transfer_entered": _("Bank transfer entered"),
+        "transfer_approved": _("Bank transfer approved"),
+        "transfer_declined": _("Bank transfer turned down"),
+        "bank_refund_sent": _("Refund sent by bank transfer"),
+        "mail_resent": _("Confirmation mailed again"),
+        "refund_repeated": _("Refund sent again"),
+        "event_retried": _("Event handled again"),
+        "event_resolved": _("Event closed"),
+        "job_retried": _("Job run again"),
+        "job_resolved": _("Job given up"),
+        "discrepancy_resolved": _("Discrepancy closed"),
+        "discrepancy_retried": _("Discrepancy looked at again"),
+    }
+
+
+def hit_names() -> Mapping[str, str]:
+    """What a search found an order by."""
+    return {
+        "order": _("Order"),
+        "person": _("Person"),
+        "attempt": _("Payment"),
+        "refund": _("Refund"),
+        "stripe": _("Movement at Stripe"),
+        "transfer": _("Bank transfer"),
+        "voucher": _("Voucher"),
+        "subsidy": _("Subsidy"),
+    }

@@ -1,0 +1,126 @@
+"""Doors of the queues: what waits for staff, each thing to be tried again or closed with a note; reconciliation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import flash, redirect, render_template, request, url_for
+
+from marketplace.accounts.permissions import permission, person
+from marketplace.foundation import clock, jobs
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.i18n import gettext as _
+from marketplace.payments import (
+    books,
+    desk_pages,
+    discrepancies,
+    offline,
+    queues,
+    stripe_feeds,
+    stripe_lists,
+    stripe_matching,
+)
+from marketplace.payments.blueprint import blueprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask.typing import ResponseReturnValue
+
+LONGEST_ID = 18  # digits that always fit a bigint
+
+
+@blueprint.get("/staff/queues")
+@permission("staff:finance_officer")
+def staff_queues() -> ResponseReturnValue:
+    """Everything that waits for finance staff."""
+    return render_template(
+        "payments/queues.html",
+        counts=queues.counts(),
+        names=desk_pages.queue_names(),
+        transfers=offline.list_waiting(),
+        bank_refunds=queues.list_bank_refunds(),
+        discrepancies=discrepancies.list_open(),
+        events=queues.list_unknown_events(),
+        dead=jobs.dead_letters()[: queues.PAGE],
+        kinds=books.discrepancy_names(),
+        person=person(),
+        unmatched=queues.UNMATCHED,
+        retriable=queues.RETRIABLE,
+    )
+
+
+@blueprint.post("/staff/queues/<kind>/<reference>")
+@permission("staff:finance_officer")
+def treat(kind: str, reference: str) -> ResponseReturnValue:
+    """Try a thing in a queue again, or close it with a note."""
+    number = _number(reference) if kind in {"event", "job"} else 0
+    acts = {
+        ("discrepancy", "retry"): lambda note: queues.retry_discrepancy(reference, **note),
+        ("discrepancy", "resolve"): lambda note: queues.resolve_discrepancy(reference, **note),
+        ("event", "retry"): lambda note: queues.retry_event(number, **note),
+        ("event", "resolve"): lambda note: queues.resolve_event(number, **note),
+        ("job", "retry"): lambda note: queues.retry_job(number, **note),
+        ("job", "resolve"): lambda note: queues.resolve_job(number, **note),
+        ("refund", "sent"): lambda note: offline.refund_sent(
+            reference, bank_reference=request.form.get("bank_reference", ""), **note
+        ),
+        ("transfer", "approve"): lambda note: offline.approve(reference, **note),
+        ("transfer", "decline"): lambda note: offline.decline(reference, **note),
+    }
+    act = acts.get((kind, request.form.get("act", "")))
+    if act is None:
+        raise NotFound
+    return _noted(act)
+
+
+def _number(reference: str) -> int:
+    if not reference.isdecimal() or len(reference) > LONGEST_ID:
+        raise NotFound
+    return int(reference)
+
+
+def _noted(act: Callable[[dict[str, object]], object]) -> ResponseReturnValue:
+    """Do an act with the note that was entered, and lead back to where it was asked for."""
+    note: dict[str, object] = {
+        "reason": request.form.get("reason", ""),
+        "actor_id": person().id,
+        "now": clock.now(),
+    }
+    try:
+        result = act(note)
+    except Refused as refusal:
+        flash(str(refusal.message), "error")
+    else:
+        flash(_("It still does not add up.") if result is False else _("Done, and noted."), "success")
+    order = request.form.get("order", "")
+    back = url_for("payments.order_money", public_id=order) if order else url_for("payments.staff_queues")
+    return redirect(back, 303)
+
+
+@blueprint.get("/staff/reconciliation")
+@permission("staff:finance_officer")
+def reconciliation_page() -> ResponseReturnValue:
+    """How far Stripe's lists are read, its payouts, and its movements with the facts of ours."""
+    before = request.args.get("before", "")
+    movements, next_before = stripe_lists.list_movements(
+        before=int(before) if before.isdecimal() and len(before) <= LONGEST_ID else None
+    )
+    return render_template(
+        "payments/reconciliation.html",
+        feeds=stripe_feeds.list_feeds(),
+        payouts=stripe_lists.list_payouts(),
+        movements=movements,
+        orders=stripe_lists.order_numbers(movements),
+        next_before=next_before,
+        names=desk_pages.movement_names(),
+    )
+
+
+@blueprint.post("/staff/reconciliation")
+@permission("staff:finance_officer")
+def reconcile_now() -> ResponseReturnValue:
+    """Have the lists read now, by a job."""
+    stripe_matching.reconcile_soon()
+    flash(_("The books are being held against Stripe. Look again in a minute."), "success")
+    return redirect(url_for("payments.reconciliation_page"), 303)

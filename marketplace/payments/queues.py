@@ -1,0 +1,186 @@
+"""What waits for staff, queue by queue; each thing can be tried again or closed with a note."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Text, cast, exists, func, select
+from sqlalchemy.orm import joinedload
+
+from marketplace.enrolment.models import Order
+from marketplace.foundation import jobs
+from marketplace.foundation.database import db, locked, transaction
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.i18n import lazy
+from marketplace.payments import acts, discrepancies, events, refunds, stripe_matching
+from marketplace.payments.desk_models import OfflinePayment, OfflineState, StaffAct
+from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
+from marketplace.payments.stripe_models import StripeTransaction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+# Movements at Stripe that belong to nothing; every other kind is a discrepancy of books that both exist.
+UNMATCHED = "unknown_movement"
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much waits in each queue."""
+
+    transfers: int
+    bank_refunds: int
+    failed_refunds: int
+    discrepancies: int
+    unmatched: int
+    events: int
+    dead: int
+
+    @property
+    def in_all(self) -> int:
+        """Everything that waits for somebody."""
+        return sum(vars(self).values())
+
+
+def counts() -> Counts:
+    """How much waits, in one statement beside that of the dead letters."""
+    open_ones = select(func.count()).select_from(Discrepancy).where(Discrepancy.resolved_at.is_(None))
+    query = select(
+        select(func.count()).select_from(OfflinePayment).filter_by(state=OfflineState.PROPOSED).scalar_subquery(),
+        _bank_refunds(select(func.count()).select_from(Refund)).scalar_subquery(),
+        open_ones.where(Discrepancy.kind == "refund_failed").scalar_subquery(),
+        open_ones.where(Discrepancy.kind.not_in([UNMATCHED, "refund_failed"])).scalar_subquery(),
+        open_ones.where(Discrepancy.kind == UNMATCHED).scalar_subquery(),
+        _unknown_events(select(func.count()).select_from(StripeEvent)).scalar_subquery(),
+    )
+    found = db.session.execute(query).one()
+    return Counts(*found, dead=len(jobs.dead_letters()))
+
+
+def _bank_refunds(query: Any) -> Any:
+    return query.join(PaymentAttempt, PaymentAttempt.id == Refund.attempt_id).where(
+        PaymentAttempt.method == "offline", Refund.state.in_(["requested", "pending"])
+    )
+
+
+def list_bank_refunds() -> Sequence[Refund]:
+    """Refunds of bank transfers, which staff send at the bank; oldest first."""
+    query = _bank_refunds(select(Refund)).options(
+        joinedload(Refund.attempt).joinedload(PaymentAttempt.order).joinedload(Order.person)
+    )
+    found: Sequence[Refund] = db.session.scalars(query.order_by(Refund.id).limit(PAGE)).all()
+    return found
+
+
+def _unknown_events(query: Any) -> Any:
+    """Events about nothing of ours that nobody has closed."""
+    closed = exists().where(
+        StaffAct.subject == "event:" + cast(StripeEvent.id, Text), StaffAct.kind == "event_resolved"
+    )
+    return query.where(StripeEvent.state == "unknown", ~closed)
+
+
+def list_unknown_events(after: int = 0) -> Sequence[StripeEvent]:
+    """Unknown events, oldest first, a page from the id `after` on."""
+    query = _unknown_events(select(StripeEvent)).where(StripeEvent.id > after).order_by(StripeEvent.id)
+    found: Sequence[StripeEvent] = db.session.scalars(query.limit(PAGE)).all()
+    return found
+
+
+def retry_event(row_id: int, *, reason: str, actor_id: int, now: datetime) -> None:
+    """Handle an unknown event once more: what it is about may be known by now. Locks the event."""
+    with transaction():
+        event = _locked_unknown(row_id)
+        event.state, event.handled_at = "new", None
+        acts.record("event_retried", f"event:{row_id}", reason=reason, actor_id=actor_id, now=now)
+        jobs.enqueue(events.handle, key=f"event:{row_id}", row_id=row_id)
+
+
+def resolve_event(row_id: int, *, reason: str, actor_id: int, now: datetime) -> None:
+    """Close an unknown event with a note. Locks the event."""
+    with transaction():
+        event = _locked_unknown(row_id)
+        details = {"event": event.event_id, "type": event.type}
+        acts.record("event_resolved", f"event:{row_id}", reason=reason, actor_id=actor_id, now=now, details=details)
+
+
+def _locked_unknown(row_id: int) -> StripeEvent:
+    if db.session.get(StripeEvent, row_id) is None:
+        raise NotFound
+    event = locked(StripeEvent, row_id)
+    if event.state != "unknown":
+        raise Refused("not_waiting", lazy("This does not wait any more."))
+    return event
+
+
+def retry_job(job_id: int, *, reason: str, actor_id: int, now: datetime) -> None:
+    """Put a dead letter back in its queue."""
+    with transaction():
+        if not jobs.retry_dead_letters(job_id):
+            raise Refused("not_waiting", lazy("This does not wait any more."))
+        acts.record("job_retried", f"job:{job_id}", reason=reason, actor_id=actor_id, now=now)
+
+
+def resolve_job(job_id: int, *, reason: str, actor_id: int, now: datetime) -> None:
+    """Give a dead letter up with a note."""
+    with transaction():
+        if not jobs.give_up_dead_letter(job_id):
+            raise Refused("not_waiting", lazy("This does not wait any more."))
+        acts.record("job_resolved", f"job:{job_id}", reason=reason, actor_id=actor_id, now=now)
+
+
+# What can be tried again: a refund is asked for once more, a movement at Stripe is looked at again.
+RETRIABLE = frozenset({"refund_failed", *stripe_matching.KINDS.values()})
+
+
+def retry_discrepancy(public_id: str, *, reason: str, actor_id: int, now: datetime) -> bool:
+    """Send a failed refund again, or look again at a movement that did not agree; whether that settled it."""
+    with transaction():
+        found = db.session.scalars(select(Discrepancy).filter_by(public_id=public_id)).one_or_none()
+        if found is None:
+            raise NotFound
+        if found.kind not in RETRIABLE or found.resolved_at is not None:
+            raise Refused("not_waiting", lazy("This does not wait any more."))
+        if found.kind == "refund_failed":
+            return _repeat_refund(found, reason=reason, actor_id=actor_id, now=now)
+        acts.record("discrepancy_retried", f"discrepancy:{public_id}", reason=reason, actor_id=actor_id, now=now)
+        row_id = db.session.scalar(select(StripeTransaction.id).filter_by(transaction_id=found.reference))
+        return row_id is not None and stripe_matching.match(row_id, now=now)
+
+
+def _repeat_refund(found: Discrepancy, *, reason: str, actor_id: int, now: datetime) -> bool:
+    """Ask for the refund once more; the discrepancy is closed, and a new failure would open another."""
+    refund = db.session.scalars(select(Refund).filter_by(public_id=found.reference)).one()
+    made = refunds.repeat(refund, actor_id=actor_id, now=now)
+    order_id = db.session.scalar(select(PaymentAttempt.order_id).filter_by(id=refund.attempt_id))
+    acts.record(
+        "refund_repeated",
+        f"refund:{refund.public_id}",
+        reason=reason,
+        actor_id=actor_id,
+        now=now,
+        order_id=order_id,
+        details={"refund": made.public_id},
+    )
+    discrepancies.resolve(found.public_id, note=reason, actor_id=actor_id, now=now)
+    return True
+
+
+def resolve_discrepancy(public_id: str, *, reason: str, actor_id: int, now: datetime) -> Discrepancy:
+    """Close a discrepancy with a note, and keep the note as an act too."""
+    with transaction():
+        found = discrepancies.resolve(public_id, note=reason, actor_id=actor_id, now=now)
+        order_id = db.session.scalar(select(Order.id).filter_by(public_id=str(found.details.get("order", ""))))
+        acts.record(
+            "discrepancy_resolved",
+            f"discrepancy:{public_id}",
+            reason=reason,
+            actor_id=actor_id,
+            now=now,
+            order_id=order_id,
+            details={"kind": found.kind, "reference": found.reference},
+        )
+        return found
