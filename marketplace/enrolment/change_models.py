@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment.models import Enrolment, Order
 from marketplace.foundation import clock, ids
@@ -21,8 +22,8 @@ from marketplace.foundation.money import Money
 class RefundPolicy(Model):
     """One version of cancellation terms: of a run, of a provider, or (neither given) of the house.
 
-    An order line freezes its id (`policy_id`). Rows are never changed: new terms are a new row, and hold for what is
-    sold from then on.
+    An order line freezes its id (`policy_id`). What a row says is never changed: new terms are a new row, and hold for
+    what is sold from then on. Those of a run or a provider may end, once; then those of the level above hold again.
     """
 
     __tablename__ = "refund_policy"
@@ -42,6 +43,11 @@ class RefundPolicy(Model):
     deferral_days: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    ended_at: Mapped[datetime | None]
+    ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+
+    created_by: Mapped[Person | None] = relationship(foreign_keys=[created_by_id])
+    ended_by: Mapped[Person | None] = relationship(foreign_keys=[ended_by_id])
 
 
 class Cancellation(Model):

@@ -1,28 +1,14 @@
-"""What the pages of changes after a sale say, in words: payers, grounds, terms."""
+"""What the pages of changes after a sale say, in words: payers, grounds, answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from marketplace.enrolment.refund_rules import WHOLE, Ground, Payer, deadline_of
+from marketplace.enrolment.refund_rules import WHOLE, Ground, Payer
 from marketplace.foundation.i18n import gettext as _
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from marketplace.enrolment.cancellations import Statement
-    from marketplace.enrolment.places import Place
-    from marketplace.enrolment.refund_rules import Terms
-
-
-@dataclass(frozen=True)
-class TermsLine:
-    """One line of the terms: until when (None: from then on) how much is kept, and whether it is the one of now."""
-
-    until: datetime | None
-    kept_percent: int
-    is_now: bool
 
 
 def payer_names() -> dict[str, str]:
@@ -32,21 +18,6 @@ def payer_names() -> dict[str, str]:
         Payer.FUNDER: _("To the funding programme"),
         Payer.VOUCHER: _("To the training voucher"),
     }
-
-
-def terms_lines(terms: Terms, place: Place, *, now: datetime) -> list[TermsLine]:
-    """The terms as a table, with the line that holds at `now` marked."""
-    starts_at, zone = place.run.starts_at or now, place.run.zone
-    rows: list[tuple[datetime | None, int]] = [
-        (deadline_of(tier, starts_at=starts_at, zone=zone), tier.kept_percent) for tier in terms.tiers
-    ]
-    rows.append((None, WHOLE))
-    lines, is_found = [], False
-    for until, kept in rows:
-        is_now = not is_found and (until is None or now < until)
-        is_found = is_found or is_now
-        lines.append(TermsLine(until, kept, is_now))
-    return lines
 
 
 def why(statement: Statement) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import flash, redirect, render_template, url_for
 
 from marketplace.accounts.permissions import permission, person, require
-from marketplace.enrolment import cancellations, change_pages, move_views, places, run_change_views
+from marketplace.enrolment import cancellations, change_pages, move_views, places, policy_pages, run_change_views
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.change_forms import CancelPlaceForm
 from marketplace.foundation import clock
@@ -62,7 +62,7 @@ def _cancel_page(enrolment: Enrolment, form: CancelPlaceForm, *, refusal: Refuse
     if enrolment.ended_at is None:
         try:
             statement = cancellations.state(place, now=now)
-            lines = change_pages.terms_lines(statement.terms, place, now=now)
+            lines = policy_pages.lines_of(statement.terms, enrolment.run, now=now)
             form.shown_minor.data = str(statement.back.minor)
         except Refused as found:
             refusal = refusal or found

@@ -76,9 +76,10 @@ WITH taken AS (
                             terms_version, title_zh, title_en, price_rule, policy_id)
     SELECT placed.id, %(run)s, %(price)s, 0, %(subsidy)s, %(voucher)s, %(due)s, %(terms)s, title_zh, title_en, %(rule)s,
            (SELECT id FROM refund_policy
-             WHERE run_id = %(run)s OR run_id IS NULL AND organisation_id IS NULL
-                OR organisation_id = (SELECT organisation_id FROM course_provider WHERE course_id = %(course)s
-                                       ORDER BY position, organisation_id LIMIT 1)
+             WHERE ended_at IS NULL
+               AND (run_id = %(run)s OR run_id IS NULL AND organisation_id IS NULL
+                    OR organisation_id = (SELECT organisation_id FROM course_provider WHERE course_id = %(course)s
+                                           ORDER BY position, organisation_id LIMIT 1))
              ORDER BY run_id IS NULL, organisation_id IS NULL, id DESC LIMIT 1)
       FROM placed, course WHERE course.id = %(course)s
     RETURNING id

@@ -17,6 +17,8 @@ from marketplace.enrolment import (
     learning,
     orders,
     pages,
+    policy_pages,
+    policy_views,
     pool_views,
     quotes,
     reminders,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = [
     "blueprint",
     "change_views",
+    "policy_views",
     "pool_views",
     "reminders",
     "rule_views",
@@ -64,6 +67,7 @@ def init_app(app: Flask, _settings: Settings) -> None:
     """Let the course page, which belongs to a lower room, tell how its seats stand and what programmes would pay."""
     app.jinja_env.globals["availability_of"] = lambda runs: availability.of_runs(runs, now=clock.now())
     app.jinja_env.globals["funding_notes"] = course_funding.notes
+    app.jinja_env.globals["days_before"] = policy_pages.days_before
 
 
 @blueprint.get("/runs/<public_id>/enrol")
@@ -143,6 +147,7 @@ def _enrol_page(
         bill_lines=bills.of_quote(quoted),
         stands=stands,
         needs_waiver=waivers.is_needed(run, quoted.price, now=now),
+        sale_terms=None if quoted.price.is_zero else policy_pages.for_sale(run),
     )
     return page, refused.status if refused else status
 
