@@ -32,12 +32,13 @@ CARDS = """
            run.id AS run_id, run.starts_at, run.ends_at, run.zone, run.mode, run.price_minor, run.currency,
            run.cheapest, run.seats_taken, run.has_price_rules,
            (SELECT max(indexed_at) FROM course) AS version, picture.renditions, picture.alt_zh, picture.alt_en,
-           run.capacity - run.seats_taken - run.seats_kept AS seats_left, run.is_subsidised, run.enrol_opens_at,
+           run.capacity - run.seats_taken - run.seats_kept AS seats_left, run.some_subsidised, run.enrol_opens_at,
            run.runs
       FROM chosen JOIN course ON course.id = chosen.id
       LEFT JOIN picture ON picture.id = course.picture_id
       LEFT JOIN LATERAL (
-           SELECT *, min(price_minor) OVER (PARTITION BY currency) AS cheapest, count(*) OVER () AS runs
+           SELECT *, min(price_minor) OVER (PARTITION BY currency) AS cheapest, count(*) OVER () AS runs,
+                  bool_or(is_subsidised) OVER () AS some_subsidised
              FROM course_run
             WHERE course_id = chosen.id AND state = 'scheduled' AND enrol_closes_at > :now
             ORDER BY seats_taken + seats_kept >= capacity, starts_at LIMIT 1) AS run ON true
@@ -59,6 +60,7 @@ class NextRun:
     has_price_rules: bool
     seats_taken: int
     seats_left: int
+    # Whether a funding programme may pay a part of this run or of another open one, as the facet counts.
     is_subsidised: bool
     is_open: bool
     other_runs: int
@@ -123,7 +125,7 @@ def _next_run(row: Row[Any], now: datetime) -> NextRun:
         has_price_rules=row.has_price_rules,
         seats_taken=row.seats_taken,
         seats_left=max(0, row.seats_left),
-        is_subsidised=row.is_subsidised,
+        is_subsidised=row.some_subsidised,
         is_open=row.enrol_opens_at <= now,
         other_runs=row.runs - 1,
     )

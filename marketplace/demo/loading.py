@@ -25,6 +25,7 @@ from marketplace.demo import (
     subsidies,
     subsidy_history,
 )
+from marketplace.enrolment import subsidised_runs
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
@@ -72,6 +73,7 @@ def _load(now: datetime) -> None:
     papers.write_papers(learner.id, now=now)
     prices.write_prices(loaded.runs, loaded.organisations, now=now)
     prices.write_vouchers(loaded.organisations, now=now)
+    subsidised_runs.mark_all(now=now)
     # After a bulk load the planner still thinks the tables empty, and a figure would take a minute.
     db.session.execute(text("ANALYZE"))
 

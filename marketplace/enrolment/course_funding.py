@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
-
-from marketplace.accounts.models import Organisation
 from marketplace.accounts.permissions import current_person
-from marketplace.catalog.models import Course, CourseProvider, CourseSkill
-from marketplace.enrolment import quotes
+from marketplace.catalog.models import Course
+from marketplace.enrolment import course_facts, quotes
 from marketplace.foundation import clock
-from marketplace.foundation.database import db
 from marketplace.funding import estimates, programmes, subsidy_names
-from marketplace.funding.facts import Offer
 from marketplace.funding.subsidy_rules import Verdict
 
 if TYPE_CHECKING:
@@ -24,6 +19,7 @@ if TYPE_CHECKING:
     from marketplace.catalog.pricing_rules import Price
     from marketplace.foundation.money import Money
     from marketplace.funding.estimates import Estimate
+    from marketplace.funding.facts import Offer
 
 # Told in one breath; the programme's page has all of them.
 MOST_CONDITIONS = 3
@@ -48,7 +44,7 @@ def notes(course_public_id: str, runs: Sequence[RunFacts], prices: Mapping[int, 
         return {}
     someone = current_person()
     buyer = quotes.buyer_of(someone.id) if someone else None
-    course = _course(course_public_id)
+    [course] = course_facts.facts_of(Course.public_id == course_public_id).values()
     seats = [(_offer(course, run), prices[run.id].amount if run.id in prices else run.price) for run in sold]
     found = estimates.estimate_all(buyer, seats, now=now, versions=versions)
     told = {}
@@ -59,41 +55,10 @@ def notes(course_public_id: str, runs: Sequence[RunFacts], prices: Mapping[int, 
     return told
 
 
-def _course(public_id: str) -> Offer:
-    """What rules ask about a course, in one query, as the facts of a seat without a run."""
-    kinds = select(CourseProvider.organisation_id, Organisation.kind).join(CourseProvider.organisation)
-    providers = kinds.where(CourseProvider.course_id == Course.id).correlate(Course).subquery()
-    skills = select(CourseSkill.skill_id).where(CourseSkill.course_id == Course.id, CourseSkill.skill_id.is_not(None))
-    query = select(
-        Course.id,
-        Course.category_id,
-        func.array(select(providers.c.organisation_id).scalar_subquery()),
-        func.array(select(providers.c.kind).scalar_subquery()),
-        func.array(skills.scalar_subquery()),
-    ).where(Course.public_id == public_id)
-    number, category_id, provider_ids, provider_kinds, skill_ids = db.session.execute(query).one()
-    return Offer(
-        run_id=0,
-        course_id=number,
-        category_id=category_id,
-        provider_ids=frozenset(provider_ids),
-        provider_kinds=frozenset(provider_kinds),
-        skill_ids=frozenset(skill_ids),
-        starts_on=None,
-        ends_on=None,
-        mode="",
-    )
-
-
 def _offer(course: Offer, run: RunFacts) -> Offer:
-    zone = run.tzinfo
-    return replace(
-        course,
-        run_id=run.id,
-        starts_on=run.starts_at.astimezone(zone).date(),
-        ends_on=run.ends_at.astimezone(zone).date(),
-        mode=run.mode,
-    )
+    return course_facts.seat_in(
+        course, run_id=run.id, starts_at=run.starts_at, ends_at=run.ends_at, zone=run.tzinfo, mode=run.mode
+    )  # fmt: skip
 
 
 def _conditions(estimate: Estimate) -> str:

@@ -189,6 +189,16 @@ class Wish(Model):
     person: Mapped[Person] = relationship()
 
 
+class SubsidisedPass(Model):
+    """The last time runs were marked as subsidised: its one row says by which programmes, and when it began."""
+
+    __tablename__ = "subsidised_pass"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    programmes: Mapped[str] = mapped_column(Text)
+    began_at: Mapped[datetime]
+
+
 constraint(
     "ck_seat_pool_taken_within_size", lazy("More seats of this pool are taken than that; make it larger."), Invalid
 )
