@@ -32,8 +32,8 @@ CARDS = """
            run.id AS run_id, run.starts_at, run.ends_at, run.zone, run.mode, run.price_minor, run.currency,
            run.cheapest, run.seats_taken, run.has_price_rules,
            (SELECT max(indexed_at) FROM course) AS version, picture.renditions, picture.alt_zh, picture.alt_en,
-           run.capacity - run.seats_taken - run.seats_kept AS seats_left, run.some_subsidised, run.enrol_opens_at,
-           run.runs
+           run.capacity - run.seats_taken - run.seats_kept AS seats_left, run.some_subsidised, run.runs,
+           run.enrol_opens_at <= :now AS is_open
       FROM chosen JOIN course ON course.id = chosen.id
       LEFT JOIN picture ON picture.id = course.picture_id
       LEFT JOIN LATERAL (
@@ -91,7 +91,7 @@ class Card:
     run: NextRun | None
 
 
-def card_of(row: Row[Any], *, now: datetime) -> Card:
+def card_of(row: Row[Any]) -> Card:
     """Read one row of CARDS."""
     shelf, lang = find_shelf(row.category_id), language()
     return Card(
@@ -103,16 +103,16 @@ def card_of(row: Row[Any], *, now: datetime) -> Card:
         providers=tuple(pick_of(name_zh, name_en, lang) for name_zh, name_en in row.providers or ()),
         cover=cover_address(row.public_id, shelf.position if shelf else 0),
         picture=ShownPicture(row.renditions, row.alt_zh, row.alt_en) if row.renditions else None,
-        run=_next_run(row, now) if row.starts_at is not None else None,
+        run=_next_run(row) if row.starts_at is not None else None,
     )
 
 
-def priced_runs(cards: Iterable[Card]) -> list[NextRun]:
+def priced_runs(rows: Iterable[Row[Any]]) -> list[NextRun]:
     """The runs on these cards whose price is more than the list price: what `pricing.public_prices` must decide."""
-    return [card.run for card in cards if card.run and card.run.has_price_rules]
+    return [_next_run(row) for row in rows if row.has_price_rules]
 
 
-def _next_run(row: Row[Any], now: datetime) -> NextRun:
+def _next_run(row: Row[Any]) -> NextRun:
     zone = ZoneInfo(row.zone)
     return NextRun(
         id=row.run_id,
@@ -126,6 +126,6 @@ def _next_run(row: Row[Any], now: datetime) -> NextRun:
         seats_taken=row.seats_taken,
         seats_left=max(0, row.seats_left),
         is_subsidised=row.some_subsidised,
-        is_open=row.enrol_opens_at <= now,
+        is_open=row.is_open,
         other_runs=row.runs - 1,
     )

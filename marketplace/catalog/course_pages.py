@@ -157,6 +157,8 @@ class CourseOnPage(PairedTexts):
     providers: tuple[ProviderOnPage, ...]
     skills: tuple[SkillOnPage, ...]
     runs: tuple[RunFacts, ...]
+    # All of the above as the database told it, comparable.
+    facts: str
 
 
 TEXTS = (
@@ -178,7 +180,10 @@ def get(public_id: str, *, now: datetime) -> CourseOnPage:
 
 
 def _course(row: Row[Any]) -> CourseOnPage:
+    # Written out first: reading the runs takes them apart. As a tuple, since rows shorten what they show of themselves.
+    facts = repr(tuple(row))
     return CourseOnPage(
+        facts=facts,
         **{name: getattr(row, name) for name in TEXTS},
         category=find_shelf(row.category_id),
         picture=ShownPicture(*row.picture) if row.picture else None,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import cast, func, literal, literal_column, select, text, update
@@ -124,13 +124,24 @@ class Wish:
 class Found:
     """One page of courses; `next_after` continues it; `is_nearest` when only titles like the words were found."""
 
-    courses: list[Card]
+    # Rows of CARDS: all that the page tells of its courses.
+    rows: Sequence[Row[Any]]
     next_after: tuple[int, int] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     total: int = 0
     # More match than were counted: each count is a least number.
     is_capped: bool = False
     is_nearest: bool = False
+
+    @cached_property
+    def courses(self) -> list[Card]:
+        """The rows as cards, in the language spoken where they are asked for first."""
+        return [card_of(row) for row in self.rows]
+
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """What the page shows, comparable by its `repr`: tuples, since rows shorten what they show of themselves."""
+        return list(map(tuple, self.rows)), self.next_after, self.counts, self.total, self.is_capped, self.is_nearest
 
 
 def find_courses(wish: Wish, *, now: datetime | None = None, with_counts: bool = True, limit: int = PAGE) -> Found:
@@ -141,9 +152,9 @@ def find_courses(wish: Wish, *, now: datetime | None = None, with_counts: bool =
     if with_counts:
         found.counts, found.total = facets.count(wish.facets, _others(wish, query), version=version)
         found.is_capped = query is not None and found.total >= facets.MOST_COUNTED
-    if not found.courses and query is not None and wish.after is None:
-        found.courses = _nearest(wish, query, now=now)
-        found.is_nearest = bool(found.courses)
+    if not found.rows and query is not None and wish.after is None:
+        found.rows = _nearest(wish, query, now=now)
+        found.is_nearest = bool(found.rows)
     return found
 
 
@@ -188,7 +199,7 @@ def _page(
         direction, chosen = _by_column(wish, query, where)
     rows = _cards(chosen, values, direction, now=now)
     last = (rows[limit - 1].key, rows[limit - 1].id) if len(rows) > limit else None
-    found = Found([card_of(row, now=now) for row in rows[:limit]], next_after=last)
+    found = Found(rows[:limit], next_after=last)
     return found, rows[0].version if rows else None
 
 
@@ -218,15 +229,14 @@ def _statement(sql: str) -> TextClause:
     return text(sql)
 
 
-def _nearest(wish: Wish, query: Query, *, now: datetime) -> list[Card]:
+def _nearest(wish: Wish, query: Query, *, now: datetime) -> Sequence[Row[Any]]:
     """Titles like the words, for a slip of the finger: like each of them, or else like all of them in a row."""
     db.session.execute(select(func.set_config("pg_trgm.word_similarity_threshold", str(NEAREST), True)))
     whole = (folded(wish.words[:LONGEST_QUERY]),)
     rows: Sequence[Row[Any]] = ()
     if len(query.terms) > 1:
         rows = _like(query.terms, NEAREST_OF_EACH, wish.facets, now=now)
-    rows = rows or _like(whole, NEAREST, wish.facets, now=now)
-    return [card_of(row, now=now) for row in rows]
+    return rows or _like(whole, NEAREST, wish.facets, now=now)
 
 
 def _like(terms: tuple[str, ...], least: float, narrowed: Sequence[str], *, now: datetime) -> Sequence[Row[Any]]:

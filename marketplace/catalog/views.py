@@ -29,7 +29,7 @@ from marketplace.catalog import (
     structured,
 )
 from marketplace.catalog.blueprint import blueprint
-from marketplace.foundation import clock
+from marketplace.foundation import clock, kept_pages
 from marketplace.foundation.errors import NotFound
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import language
@@ -64,15 +64,20 @@ def home() -> ResponseReturnValue:
     """What there is to learn: fields, what starts soon, what is new."""
     now = clock.now()
     soonest = search.Wish(facets=("seats:left",), order="start")
-    newest = search.find_courses(search.Wish(), now=now, with_counts=False, limit=6).courses
-    soon = search.find_courses(soonest, now=now, with_counts=False, limit=6).courses
-    return render_template(
+    newest = search.find_courses(search.Wish(), now=now, with_counts=False, limit=6)
+    soon = search.find_courses(soonest, now=now, with_counts=False, limit=6)
+    prices = pricing.public_prices(cards.priced_runs([*newest.rows, *soon.rows]), now=now)
+    fields, numbers = shelves.list_shelves(), offer.count_offer()
+    return kept_pages.show(
         "catalog/home.html",
-        newest=newest,
-        soon=soon,
-        prices=pricing.public_prices(cards.priced_runs([*newest, *soon]), now=now),
-        fields=shelves.list_shelves(),
-        numbers=offer.count_offer(),
+        (newest.facts, soon.facts, prices, fields, numbers),
+        lambda: {
+            "newest": newest.courses,
+            "soon": soon.courses,
+            "prices": prices,
+            "fields": fields,
+            "numbers": numbers,
+        },
     )
 
 
@@ -83,17 +88,21 @@ def courses() -> ResponseReturnValue:
     wish, more = listing.read_wish(request.args), request.args.get("more", "")
     now = clock.now()
     found = search.find_courses(wish, now=now)
-    return render_template(
+    prices = pricing.public_prices(cards.priced_runs(found.rows), now=now)
+    return kept_pages.show(
         "catalog/courses.html",
-        wish=wish,
-        found=found,
-        groups=listing.facet_groups(wish, found, more=more),
-        chips=listing.chips(wish),
-        without_all=listing.address(replace(wish, facets=(), after=None)),
-        ways=None if found.courses else listing.ways_on(wish),
-        prices=pricing.public_prices(cards.priced_runs(found.courses), now=now),
-        orders=listing.order_links(wish),
-        next_page=listing.next_page(wish, found),
+        (found.facts, prices),
+        lambda: {
+            "wish": wish,
+            "found": found,
+            "groups": listing.facet_groups(wish, found, more=more),
+            "chips": listing.chips(wish),
+            "without_all": listing.address(replace(wish, facets=(), after=None)),
+            "ways": None if found.rows else listing.ways_on(wish),
+            "prices": prices,
+            "orders": listing.order_links(wish),
+            "next_page": listing.next_page(wish, found),
+        },
     )
 
 
@@ -106,17 +115,23 @@ def course(public_id: str) -> ResponseReturnValue:
     runs = offer.runs_on_page(shown, now=now)
     address = url_for("catalog.course", public_id=public_id, _external=True)
     prices = pricing.public_prices([item.run for item in runs], now=now)
-    return render_template(
-        "catalog/course.html",
-        course=shown,
-        runs=runs,
-        prices=prices,
-        levels=listing.level_names(),
-        address=address,
-        # Each language is a page of its own to search engines; the bare address chooses by the reader.
-        canonical=f"{address}?lang={language()}" if "lang" in request.args else address,
-        data=structured.course_data(shown, runs, prices, address=address),
-    )
+
+    def context() -> dict[str, object]:
+        return {
+            "course": shown,
+            "runs": runs,
+            "prices": prices,
+            "levels": listing.level_names(),
+            "address": address,
+            # Each language is a page of its own to search engines; the bare address chooses by the reader.
+            "canonical": f"{address}?lang={language()}" if "lang" in request.args else address,
+            "data": structured.course_data(shown, runs, prices, address=address),
+        }
+
+    if any(item.status == "sold_out" for item in runs):
+        # Its page tells when held seats may come back, which is asked while it is written.
+        return render_template("catalog/course.html", **context())
+    return kept_pages.show("catalog/course.html", (shown.facts, [item.status for item in runs], prices), context)
 
 
 @blueprint.get("/runs/<public_id>.ics")
@@ -142,7 +157,7 @@ def provider(public_id: str) -> ResponseReturnValue:
         "catalog/provider.html",
         provider=organisation,
         found=found,
-        prices=pricing.public_prices(cards.priced_runs(found.courses), now=now),
+        prices=pricing.public_prices(cards.priced_runs(found.rows), now=now),
         next_page=listing.next_provider_page(organisation.public_id, found),
     )
 

@@ -20,11 +20,11 @@ _shelves: list[dict[Hashable, tuple[float, Any]]] = []
 
 
 class Shelf:
-    """Values by key, each for so many seconds; emptied when it grows over LARGEST. Threads may share it."""
+    """Values by key, each for so many seconds; emptied when it grows over `largest`. Threads may share it."""
 
-    def __init__(self, seconds: float) -> None:
-        """Keep values for `seconds`."""
-        self.seconds = seconds
+    def __init__(self, seconds: float, *, largest: int = LARGEST) -> None:
+        """Keep at most `largest` values for `seconds`."""
+        self.seconds, self.largest = seconds, largest
         self.values: dict[Hashable, tuple[float, Any]] = {}
         _shelves.append(self.values)
 
@@ -35,7 +35,7 @@ class Shelf:
 
     def put(self, key: Hashable, value: Any) -> None:
         """Keep a value, which nobody may change afterwards."""
-        if len(self.values) >= LARGEST:
+        if len(self.values) >= self.largest:
             self.values.clear()
         self.values[key] = (time.monotonic() + self.seconds, value)
 
