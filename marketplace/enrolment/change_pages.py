@@ -67,5 +67,8 @@ def problem_names() -> dict[str, str]:
         "held_already": _("Has an open order for the other run"),
         "merge_target": _("No other run was chosen"),
         "run_cancelled": _("The other run is cancelled"),
+        "other_started": _("The other run has begun"),
+        "other_currency": _("The other run is sold in another currency"),
+        "disputed": _("The payment is disputed at the bank"),
         "place_ended": _("The place changed in this very moment"),
     }

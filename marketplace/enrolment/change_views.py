@@ -45,8 +45,12 @@ def confirm_cancellation(public_id: str) -> ResponseReturnValue:
     enrolment, form = _mine(public_id), CancelPlaceForm()
     if not form.validate_on_submit():
         return _cancel_page(enrolment, form, refusal=None), 422
-    currency = places.look(enrolment).orders[0].currency
-    shown, reason, actor_id = Money(int(form.shown_minor.data or 0), currency), form.reason.data or "", person().id
+    place = places.look(enrolment)
+    if not place.orders:
+        # Pressed twice: the page tells what the first press did.
+        return redirect(url_for("enrolment.cancel_place", public_id=public_id), 303)
+    shown = Money(int(form.shown_minor.data or 0), place.orders[0].currency)
+    reason, actor_id = form.reason.data or "", person().id
     try:
         cancellations.cancel_place(enrolment.id, shown=shown, actor_id=actor_id, reason=reason, now=clock.now())
     except Refused as refusal:

@@ -55,6 +55,7 @@ class Move:
 
 def check_may_defer(place: Place, *, now: datetime) -> None:
     """Raise the Refused that says why this place cannot be moved to another run now."""
+    places.check_stands(place)
     places.check_undisputed(place)
     if not place.lines:
         raise Refused("not_sold", lazy("This place was not bought, so there is nothing to cancel. Ask the provider."))
@@ -124,10 +125,16 @@ def defer(
 
 
 def _check_target(place: Place, target: CourseRun, *, now: datetime) -> None:
-    if target.course_id != place.run.course_id or target.id == place.run.id:
-        raise Refused("other_course", lazy("A place can be moved to another date of the same course only."))
+    _check_other_date(place, target)
     eligibility.check_may_enrol(target, place.enrolment.person_id, now=now)
     _check_not_in(target, place.enrolment.person_id)
+
+
+def _check_other_date(place: Place, target: CourseRun) -> None:
+    if target.course_id != place.run.course_id or target.id == place.run.id:
+        raise Refused("other_course", lazy("A place can be moved to another date of the same course only."))
+    if target.currency != returns.currency_of(place.orders):
+        raise Refused("other_currency", lazy("The other date is sold in another currency. Cancel, then enrol."))
 
 
 def _check_not_in(target: CourseRun, person_id: int) -> None:
@@ -194,6 +201,7 @@ def _defer_now(change: EnrolmentChange, place: Place, step: Move, *, now: dateti
         raise Refused("held_already", lazy("You have an order for that date. Finish or cancel it first."))
     pool_id = counting.take_seat(step.run, person_id)
     new = add(Enrolment(run_id=step.run.id, person_id=person_id, enrolled_at=now, pool_id=pool_id))
+    offers.end_wait(step.run, person_id, now=now)
     moves.move(place, new, "deferred", actor_id=change.requested_by_id, now=now)
     if step.difference.minor < 0:
         parts = refund_rules.of_buyer(returns.parts_of(place.order_ids))
@@ -212,9 +220,13 @@ def move_by_provider(place: Place, target: CourseRun, *, actor_id: int | None, n
     """Move a locked place because its run is off or changed: a cheaper run pays back, a dearer one costs nothing more.
 
     Call inside a transaction with both runs locked. A subsidy stays with the place it was promised for and is let go.
+    Raises Refused: another course or currency, cancelled, begun, full, enrolled there already.
     """
+    _check_other_date(place, target)
     if target.state != RunState.SCHEDULED:
         raise Refused("run_cancelled", lazy("This run has been cancelled."))
+    if target.starts_at is None or target.starts_at <= now:
+        raise Refused("other_started", lazy("The other date has begun already."))
     _check_not_in(target, place.enrolment.person_id)
     offers.settle(target, now=now)
     step = _move_to(place, target, 0, now=now)

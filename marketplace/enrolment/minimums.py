@@ -13,7 +13,7 @@ from marketplace.accounts.models import Membership, Person
 from marketplace.catalog.models import Course, CourseProvider, CourseRun
 from marketplace.enrolment import run_changes
 from marketplace.enrolment.models import Enrolment
-from marketplace.enrolment.run_change_models import RunMinimum
+from marketplace.enrolment.run_change_models import MINIMUM, RunMinimum
 from marketplace.enrolment.run_change_rules import REMIND_BEFORE, RunChangeKind, check_may_change
 from marketplace.enrolment.run_changes import Wanted
 from marketplace.foundation import clock, jobs
@@ -62,7 +62,7 @@ def decide(
         row.decided_at, row.decision, row.decided_by_id = now, decision, actor_id
         kind = DECISIONS[decision]
         if kind is not None:
-            wanted = Wanted(kind, reason="minimum", target_run_id=target_run_id)
+            wanted = Wanted(kind, reason=MINIMUM, target_run_id=target_run_id)
             run_changes.announce(run_id, wanted, actor_id=actor_id, now=now)
         return row
 

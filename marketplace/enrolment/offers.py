@@ -62,6 +62,22 @@ def accept(entry_id: int, *, now: datetime) -> None:
     _end(locked(WaitingEntry, entry_id), WaitingState.ACCEPTED, now=now)
 
 
+def end_wait(run: CourseRun, person_id: int, *, now: datetime) -> None:
+    """Note that the person got a place in a locked run in another way; a seat offered beside it goes to the next.
+
+    Call when the place is counted. Without it they would be offered a second seat.
+    """
+    query = select(WaitingEntry.id).where(
+        WaitingEntry.run_id == run.id,
+        WaitingEntry.person_id == person_id,
+        WaitingEntry.state.in_([WaitingState.WAITING, WaitingState.OFFERED]),
+    )
+    entry_id = db.session.scalar(query)
+    if entry_id is not None:
+        take_back(locked(WaitingEntry, entry_id), WaitingState.ACCEPTED, now=now)
+        pass_on(run, now=now)
+
+
 def take_back(entry: WaitingEntry, state: WaitingState, *, now: datetime) -> None:
     """End a locked entry; a seat that was offered is free again, and the caller passes it on. The run is locked."""
     if entry.state == WaitingState.OFFERED and entry.hold_id is not None:

@@ -225,7 +225,7 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
             due=order.total,
             paid=amount,
             is_held=can_seat and hold is not None and hold.ended_at is None,
-            has_seat=can_seat and (bool(rivals) or counting.has_seat_for(run, order.person_id)),
+            has_seat=can_seat and _has_seat(run, order.person_id),
             is_enrolled_otherwise=counting.find_enrolment(run.id, order.person_id) is not None,
         )
         details = {"attempt": attempt_public_id, "verdict": verdict}
@@ -241,12 +241,13 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
             if verdict is Settlement.REHOLD_AND_CONFIRM or hold is None:
                 hold = _take_again(order, run, rivals, now=now)
             _confirm(order, run, hold, now=now, details=details)
+            offers.end_wait(run, order.person_id, now=now)
         offers.pass_on(run, now=now)
         return verdict
 
 
 def _locked_with_rivals(order_id: int) -> tuple[Order, list[Order]]:
-    """The order, and the person's other open orders for the same run that still hold a seat; all locked, by id."""
+    """The order, and the person's other open orders for the same run that hold a seat; all locked, by id."""
     mine = db.session.get(Order, order_id)
     if mine is None:
         raise NotFound
@@ -265,8 +266,13 @@ def _locked_with_rivals(order_id: int) -> tuple[Order, list[Order]]:
     return mine, rivals
 
 
+def _has_seat(run: CourseRun, person_id: int) -> bool:
+    """Whether late money finds a seat: one held for the person by a newer order or an offer, or a free one."""
+    return counting.find_live_hold(run.id, person_id) is not None or counting.has_seat_for(run, person_id)
+
+
 def _take_again(order: Order, run: CourseRun, rivals: list[Order], *, now: datetime) -> SeatHold:
-    """Hold a seat anew for late money; the hold of a newer order of the same person is used for it."""
+    """Hold a seat anew for late money; what a newer order or an offer holds for the same person is used for it."""
     hold = seats.hold_seat_of(run, order.person_id, now=now)
     for rival in rivals:
         if rival.hold_id == hold.id:

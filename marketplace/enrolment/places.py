@@ -178,6 +178,12 @@ def suspend_of_order(order_id: int, *, is_suspended: bool, now: datetime) -> Non
             record(order, "place_suspended" if is_suspended else "place_resumed", now=now)
 
 
+def check_stands(place: Place) -> None:
+    """Raise PlaceEnded for a place that was looked at without its locks and is over."""
+    if place.enrolment.ended_at is not None:
+        raise PlaceEnded
+
+
 def check_undisputed(place: Place) -> None:
     """Raise Refused while a bank decides about a payment behind the place: money must not go back twice."""
     query = select(OrderEvent.kind).where(

@@ -64,12 +64,13 @@ def offer_until(*, now: datetime, stands_for: timedelta, closes_at: datetime | N
 
 
 def check_seat(*, is_enrolled: bool, is_held: bool, has_seat: bool) -> None:
-    """Raise Refused when the person has their place already, RunFull when no seat is left and none is held for them."""
-    if is_held:
-        return
+    """Raise Refused when the person has their place already, RunFull when no seat is left and none is held for them.
+
+    A place may come beside a hold: by a transfer, say, while an order of one's own waits for payment.
+    """
     if is_enrolled:
         raise Refused("already_enrolled", lazy("You are already enrolled in this run."))
-    if not has_seat:
+    if not is_held and not has_seat:
         raise RunFull
 
 

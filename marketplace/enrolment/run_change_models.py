@@ -14,6 +14,9 @@ from marketplace.enrolment.models import Enrolment
 from marketplace.foundation import ids
 from marketplace.foundation.database import Model, PrimaryKey
 
+# The reason of a change that was decided because too few people are in the run.
+MINIMUM = "minimum"
+
 
 class RunChange(Model):
     """A run is cancelled, moved or merged by its provider: everyone in it is told, chooses, and is settled by a job."""
@@ -47,6 +50,11 @@ class RunChange(Model):
 
     run: Mapped[CourseRun] = relationship(foreign_keys=[run_id])
     target_run: Mapped[CourseRun | None] = relationship(foreign_keys=[target_run_id])
+
+    @property
+    def is_for_minimum(self) -> bool:
+        """Whether nobody wrote a reason, since too few people are in the run: pages say it in the reader's words."""
+        return self.reason == MINIMUM
 
 
 class RunChangeAnswer(Model):

@@ -38,7 +38,7 @@ class AnswerState(StrEnum):
 TRANSITIONS: dict[AnswerState, frozenset[AnswerState]] = {
     AnswerState.WAITING: frozenset({AnswerState.TOLD, AnswerState.SETTLED, AnswerState.FAILED}),
     AnswerState.TOLD: frozenset({AnswerState.SETTLED, AnswerState.FAILED}),
-    AnswerState.FAILED: frozenset({AnswerState.SETTLED, AnswerState.FAILED}),
+    AnswerState.FAILED: frozenset({AnswerState.TOLD, AnswerState.SETTLED, AnswerState.FAILED}),
     AnswerState.SETTLED: frozenset(),
 }
 # Of a cancelled run nobody can stay; a merged run's people move unless they say otherwise.
@@ -62,6 +62,14 @@ def check_may_change(*, state: str, starts_at: datetime | None, now: datetime) -
         raise Refused("run_cancelled", lazy("This run has been cancelled."))
     if state != "scheduled" or starts_at is None or now >= starts_at:
         raise Refused("run_started", lazy("Only a run that has not started yet can be changed."))
+
+
+def check_move(*, to: datetime | None, starts_at: datetime | None, is_elsewhere: bool, now: datetime) -> None:
+    """Raise the Refused that says why a run cannot be moved so: to what is over, or to where and when it is already."""
+    if to is not None and to <= now:
+        raise Refused("move_to_past", lazy("The new start must lie ahead."))
+    if not is_elsewhere and to in {None, starts_at}:
+        raise Refused("moves_nothing", lazy("Enter a new start or a new place."))
 
 
 def answer_by(kind: str, *, starts_at: datetime, now: datetime) -> datetime:

@@ -50,7 +50,7 @@ def announce(run_id: int, wanted: Wanted, *, actor_id: int | None, now: datetime
     with transaction():
         run = locked(CourseRun, run_id)
         run_change_rules.check_may_change(state=run.state, starts_at=run.starts_at, now=now)
-        _check_target(run, wanted)
+        _check_wanted(run, wanted, now=now)
         before = _plain(run)
         _apply(run, wanted)
         people = db.session.scalars(
@@ -78,11 +78,19 @@ def announce(run_id: int, wanted: Wanted, *, actor_id: int | None, now: datetime
         return change
 
 
-def _check_target(run: CourseRun, wanted: Wanted) -> None:
-    if wanted.kind is not RunChangeKind.MERGED:
-        return
-    target = db.session.get(CourseRun, wanted.target_run_id or 0)
-    if target is None or target.course_id != run.course_id or target.id == run.id or target.state != RunState.SCHEDULED:
+def _check_wanted(run: CourseRun, wanted: Wanted, *, now: datetime) -> None:
+    if wanted.kind is RunChangeKind.MERGED:
+        _check_target(run, db.session.get(CourseRun, wanted.target_run_id or 0), now=now)
+    elif wanted.kind is RunChangeKind.MOVED:
+        after = wanted.place_zh or run.place_zh, wanted.place_en or run.place_en
+        is_elsewhere = after != (run.place_zh, run.place_en)
+        run_change_rules.check_move(to=wanted.starts_at, starts_at=run.starts_at, is_elsewhere=is_elsewhere, now=now)
+
+
+def _check_target(run: CourseRun, target: CourseRun | None, *, now: datetime) -> None:
+    is_other = target is not None and target.course_id == run.course_id and target.id != run.id
+    is_ahead = target is not None and target.starts_at is not None and target.starts_at > now
+    if target is None or not is_other or not is_ahead or target.state != RunState.SCHEDULED:
         raise Refused("merge_target", lazy("Choose another scheduled run of the same course."))
 
 
@@ -190,6 +198,7 @@ def _carry_out(
     reason = answer.run_change.kind
     if answer.enrolment.ended_at is None and choice is not Choice.STAY:
         place = places.lock(answer.enrolment_id, also_runs=[target_run_id] if target_run_id else [])
+        places.check_undisputed(place)
         if choice is Choice.REFUND:
             statement = cancellations.state_by_provider(place, now=now)
             cancellations.carry_out(place, statement, actor_id=actor_id, reason=reason, now=now)

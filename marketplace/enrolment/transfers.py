@@ -14,7 +14,7 @@ from marketplace.accounts import keys
 from marketplace.accounts.addresses import normal_email
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import change_rules, changes, counting, eligibility, moves, places
+from marketplace.enrolment import change_rules, changes, counting, eligibility, moves, offers, places
 from marketplace.enrolment.change_models import EnrolmentChange
 from marketplace.enrolment.change_rules import ChangeState
 from marketplace.enrolment.models import Enrolment
@@ -42,6 +42,7 @@ class OfferOver(Refused):
 
 def check_may_transfer(place: Place, *, now: datetime) -> None:
     """Raise the Refused that says why this place cannot be passed on now."""
+    places.check_stands(place)
     places.check_undisputed(place)
     change_rules.check_may_transfer(
         starts_at=place.run.starts_at or now,
@@ -137,6 +138,7 @@ def accept(key: str, *, person: Person, now: datetime) -> Enrolment:
             raise Refused("already_enrolled", lazy("You are already enrolled in this run."))
         pool_id = place.enrolment.pool_id
         new = add(Enrolment(run_id=place.run.id, person_id=person.id, enrolled_at=now, pool_id=pool_id))
+        offers.end_wait(place.run, person.id, now=now)
         moves.move(place, new, "transferred", actor_id=change.requested_by_id, now=now, is_seat_freed=False)
         moves.finish(change, new, now=now)
         return new

@@ -175,3 +175,13 @@ def test_terms_of_a_provider_are_the_sellers_withdrawal_too(now):
         policies.set_for_provider(
             organisation.id, [], withdrawal_days=8, deferral_days=0, actor_id=make_person().id, now=now
         )
+
+
+def test_pressing_cancel_twice_cancels_once(client, now):
+    order, enrolment = bought(starting_in(30, now=now), now=now)
+    sign_in(client, order.person)
+    address = f"/my/places/{enrolment.public_id}/cancel"
+
+    first, second = (client.post(address, data={"shown_minor": "128000"}) for _ in range(2))
+    assert [(answer.status_code, answer.location) for answer in (first, second)] == [(303, address)] * 2
+    assert db.session.query(Cancellation).count() == 1

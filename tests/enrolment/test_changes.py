@@ -8,7 +8,18 @@ from datetime import timedelta
 import pytest
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import cancellations, changes, orders, places, returns, rules, seats, transfers
+from marketplace.enrolment import (
+    cancellations,
+    changes,
+    offers,
+    orders,
+    places,
+    returns,
+    rules,
+    seats,
+    transfers,
+    waiting,
+)
 from marketplace.enrolment.change_models import EnrolmentChange
 from marketplace.enrolment.change_rules import OPEN, TRANSITIONS
 from marketplace.enrolment.models import Enrolment, EnrolmentSource
@@ -274,3 +285,52 @@ def test_an_offer_can_be_taken_back_and_the_places_of_others_do_not_exist(client
 
 def test_open_states_are_those_that_lead_on():
     assert {state for state, following in TRANSITIONS.items() if following} == set(OPEN)
+
+
+def test_a_place_moves_within_its_currency(now):
+    run, target = two_runs(price=128000, currency="USD")
+    _order, enrolment = bought(run, now=now)
+
+    with pytest.raises(Refused, match="other_currency"):
+        changes.defer(
+            enrolment.id, target.id, shown=Money(0, "USD"), actor_id=enrolment.person_id, locale="en", now=now
+        )
+
+
+def test_the_doors_of_a_place_that_is_over_say_so(client, now):
+    run, target = two_runs()
+    order, enrolment = bought(run, now=now)
+    defer(enrolment, target, 0, now=now)
+    sign_in(client, order.person)
+
+    for act in ("move", "transfer"):
+        page = client.get(f"/my/places/{enrolment.public_id}/{act}?lang=en")
+        assert (page.status_code, "This place has ended already." in page.text) == (200, True)
+
+
+def test_who_gets_a_place_while_waiting_is_offered_no_second_seat(now):
+    run = make_run(capacity=1)
+    _order, enrolment = bought(run, now=now)
+    taker = make_person()
+    waiting.join(run.id, taker.id, seat_code=None, now=now)
+    transfers.accept(offered(enrolment, taker.email, now=now), person=taker, now=now)
+
+    assert waiting.find_place(run.id, taker.id) is None
+    run.capacity = 2
+    db.session.flush()
+    assert (offers.offer_all(now=now), taken(run)) == (0, [1])
+
+
+def test_an_offer_to_who_gets_a_place_otherwise_goes_to_the_next(now):
+    run = make_run(capacity=2)
+    (_order, enrolment), (other_order, _other) = bought(run, now=now), bought(run, now=now)
+    taker, following = make_person(), make_person()
+    for person in (taker, following):
+        waiting.join(run.id, person.id, seat_code=None, now=now)
+    places.end_of_order(other_order.id, "refunded", now=now, actor_id=None)
+    assert waiting.find_place(run.id, taker.id).position is None
+
+    transfers.accept(offered(enrolment, taker.email, now=now), person=taker, now=now)
+    assert waiting.find_place(run.id, taker.id) is None
+    assert waiting.find_place(run.id, following.id).position is None
+    assert taken(run) == [2]

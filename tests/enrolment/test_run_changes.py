@@ -204,3 +204,72 @@ def test_a_minimum_must_fit_the_run(now):
 def test_every_default_can_be_chosen_and_settled_leads_nowhere():
     assert all(DEFAULTS[kind] in CHOICES[kind] for kind in RunChangeKind)
     assert TRANSITIONS[AnswerState.SETTLED] == frozenset()
+
+
+def test_a_place_moves_within_its_course_and_currency_to_what_is_ahead(now):
+    run, target, [place] = filled(1, now=now)
+    announce(run, RunChangeKind.CANCELLED, now=now)
+    jobs.run_pending()
+    begun = make_run(run.course, starts_at=now - timedelta(days=1), enrol_closes_at=now - timedelta(days=2))
+    others = {
+        "other_course": make_run(price_minor=900000),
+        "other_currency": make_run(run.course, currency="USD"),
+        "other_started": begun,
+    }
+
+    for code, other in others.items():
+        with pytest.raises(Refused, match=code):
+            move_to(other, place, now=now)
+    move_to(target, place, now=now)
+    assert (active_in(target), place.end_reason) == (1, "deferred")
+
+
+def move_to(run, place, *, now):
+    answer = answer_of(place).public_id
+    return run_changes.choose(answer, "move", target_run_id=run.id, actor_id=place.person_id, now=now)
+
+
+def test_a_run_is_moved_to_another_time_or_place_that_lies_ahead(now):
+    run, _target, _people = filled(1, now=now)
+
+    with pytest.raises(Refused, match="move_to_past"):
+        announce(run, RunChangeKind.MOVED, now=now, starts_at=now - timedelta(days=1))
+    with pytest.raises(Refused, match="moves_nothing"):
+        announce(run, RunChangeKind.MOVED, now=now, starts_at=run.starts_at, place_en=run.place_en)
+    with pytest.raises(Refused, match="merge_target"):
+        begun = make_run(run.course, starts_at=now - timedelta(days=1), enrol_closes_at=now - timedelta(days=2))
+        announce(run, RunChangeKind.MERGED, now=now, target_run_id=begun.id)
+    assert db.session.query(RunChange).count() == 0
+
+
+def test_what_was_chosen_stays_chosen_when_a_change_is_refused(client, now):
+    run, target, _people = filled(1, now=now)
+    sign_in(client, make_member(run.course.providers[0].organisation, "registrar"))
+
+    sent = {"kind": "moved", "reason": "x", "target": target.public_id}
+    answer = client.post(f"/manage/runs/{run.public_id}/changes?lang=en", data=sent)
+    assert (answer.status_code, "Enter a new start or a new place." in answer.text) == (409, True)
+    assert f'<option value="{target.public_id}" selected>' in answer.text
+
+
+def test_money_in_dispute_does_not_go_back_a_second_time_because_the_run_is_off(now):
+    run, _target, [place] = filled(1, now=now)
+    orders.record(place.sources[0].order_line.order, "dispute_opened", now=now)
+    change = announce(run, RunChangeKind.CANCELLED, now=now)
+    jobs.run_pending()
+    clock.set_to(change.answer_by)
+    jobs.run_pending()
+
+    assert (answer_of(place).state, answer_of(place).problem) == ("failed", "disputed")
+    assert returns.list_facts(place.sources[0].order_line.order_id) == []
+
+
+def test_too_few_people_is_a_reason_in_the_words_of_who_reads_it(client, now):
+    run, _target, [place] = filled(1, now=now)
+    minimums.set_minimum(run.id, 5, decide_by=now + timedelta(days=3), now=now)
+    minimums.decide(run.id, "cancelled", actor_id=make_person().id, now=now)
+    jobs.run_pending()
+
+    assert "报名人数不足" in db.session.query(OutgoingMail).filter_by(message="enrolment/run_changed").one().text
+    sign_in(client, place.person)
+    assert "Too few people have enrolled." in client.get(f"/my/run-changes/{answer_of(place).public_id}?lang=en").text

@@ -161,6 +161,32 @@ def test_late_money_is_settled_before_its_own_seat_is_passed_on(full, now):
     assert states(run) == ["waiting"]
 
 
+def test_late_money_takes_the_seat_that_is_offered_to_the_same_person(full, now):
+    run, order = full
+    late = now + rules.HOLD_FOR
+    orders.expire_orders(now=late)
+    other = take(run, make_person(), now=late)
+    wait(run, order.person, now=late)
+    cancel(other, now=late)
+    assert states(run) == ["offered"]
+
+    verdict = orders.confirm_payment(order.id, attempt_public_id="a", amount=order.total, now=late)
+    assert verdict is Settlement.REHOLD_AND_CONFIRM
+    assert (states(run), order.state, run.seats_taken) == (["accepted"], "confirmed", 1)
+
+
+def test_who_is_enrolled_by_late_money_waits_no_longer(full, now):
+    run, order = full
+    late = now + rules.HOLD_FOR
+    orders.expire_orders(now=late)
+    take(run, make_person(), now=late)
+    wait(run, order.person, now=late)
+
+    later = late + rules.HOLD_FOR
+    verdict = orders.confirm_payment(order.id, attempt_public_id="a", amount=order.total, now=later)
+    assert (verdict, states(run)) == (Settlement.REHOLD_AND_CONFIRM, ["accepted"])
+
+
 def test_a_raised_capacity_makes_several_offers_at_once(full, now):
     run, _order = full
     for _ in range(3):
