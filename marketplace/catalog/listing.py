@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from marketplace.catalog import facets, search
+from marketplace.catalog import facets, matches, search
 from marketplace.catalog.facets import GROUPS
 from marketplace.catalog.search import ORDERS, Found, Wish
 from marketplace.catalog.shelves import list_shelves, skill_names
@@ -81,6 +81,12 @@ def _after(arguments: MultiDict[str, str]) -> tuple[int, int] | None:
 
 def address(wish: Wish, *, more: str = "") -> str:
     """The address that asks for this wish; `more` names a long group shown whole."""
+    path, asked = address_of("catalog.courses"), question(wish, more=more)
+    return f"{path}?{asked}" if asked else path
+
+
+def question(wish: Wish, *, more: str = "") -> str:
+    """What follows the question mark in such an address."""
     pairs = [("q", wish.words)] if wish.words else []
     for facet in wish.facets:
         group, _separator, value = facet.partition(":")
@@ -91,8 +97,7 @@ def address(wish: Wish, *, more: str = "") -> str:
         pairs.append(("more", more))
     if wish.after is not None:
         pairs.append(("after", f"{wish.after[0]}-{wish.after[1]}"))
-    path = address_of("catalog.courses")
-    return f"{path}?{urlencode(pairs)}" if pairs else path
+    return urlencode(pairs)
 
 
 def next_page(wish: Wish, found: Found) -> str | None:
@@ -163,23 +168,39 @@ def chips(wish: Wish) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """Where to go from an empty list, as (name, courses, address): without one filter, or to a large field."""
+    """Where to go from a list without an exact match.
 
+    `spellings` are (words, address); `without` and `fields` are (name, courses, address): without one filter, or to a
+    large field. `wish` are the words of the address where one asks to be told when there is something.
+    """
+
+    spellings: list[tuple[str, str]]
+    wish: str
     without: list[tuple[str, int, str]]
     fields: list[tuple[str, int, str]]
 
 
-def ways_on(wish: Wish) -> Ways:
-    """What to offer someone who found nothing; nothing that leads to nothing."""
+def ways_on(wish: Wish, found: Found) -> Ways:
+    """What to offer someone who found nothing, or only titles like their words; nothing that leads to nothing."""
+    spelt = [(words, address(Wish(words=words, order="relevance"))) for words in matches.spellings(wish)]
+    question_again = question(replace(wish, after=None, order=_usual_order(wish.words)))
+    if found.rows:
+        return Ways(spelt, question_again, [], [])
     names = facet_names(wish.facets)
     totals = {key: count for key, count in search.count_without_each(wish).items() if count and key in names}
+    return Ways(
+        spelt,
+        question_again,
+        without=[(names[key], count, _without(wish, key)) for key, count in totals.items()],
+        fields=_large_fields(),
+    )
+
+
+def _large_fields() -> list[tuple[str, int, str]]:
     counts, _total = facets.count((), (), version=None)
     fields = [(f"category:{shelf.code}", _either(shelf.name_zh, shelf.name_en)) for shelf in list_shelves()]
     largest = sorted(((counts.get(key, 0), key, name) for key, name in fields), reverse=True)[:MOST_FIELDS]
-    return Ways(
-        without=[(names[key], count, _without(wish, key)) for key, count in totals.items()],
-        fields=[(name, count, address(Wish(facets=(key,)))) for count, key, name in largest if count],
-    )
+    return [(name, count, address(Wish(facets=(key,)))) for count, key, name in largest if count]
 
 
 def group_names() -> dict[str, str]:

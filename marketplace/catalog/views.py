@@ -98,7 +98,7 @@ def courses() -> ResponseReturnValue:
             "groups": listing.facet_groups(wish, found, more=more),
             "chips": listing.chips(wish),
             "without_all": listing.address(replace(wish, facets=(), after=None)),
-            "ways": None if found.rows else listing.ways_on(wish),
+            "ways": None if found.rows and not found.is_nearest else listing.ways_on(wish, found),
             "prices": prices,
             "orders": listing.order_links(wish),
             "next_page": listing.next_page(wish, found),

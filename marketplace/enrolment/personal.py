@@ -8,11 +8,11 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import joinedload
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import learning, orders, places, wishes
+from marketplace.enrolment import learning, orders, places, search_wishes, wishes
 from marketplace.enrolment import waiting as waiting_lists
 from marketplace.enrolment.change_models import Cancellation, EnrolmentChange
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, OrderState
-from marketplace.enrolment.seat_models import WaitingEntry, Wish
+from marketplace.enrolment.seat_models import SearchWish, WaitingEntry, Wish
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy, pick
@@ -84,9 +84,20 @@ def _hopes(person_id: int) -> list[Section]:
         {"course": str(pick(wish.course, "title")), "wished_at": wish.wished_at, "told_at": wish.told_at}
         for wish in db.session.scalars(wanted)
     ]
+    searches = {"sought": lazy("Looked for"), "wished_at": lazy("Wished"), "told_at": lazy("Told")}
+    asked = select(SearchWish).filter_by(person_id=person_id).order_by(SearchWish.id)
+    sought: list[dict[str, object]] = [
+        {
+            "sought": search_wishes.about(search_wishes.asked_of(wish)),
+            "wished_at": wish.wished_at,
+            "told_at": wish.told_at,
+        }
+        for wish in db.session.scalars(asked)
+    ]
     return [
         Section("waiting_lists", lazy("Waiting lists"), columns, lists),
         Section("wishes", lazy("Wishes"), told, wished),
+        Section("search_wishes", lazy("Searches to hear of"), searches, sought),
     ]
 
 
@@ -145,3 +156,8 @@ def forget(identity: Identity, *, now: datetime) -> None:
         waiting_lists.leave(place.entry.public_id, identity.person_id, now=now)
     for wish in wishes.list_wishes(identity.person_id):
         wishes.remove_wish(wish.course.public_id, identity.person_id, now=now)
+    for search in search_wishes.list_wishes(identity.person_id):
+        search_wishes.remove_wish(search.public_id, identity.person_id, now=now)
+    # What somebody typed may say who they are.
+    typed = update(SearchWish).where(SearchWish.person_id == identity.person_id)
+    db.session.execute(typed.values(words=""))

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from marketplace.accounts.models import Organisation, Person
@@ -187,6 +188,47 @@ class Wish(Model):
 
     course: Mapped[Course] = relationship()
     person: Mapped[Person] = relationship()
+
+
+class SearchWish(Model):
+    """Somebody found nothing and wants to hear of a course with these words and facets: told once, counted as demand.
+
+    Words are trimmed and facets sorted, so that the same question is one wish. `looked_at` is the database's clock:
+    courses indexed before it do not answer. `course_id` is what answered.
+    """
+
+    __tablename__ = "search_wish"
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        Index(
+            "uq_search_wish_open",
+            "person_id",
+            "words",
+            "facets",
+            unique=True,
+            postgresql_where=text("told_at IS NULL AND removed_at IS NULL"),
+        ),
+        Index(
+            "ix_search_wish_looked_at",
+            "looked_at",
+            "id",
+            postgresql_where=text("told_at IS NULL AND removed_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    words: Mapped[str] = mapped_column(Text, default="")
+    facets: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    wished_at: Mapped[datetime]
+    looked_at: Mapped[datetime]
+    told_at: Mapped[datetime | None]
+    removed_at: Mapped[datetime | None]
+    course_id: Mapped[int | None] = mapped_column(ForeignKey("course.id"))
+
+    person: Mapped[Person] = relationship()
+    course: Mapped[Course | None] = relationship()
 
 
 class SubsidisedPass(Model):

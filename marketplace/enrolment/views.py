@@ -23,6 +23,7 @@ from marketplace.enrolment import (
     quotes,
     reminders,
     rule_views,
+    search_wishes,
     taken_views,
     voucher_views,
     waiting,
@@ -232,6 +233,7 @@ def my_learning() -> ResponseReturnValue:
         orders=learning.list_orders(someone.id),
         places=waiting.list_places(someone.id),
         wishes=wishes.list_wishes(someone.id),
+        searches=search_wishes.list_told(someone.id),
         states=pages.state_names(),
     )
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from flask import flash, redirect, render_template, request, url_for
 
 from marketplace.accounts.permissions import ACTING, permission, person
-from marketplace.catalog import offer
-from marketplace.enrolment import waiting, wishes
+from marketplace.catalog import listing, offer
+from marketplace.enrolment import search_wishes, waiting, wishes
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.forms import PressForm
 from marketplace.enrolment.seat_models import WaitingState
@@ -66,16 +66,52 @@ def remove_wish(public_id: str) -> ResponseReturnValue:
     return redirect(url_for("enrolment.my_learning"), 303)
 
 
+@blueprint.route("/wish", methods=["GET", "POST"])
+@permission("signed_in")
+def search_wish() -> ResponseReturnValue:
+    """Ask to be told when there is a course about what a search, in the words of the list's address, did not find."""
+    asked, form = listing.read_wish(request.args), PressForm()
+    if form.validate_on_submit():
+        try:
+            search_wishes.make_wish(asked, person().id, now=clock.now())
+            flash(_("We write to you once, when there is a course about it."), "success")
+        except Refused as refusal:
+            flash(str(refusal.message), "error")
+        return redirect(listing.address(asked), 303)
+    return render_template(
+        "enrolment/search_wish.html",
+        about=search_wishes.about(asked),
+        back=listing.address(asked),
+        wish=search_wishes.find_wish(asked, person().id),
+        form=form,
+    )
+
+
+@blueprint.post("/wishes/<public_id>/remove")
+@permission("own")
+def remove_search_wish(public_id: str) -> ResponseReturnValue:
+    """Forget a search one wanted to hear of."""
+    search_wishes.remove_wish(public_id, person().id, now=clock.now())
+    flash(_("The wish is forgotten."), "success")
+    return redirect(url_for("enrolment.my_learning"), 303)
+
+
 @blueprint.get("/demand")
 @permission("provider")
 def demand() -> ResponseReturnValue:
     """Which of one's own courses people want."""
     mine = {row.organisation_id for row in person().memberships if row.role in ACTING}
-    return render_template("enrolment/demand.html", lines=wishes.list_demand(mine), is_all=False)
+    return render_template("enrolment/demand.html", **_demand(mine))
 
 
 @blueprint.get("/staff/demand")
 @permission("staff")
 def staff_demand() -> ResponseReturnValue:
     """Which courses people want."""
-    return render_template("enrolment/demand.html", lines=wishes.list_demand(None), is_all=True)
+    return render_template("enrolment/demand.html", **_demand(None))
+
+
+def _demand(organisation_ids: set[int] | None) -> dict[str, object]:
+    is_all = organisation_ids is None
+    lines, sought = wishes.list_demand(organisation_ids), search_wishes.list_sought(is_all=is_all)
+    return {"lines": lines, "is_all": is_all, "sought": [(one, listing.address(one.wish)) for one in sought]}

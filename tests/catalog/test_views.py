@@ -224,4 +224,4 @@ def test_lists_need_few_queries_whatever_is_asked(client, queries, path):
     queries.clear()
 
     assert client.get(path).status_code == 200
-    assert len(queries) <= 8, queries
+    assert len(queries) <= (10 if "q=" in path else 8), queries
