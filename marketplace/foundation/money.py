@@ -26,6 +26,8 @@ EXPONENTS = {
 }
 # What courses cost unless a run says otherwise.
 DEFAULT_CURRENCY = "CNY"
+# More digits than this before the point are no price; "1e999999" is one word, and a number of a million digits.
+MOST_DIGITS = 15
 
 
 class MoneyError(ValueError):
@@ -50,14 +52,17 @@ class Money:
 
     @classmethod
     def parse(cls, text: str, currency: str) -> Money:
-        """Read an amount in major units ("1,280.50", "￥1 280"); raise MoneyError if it is none or too precise."""
+        """Read an amount in major units ("1,280.50", "￥1 280"); raise MoneyError for none, a huge or too precise one."""
         plain = text.strip().lstrip("¥￥$€£").replace(",", "").replace("，", "").replace(" ", "")
         try:
             amount = Decimal(plain)
         except InvalidOperation:
             message = f"not an amount: {text!r}"
             raise MoneyError(message) from None
-        minor = amount.scaleb(EXPONENTS.get(currency, 0)) if amount.is_finite() else Decimal("0.5")
+        if not amount.is_finite() or abs(amount.adjusted()) >= MOST_DIGITS:
+            message = f"{text!r} is no amount of money"
+            raise MoneyError(message)
+        minor = amount.scaleb(EXPONENTS.get(currency, 0))
         if minor != minor.to_integral_value():
             message = f"{text!r} is not an amount in {currency}"
             raise MoneyError(message)

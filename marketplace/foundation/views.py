@@ -130,6 +130,9 @@ def mail_preview(mail_id: int) -> ResponseReturnValue:
 
 def safe_path(target: str) -> str:
     """A path of this site, whatever was asked for: an open redirect lends our name to strangers."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/"
     is_ours = not parts.scheme and not parts.netloc and target.startswith("/")
     return target if is_ours and not target.startswith(("//", "/\\")) and "\\" not in target else "/"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+import psycopg
 import structlog
 from flask import current_app, g, jsonify, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -41,6 +43,7 @@ log = structlog.get_logger("web")
 
 LARGEST_UPLOAD_BYTES = 16 * 1024 * 1024
 YEAR_SECONDS = 365 * 24 * 3600
+KEPT_STATUSES = frozenset({200, 206, 304})
 POLICY = (
     "default-src 'self'; script-src 'self' 'nonce-%(nonce)s'; style-src 'self' 'nonce-%(nonce)s'; "
     "img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' %(forms)s"
@@ -65,6 +68,7 @@ HTTP_SENTENCES = {
 }
 
 
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 # Answered from files that shared caches may keep, so never with somebody's cookie.
 FILES = frozenset({"static", "foundation.cover", "foundation.picture_file"})
 
@@ -103,6 +107,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.after_request(_record)
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(CSRFError, _csrf)
+    for kind in (DataError, psycopg.DataError):
+        app.register_error_handler(kind, _unfit)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _fault)
     _install_filters(app)
@@ -148,7 +154,8 @@ def _secure(response: Response) -> Response:
     headers.setdefault("X-Request-ID", g.get("request_id", ""))
     if current_app.config["SESSION_COOKIE_SECURE"]:
         headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}; includeSubDomains")
-    if request.endpoint == "static":
+    # Not a missing file: a proxy would go on missing it when it is there.
+    if request.endpoint == "static" and response.status_code in KEPT_STATUSES:
         if "v" in request.args:
             headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
     elif "Cache-Control" not in headers:
@@ -167,7 +174,9 @@ def _record(response: Response) -> Response:
     milliseconds = round((clock.now() - started).total_seconds() * 1000, 1) if started else None
     # The rule, not the path: paths may hold tokens and ids of people.
     rule = request.url_rule.rule if request.url_rule else None
-    measures.observe_request(rule or "none", request.method, response.status_code, (milliseconds or 0) / 1000)
+    # Anyone may send a method of their own making, and each would be a new row of the figures for ever.
+    method = request.method if request.method in METHODS else "other"
+    measures.observe_request(rule or "none", method, response.status_code, (milliseconds or 0) / 1000)
     log.info("request", method=request.method, rule=rule, status=response.status_code, milliseconds=milliseconds)
     return response
 
@@ -181,6 +190,14 @@ def _csrf(_error: CSRFError) -> ResponseReturnValue:
         "This page was open for too long to be sent safely. Please go back, reload it and send it again."
     )
     return error_page(400, sentence, code="csrf")
+
+
+def _unfit(error: DataError | psycopg.DataError) -> ResponseReturnValue:
+    """Something was sent that no column takes: a number beyond all ids, a text with a NUL in it."""
+    db.session.rollback()
+    # Without its text, which may repeat what was sent.
+    log.warning("unfit value", kind=type(error).__name__, rule=request.url_rule.rule if request.url_rule else None)
+    return error_page(400, HTTP_SENTENCES[400])
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:

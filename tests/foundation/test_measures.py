@@ -25,6 +25,14 @@ def test_requests_are_counted_by_rule_and_status(client):
     assert run.course.public_id not in page, "addresses may tell of people"
 
 
+def test_a_method_somebody_makes_up_is_no_new_row(client):
+    client.open("/healthz", method="MADEUP")
+
+    page = client.get("/metrics").text
+    assert 'method="other",rule="none",status="405"' in page
+    assert "MADEUP" not in page
+
+
 def test_the_database_is_asked_anew(client):
     page = client.get("/metrics").text
     for name in ("jobs_waiting", "jobs_dead", "mails_unsent", "holds_live", "holds_overdue", "discrepancies_open"):

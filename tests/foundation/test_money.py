@@ -1,3 +1,4 @@
+import time
 from decimal import Decimal
 
 import pytest
@@ -31,6 +32,14 @@ def test_parse_reads_major_units(text, currency, minor):
 def test_parse_refuses_what_it_would_have_to_guess(text, currency):
     with pytest.raises(MoneyError):
         Money.parse(text, currency)
+
+
+@pytest.mark.parametrize("text", ["1e999990", "1e-999990", "9" * 16, "1e3000000", "Infinity"])
+def test_parse_refuses_at_once_what_no_price_can_be(text):
+    began = time.process_time()
+    with pytest.raises(MoneyError):
+        Money.parse(text, "CNY")
+    assert time.process_time() - began < 1
 
 
 def test_format_uses_the_charged_digits_in_each_language():

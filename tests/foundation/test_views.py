@@ -54,10 +54,21 @@ def test_a_browser_is_answered_in_its_language(client, accepted, lang):
 
 @pytest.mark.parametrize(
     "target",
-    ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "javascript:alert(1)", "courses"],
+    [
+        *("//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "javascript:alert(1)", "courses"),
+        *("//[", "http://[::1", "/\t/evil.example", "///evil.example"),
+    ],
 )
 def test_nobody_is_led_away(target):
     assert safe_path(target) == "/"
+
+
+@pytest.mark.parametrize(
+    "path", ["/courses?q=a%00b", "/courses/%00", "/courses?skill=99999999999999999999999", "/mail/99999999999999999999"]
+)
+def test_what_no_table_can_hold_is_refused(client, path):
+    assert client.get(path).status_code == 400
+    assert client.get("/courses").status_code == 200
 
 
 def test_errors_speak_the_readers_language_and_machines_get_json(client):
@@ -89,6 +100,12 @@ def test_a_cover_is_drawn_from_its_address_and_may_be_kept_for_ever(client):
 @pytest.mark.parametrize("path", ["/covers/0/p7taknbpq1es-2.svg", "/covers/1/p7taknbpq1es-8.svg"])
 def test_no_other_covers_are_drawn(client, path):
     assert client.get(path).status_code == 404
+
+
+def test_a_missing_file_is_not_kept(client):
+    answer = client.get("/static/css/none.css?v=1")
+
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "private, no-cache")
 
 
 def test_files_of_pages_carry_a_mark_of_their_content(client):
