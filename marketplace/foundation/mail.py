@@ -209,13 +209,23 @@ def compose(mail: OutgoingMail, settings: Settings) -> EmailMessage:
 
 
 def _submit(written: EmailMessage, settings: Settings) -> None:
-    kind = smtplib.SMTP_SSL if settings.smtp_security == "tls" else smtplib.SMTP
-    with kind(settings.smtp_host or "", settings.smtp_port, timeout=TIMEOUT_SECONDS) as server:
-        if settings.smtp_security == "starttls":
-            server.starttls(context=ssl.create_default_context())
+    with _server(settings) as server:
         if settings.smtp_user:
             server.login(settings.smtp_user, settings.smtp_password or "")
         server.send_message(written)
+
+
+def _server(settings: Settings) -> smtplib.SMTP:
+    """A connection to the server, whose certificate is checked where there is one."""
+    host, port = settings.smtp_host or "", settings.smtp_port
+    # Left to itself, smtplib takes any certificate.
+    trusted = ssl.create_default_context()
+    if settings.smtp_security == "tls":
+        return smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_SECONDS, context=trusted)
+    server = smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS)
+    if settings.smtp_security == "starttls":
+        server.starttls(context=trusted)
+    return server
 
 
 def _settings() -> Settings:

@@ -52,7 +52,7 @@ class Money:
 
     @classmethod
     def parse(cls, text: str, currency: str) -> Money:
-        """Read an amount in major units ("1,280.50", "￥1 280"); raise MoneyError for none, a huge or too precise one."""
+        """Read an amount in major units ("1,280.50", "￥1 280"); MoneyError if none, huge or too precise."""
         plain = text.strip().lstrip("¥￥$€£").replace(",", "").replace("，", "").replace(" ", "")
         try:
             amount = Decimal(plain)

@@ -1,9 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
+import socket
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from threading import Thread
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from jinja2 import ChoiceLoader, DictLoader
 
 from marketplace.foundation import clock, jobs, mail
@@ -40,6 +49,42 @@ def test_mail_reaches_a_server_in_the_language_of_its_reader(app, inbox, message
     assert taken["Content-Language"] == "zh-CN"
     assert taken.get_body(("plain",)).get_content().split() == ["<文>", "请先登录，再继续操作。"]
     assert taken.get_body(("html",)).get_content().strip() == "<p>&lt;文&gt;</p>"
+
+
+@pytest.fixture
+def impostor(tmp_path):
+    """The port of a server behind TLS, whose certificate nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    begins = datetime.now(UTC) - timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, begins, begins + timedelta(days=2))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = tmp_path / "impostor.pem"
+    pem.write_bytes(private + builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+
+    def answer():
+        caller, _address = listener.accept()
+        with suppress(OSError):
+            context.wrap_socket(caller, server_side=True).close()
+        caller.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=answer)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(10)
+
+
+def test_a_server_nobody_vouches_for_gets_no_mail(app, impostor, message, monkeypatch):
+    changes = {"smtp_host": "127.0.0.1", "smtp_port": impostor, "smtp_security": "tls"}
+    monkeypatch.setitem(app.config, "SETTINGS", settings(app, **changes))
+    with transaction():
+        mail.send(message, to="wen@example.cn", locale="en", name="W")
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        jobs.run_pending()
 
 
 def test_production_keeps_no_copy_of_a_sent_mail(app, inbox, message, monkeypatch):
