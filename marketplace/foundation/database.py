@@ -220,5 +220,7 @@ def engine_options(pool_size: int = 10) -> dict[str, Any]:
     return {
         "pool_size": pool_size,
         "max_overflow": 5,
+        # A failed statement is told without its values: they are people's, and its text ends in the logs.
+        "hide_parameters": True,
         "connect_args": {"options": settings, "application_name": "marketplace"},
     }

@@ -17,17 +17,21 @@ if TYPE_CHECKING:
 PRIVATE = re.compile(r"mail|password|secret|token|name$|address|phone|cookie|authorization", re.IGNORECASE)
 MAIL_ADDRESS = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"']+")
 SECRET_KEY = re.compile(r"\b(?:sk|rk|whsec)_\w+")
+# What PostgreSQL says of the row it refused, which is the whole row: names, addresses, what people wrote.
+ROW = re.compile(
+    r"(DETAIL: +).*?(?=\n\[SQL|\nCONTEXT:|\nHINT:|\n\nThe above exception|\n\nDuring handling|\Z)", re.DOTALL
+)
 HIDDEN = "[hidden]"
 OURS = frozenset({"logger", "event", "level", "timestamp", "constraint_name", "task_name"})
 
 
 def hide_private(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Blank private keys, and mail addresses and keys inside any text (tracebacks hold them)."""
+    """Blank private keys, and mail addresses, keys and refused rows inside any text (tracebacks hold them)."""
     for key, value in event.items():
         if key not in OURS and PRIVATE.search(key):
             event[key] = HIDDEN
         elif isinstance(value, str):
-            event[key] = SECRET_KEY.sub(HIDDEN, MAIL_ADDRESS.sub(HIDDEN, value))
+            event[key] = SECRET_KEY.sub(HIDDEN, MAIL_ADDRESS.sub(HIDDEN, ROW.sub(rf"\1{HIDDEN}", value)))
     return event
 
 
