@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField, SubmitField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length
 
 from marketplace.accounts.forms import LONGEST_NAME, choice, choices_of
 from marketplace.accounts.industries import GROUPS
@@ -38,7 +38,7 @@ class ProfileForm(FlaskForm):
 
     name = StringField(
         lazy("Your name"),
-        [InputRequired(lazy("Enter your name.")), Length(max=LONGEST_NAME)],
+        [DataRequired(lazy("Enter your name.")), Length(max=LONGEST_NAME)],
         description=lazy("As it should stand on a certificate."),
         render_kw={"autocomplete": "name"},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, PasswordField, StringField, SubmitField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length
 
 from marketplace.accounts.rules import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from marketplace.foundation.filling import attempt as attempt
@@ -57,7 +57,7 @@ class RegisterForm(FlaskForm):
 
     name = StringField(
         lazy("Your name"),
-        [InputRequired(lazy("Enter your name.")), Length(max=LONGEST_NAME)],
+        [DataRequired(lazy("Enter your name.")), Length(max=LONGEST_NAME)],
         description=lazy("As it should stand on a certificate."),
         render_kw={"autocomplete": "name"},
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flask import current_app
 
 from marketplace.accounts import mail_preferences, mailed_links
-from marketplace.accounts.models import Person
+from marketplace.accounts.models import MailedLink, Person
 from marketplace.foundation import clock, jobs, mail
 from marketplace.foundation.database import db, transaction
 
@@ -69,11 +69,15 @@ def nobody(person_id: int) -> None:
     """The job of a request that has no one to write to: it costs the request what a letter costs."""
 
 
-def mail_new_address(person: Person, new_email: str) -> None:
-    """Send the link that makes `new_email` the person's address; call inside a transaction."""
-    now = clock.now()
-    key = mailed_links.draw(person, "change_email", new_email, now=now)
-    _send(person, "accounts/change_email", to=new_email, link_key=key)
+@jobs.task(name="accounts.mail_new_address", queue="mail")
+def mail_new_address(link_id: int) -> None:
+    """Send the link that makes a new address the person's; its key is drawn here, as it is kept nowhere."""
+    with transaction():
+        link = db.session.get(MailedLink, link_id)
+        person = db.session.get(Person, link.person_id) if link is not None else None
+        if link is None or link.used_at is not None or person is None or not person.active:
+            return
+        _send(person, "accounts/change_email", to=link.email, link_key=mailed_links.draw_again(link))
 
 
 def tell_old_address(person: Person, new_email: str) -> None:

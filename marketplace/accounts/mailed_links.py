@@ -31,19 +31,30 @@ class LinkSpent(Refused):
 
 def draw(person: Person, purpose: str, email: str, *, now: datetime) -> str:
     """The key of a new link; earlier links of the same purpose stop working. Call inside a transaction."""
+    return draw_again(plan(person, purpose, email, now=now))
+
+
+def plan(person: Person, purpose: str, email: str, *, now: datetime) -> MailedLink:
+    """A new link whose key is drawn when its mail is written; earlier ones of the same purpose stop working."""
     retire(person, purpose, now=now)
-    key = keys.draw()
-    add(
+    return add(
         MailedLink(
             person_id=person.id,
             purpose=purpose,
-            key_hash=keys.digest(key),
+            key_hash=keys.digest(keys.draw()),
             email=email,
             created_at=now,
             expires_at=now + LINKS_LIVE[purpose],
             used_at=None,
         )
     )
+
+
+def draw_again(link: MailedLink) -> str:
+    """Another key for the link in place of the one it had. Call inside a transaction."""
+    key = keys.draw()
+    link.key_hash = keys.digest(key)
+    db.session.flush()
     return key
 
 

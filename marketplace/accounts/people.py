@@ -23,6 +23,9 @@ PROFILE_FIELDS = frozenset(
     | {"employer", "employer_size", "experience_band"}
 )
 
+# Somebody who knew the old password may have asked for these; with the first the account would become theirs.
+LINKS_OF_A_THIEF = ("change_email", "reset", "delete")
+
 
 class WrongCredentials(Refused):
     """The address and the password do not belong together; which of the two is wrong is not said. HTTP 422."""
@@ -155,7 +158,8 @@ def ask_for_new_email(person: Person, *, new_email: str, password: str, now: dat
         _demand_password(person, password)
         known = find_by_email(address)
         if known is None:
-            letters.mail_new_address(person, address)
+            link = mailed_links.plan(person, "change_email", address, now=now)
+            jobs.enqueue(letters.mail_new_address, link_id=link.id)
         else:
             jobs.enqueue(letters.already_registered, person_id=known.id)
         events.record("email_change_asked", now=now, person_id=person.id)
@@ -194,6 +198,7 @@ def _demand_password(person: Person, password: str) -> None:
 
 def _set_password(person: Person, password: str, *, now: datetime, kind: str) -> None:
     person.password = passwords.hashed(password, name=person.name, email=person.email)
-    mailed_links.retire(person, "reset", now=now)
+    for purpose in LINKS_OF_A_THIEF:
+        mailed_links.retire(person, purpose, now=now)
     events.record(kind, now=now, person_id=person.id)
     jobs.enqueue(letters.password_changed, person_id=person.id)

@@ -28,7 +28,7 @@ def second_factor() -> ResponseReturnValue:
     if second_factors.is_on(someone.id):
         return redirect(url_for("accounts.second_factor_off"), 303)
     secret = second_factors.begin(someone)
-    tried = attempt(form, lambda: second_factors.confirm(someone, text(form.code).strip(), now=clock.now()))
+    tried = attempt(form, lambda: second_factors.confirm(someone, text(form.code), now=clock.now()))
     if tried.result is not None:
         security.sign_in(someone, is_remembered=bool(present and present.is_remembered))
         return render_template("accounts/recovery_codes.html", codes=tried.result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+import unicodedata
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet
@@ -62,7 +63,7 @@ def confirm(person: Person, code: str, *, now: datetime) -> list[str]:
         factor = _locked(person)
         if factor.confirmed_at is not None:
             raise Refused("second_factor_on", lazy("The second factor is on already."))
-        _use_app(factor, code, now=now)
+        _use_app(factor, _plain(code), now=now)
         factor.confirmed_at = now
         return _changed(person, "second_factor_on", now=now)
 
@@ -71,7 +72,7 @@ def prove(person: Person, code: str, *, now: datetime) -> None:
     """Use up an app's code or a recovery code; raises WrongCode. Locks the factor, so that a code works once."""
     with transaction():
         factor = _locked(person)
-        plain = "".join(code.split()).replace("-", "").lower()
+        plain = _plain(code)
         if plain.isdigit() and len(plain) == totp_rules.DIGITS:
             _use_app(factor, plain, now=now)
             return
@@ -116,6 +117,11 @@ def _changed(person: Person, kind: str, *, now: datetime) -> list[str]:
     for code in codes:
         add(RecoveryCode(person_id=person.id, code_hash=keys.digest(code.replace("-", "")), used_at=None))
     return codes
+
+
+def _plain(code: str) -> str:
+    """A code as drawn, however it was typed: in groups, in capitals, in the wide digits of a Chinese keyboard."""
+    return "".join(unicodedata.normalize("NFKC", code).split()).replace("-", "").lower()
 
 
 def _locked(person: Person) -> SecondFactor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 SCHEME = "marketplace"
 SEE_OTHER, UNPROCESSABLE = 303, 422
+# What is guessed or flooded here is somebody's, whoever is signed in meanwhile.
+NAMING = frozenset({"accounts.sign_in", "accounts.register", "accounts.confirm_again", "accounts.forgot_password"})
 _COUNT = text("""
     INSERT INTO throttle_hit AS hit (key, hits, expires_at) VALUES (:key, :amount, :until)
     ON CONFLICT (key) DO UPDATE SET
@@ -98,19 +101,30 @@ def _deleted(statement: TextClause, **values: object) -> int:
 
 def address() -> str:
     """The network address of the request, or its /64 for IPv6: one household gets that many."""
-    remote = request.remote_addr or ""
-    network = ":".join(remote.split(":")[:4]) if ":" in remote else remote
-    return _hidden("address", network)
+    return _hidden("address", _network(request.remote_addr or ""))
+
+
+def _network(remote: str) -> str:
+    try:
+        found = ipaddress.ip_address(remote)
+    except ValueError:
+        return remote
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.IPv6Address(int(found) >> 64 << 64))
 
 
 def account() -> str:
-    """The account the request is about: the one signed in, else the one the form names."""
-    person = current_person()
-    if person is not None:
-        return _hidden("account", person.email)
-    if "half" in session:
+    """The account the request is about: at the doors that ask who one is the one the form names, else whose it is.
+
+    Elsewhere the form has no say: an address of one's own making would be a fresh limit.
+    """
+    if request.endpoint not in NAMING:
+        person = current_person()
+        if person is not None:
+            return _hidden("account", person.email)
         # The password was right: what is guessed now is this account's second factor.
-        return _hidden("half", str(session["half"]["person"]))
+        return _hidden("half", str(session["half"]["person"])) if "half" in session else address()
     try:
         return _hidden("account", normal_email(request.form.get("email", "")))
     except Invalid:

@@ -30,7 +30,7 @@ def matching_step(secret: bytes, code: str, *, last_step: int, now: datetime) ->
     """The step whose code this is, if it is near `now` and later than the last one used: a code works once."""
     present = int(now.timestamp()) // STEP_SECONDS
     for step in (present + drift for drift in DRIFT):
-        if step > last_step and hmac.compare_digest(code_of(secret, step), code):
+        if step > last_step and hmac.compare_digest(code_of(secret, step).encode(), code.encode()):
             return step
     return None
 

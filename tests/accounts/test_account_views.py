@@ -52,7 +52,9 @@ def test_the_profile_is_saved_and_shown_again(visitor, person):
     assert '<option selected value="8850">' in visitor.get("/account").text
 
 
-@pytest.mark.parametrize("wrong", [{"name": ""}, {"region": "999999"}, {"time_zone": "Mars/Olympus"}, {"locale": "fr"}])
+@pytest.mark.parametrize(
+    "wrong", [{"name": ""}, {"name": " \u3000"}, {"region": "999999"}, {"time_zone": "Mars/Olympus"}, {"locale": "fr"}]
+)
 def test_a_wrong_profile_is_refused(visitor, person, wrong):
     assert visitor.post("/account", data={"name": "Na", "locale": "en", "time_zone": "UTC"} | wrong).status_code == 422
     assert person.name == "Li Na"
@@ -85,6 +87,18 @@ def test_the_address_changes_after_the_new_mailbox_answers(visitor, person):
     assert person.email == "na@example.org"
     assert [told.recipient for told in mailed("email_changed")] == ["li.na@example.com"]
     assert visitor.get("/account").status_code == 200, "the person stays signed in: the key is not the address"
+
+
+def test_who_takes_the_account_back_takes_the_thiefs_links_too(visitor, person):
+    visitor.post("/account/email", data={"email": "thief@example.org", "password": PASSWORD})
+    [mail] = mailed("change_email")
+    people.ask_for_reset("li.na@example.com")
+    [reset] = mailed("reset")
+
+    visitor.post(re.search(r"http://localhost(/\S+)", reset.text)[1], data={"password": "nine loud umbrellas"})
+
+    assert visitor.post(re.search(r"http://localhost(/\S+)", mail.text)[1]).status_code == 410
+    assert person.email == "li.na@example.com"
 
 
 def test_a_taken_address_gets_the_same_answer(visitor):

@@ -62,6 +62,10 @@ def test_registering_confirming_and_signing_out(client):
     assert not signed_in(client)
 
 
+def test_a_name_is_more_than_spaces(client):
+    assert client.post("/register", data=FORM | {"name": " \u3000"}).status_code == 422
+
+
 def test_registering_a_known_address_looks_the_same_and_tells_its_owner(client, person):
     fresh = client.post("/register", data=FORM | {"email": "new@example.com"})
     known = client.post("/register", data=FORM | {"name": "Mallory", "password": "another long secret"})

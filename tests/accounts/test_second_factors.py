@@ -73,6 +73,16 @@ def test_a_recovery_code_works_once_however_it_is_typed(guarded, person, now):
     assert second_factors.codes_left(person.id) == 9
 
 
+def test_a_code_is_read_as_people_type_it(client, person, now):
+    secret = second_factors.begin(person)
+    wide = code(secret, now).translate({ord("0") + digit: ord("\uff10") + digit for digit in range(10)})
+    assert len(second_factors.confirm(person, f" {wide[:3]} {wide[3:]}", now=now)) == 10
+
+    client.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
+    for typed in ("１２３４５６", "éé3456", "²³³³³³"):
+        assert client.post("/sign-in/code", data={"code": typed}).status_code == 422
+
+
 def test_neither_secret_nor_codes_stand_in_the_database(guarded):
     secret, codes = guarded
     kept = [row.secret for row in db.session.query(SecondFactor)] + [

@@ -90,6 +90,40 @@ def test_an_account_is_guessed_twenty_times_whatever_the_process(processes):
     assert attempts(here, 1) == [422]
 
 
+def test_an_account_is_guarded_from_somebody_who_is_signed_in_elsewhere(processes):
+    app, _other = processes
+    with app.app_context():
+        guessers = [session_of(app, make_person())[0] for _ in range(2)]
+    here = app.test_client()
+    answers = []
+    for cookie in guessers:
+        here.set_cookie("session", cookie)
+        answers += attempts(here, 11)
+    assert answers == [422] * 20 + [429] * 2
+
+
+def test_an_address_in_a_form_is_no_fresh_limit(processes):
+    client = processes[0].test_client()
+    statuses = [client.post("/reset-password/none", data={"email": f"a{n}@example.com"}).status_code for n in range(21)]
+    assert statuses == [410] * 20 + [429]
+
+
+@pytest.mark.parametrize(
+    ("remote", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8::1", "2001:db8::"),
+        ("2001:db8::ffff:1", "2001:db8::"),
+        ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", ""),
+    ],
+)
+def test_a_network_is_a_whole_household(remote, network):
+    assert throttle._network(remote) == network
+
+
 def test_the_table_names_nobody(processes):
     attempts(processes[0].test_client(), 1)
     with processes[0].app_context():
