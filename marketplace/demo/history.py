@@ -46,6 +46,11 @@ class Purchase:
         return self.run.plan.price_minor - self.subsidy_minor
 
     @property
+    def is_ended_late(self) -> bool:
+        """Whether it was given up when the run was over: the person had taken part."""
+        return self.ended_at is not None and self.ended_at > self.run.plan.ends_at
+
+    @property
     def is_bought(self) -> bool:
         """Whether it was confirmed, whatever came later."""
         return self.outcome in {"confirmed", "refunded"}

@@ -22,6 +22,8 @@ from marketplace.demo import (
     participation,
     population,
     prices,
+    publishing,
+    searches,
     subsidies,
     subsidy_history,
 )
@@ -73,6 +75,8 @@ def _load(now: datetime) -> None:
     papers.write_papers(learner.id, now=now)
     prices.write_prices(loaded.runs, loaded.organisations, now=now)
     prices.write_vouchers(loaded.organisations, now=now)
+    searches.write_searches(people, learner.id, now=now)
+    publishing.write_publishing(loaded.organisations, now=now)
     subsidised_runs.mark_all(now=now)
     # After a bulk load the planner still thinks the tables empty, and a figure would take a minute.
     db.session.execute(text("ANALYZE"))

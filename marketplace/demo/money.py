@@ -82,6 +82,8 @@ def _refund_due(purchase: Purchase, order_id: int) -> dict[str, Any]:
 
 
 def _reason(purchase: Purchase) -> str:
+    if purchase.is_ended_late:
+        return "complaint upheld"
     return "run cancelled" if purchase.run.plan.fate == "cancelled" else "asked for by the learner"
 
 

@@ -29,7 +29,7 @@ def write_participation(written: Written, *, now: datetime) -> None:
     results: list[dict[str, Any]] = []
     completions: list[dict[str, Any]] = []
     for purchase, enrolment in zip(written.purchases, written.enrolment_ids, strict=True):
-        if enrolment is None or purchase.ended_at is not None:
+        if enrolment is None or (purchase.ended_at is not None and not purchase.is_ended_late):
             continue
         attended = _marks(purchase, enrolment, chance, now)
         marks += attended

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PLENTY = Left(10**12)
 LINES_PER_PERSON = 2
 REFUSED = 14
+# So many complained long after their run and were given everything back.
+COMPLAINTS = 3
+COMPLAINED_AGO, PAID_FOR_CERTAIN = timedelta(days=9), timedelta(days=190)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def plan(purchases: list[Purchase], *, now: datetime) -> tuple[list[Purchase], d
     changed: list[Purchase] = []
     grants: dict[str, Grant] = {}
     refused: list[dict[str, Any]] = []
+    late = 0
     for purchase in purchases:
         buyer = _buyer(people[purchase.person_id], has_enrolled_before=purchase.person_id in seen)
         if purchase.outcome == "confirmed":
@@ -62,7 +66,9 @@ def plan(purchases: list[Purchase], *, now: datetime) -> tuple[list[Purchase], d
         if grant and grant.decision.is_granted and lines[purchase.person_id] < LINES_PER_PERSON and not is_learner:
             lines[purchase.person_id] += 1
             grants[purchase.numbers["order"]] = grant
-            changed.append(replace(purchase, subsidy_minor=grant.decision.amount.minor))
+            funded = replace(purchase, subsidy_minor=grant.decision.amount.minor)
+            changed.append(_complained(funded, now) if late < COMPLAINTS and _may_complain(funded, now) else funded)
+            late += changed[-1].outcome != funded.outcome
             continue
         if (
             grant
@@ -74,6 +80,16 @@ def plan(purchases: list[Purchase], *, now: datetime) -> tuple[list[Purchase], d
         changed.append(purchase)
     insert_rows(SubsidyAttempt, refused)
     return changed, grants
+
+
+def _may_complain(purchase: Purchase, now: datetime) -> bool:
+    """Whether the funder has paid for this place for certain, if its learner earned it."""
+    return purchase.outcome == "confirmed" and purchase.run.plan.ends_at < now - PAID_FOR_CERTAIN
+
+
+def _complained(purchase: Purchase, now: datetime) -> Purchase:
+    """Everything goes back long after the run: the funder claws back what it paid."""
+    return replace(purchase, outcome="refunded", ended_at=now - COMPLAINED_AGO)
 
 
 def _programmes(now: datetime) -> list[tuple[FundingRule, float]]:

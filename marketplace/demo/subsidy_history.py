@@ -57,6 +57,9 @@ def write(written: Written, grants: dict[str, Grant], *, now: datetime) -> None:
     ]
     courses = [_course(purchase, grant, evidence.get(enrolment or 0), now) for purchase, grant, _l, enrolment in rows]
     _claim([(grant, course) for (_p, grant, _l, _e), course in zip(rows, courses, strict=True)], now)
+    for (purchase, _g, _l, _e), course in zip(rows, courses, strict=True):
+        if purchase.is_ended_late and purchase.ended_at is not None:
+            _step(course, "release", purchase.ended_at, {"reason": purchase.outcome})
     attempts = insert_rows(SubsidyAttempt, [attempt_row(grant, p.placed_at, line.id) for p, grant, line, _e in rows])
     consents = insert_rows(SubsidyConsent, [_consent(grant, purchase.placed_at) for purchase, grant, _l, _e in rows])
     chance = seeded("subsidy ids")
@@ -77,7 +80,7 @@ def _course(purchase: Purchase, grant: Grant, found: Evidence | None, now: datet
     course = Course(State.APPLIED, [("apply", placed, {})])
     if approved <= (purchase.ended_at or now):
         _step(course, "approve", approved, {})
-    if purchase.ended_at is not None:
+    if purchase.ended_at is not None and not purchase.is_ended_late:
         _step(course, "release", purchase.ended_at, {"reason": purchase.outcome})
     if course.state is not State.RESERVED:
         return course

@@ -11,6 +11,7 @@ from marketplace.accounts.models import Organisation, Person
 from marketplace.catalog.models import Course, CourseRun
 from marketplace.catalog.price_models import PriceRule
 from marketplace.demo import loading
+from marketplace.enrolment import search_wishes, subsidised_runs
 from marketplace.enrolment.models import Enrolment, Order, SeatHold
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
@@ -36,7 +37,8 @@ def test_the_demo_is_whole_and_consistent(app):
     assert loading.load(now=now) is True
     assert loading.load(now=now) is False
 
-    assert (count(Course), count(CourseRun), count(Organisation)) == (60, 120, 16)
+    published = count(Course, Course.state == "published")
+    assert (published, count(CourseRun), count(Organisation)) == (60, 120, 16)
     assert count(Person, Person.email.like("%@people.demo.example")) == 400
     assert count(SeatHold, SeatHold.ended_at.is_(None)) == 0
     assert db.session.execute(text(_WRONG_COUNTERS)).all() == []
@@ -45,6 +47,11 @@ def test_the_demo_is_whole_and_consistent(app):
     assert count(Order, Order.state == "expired") > 20
     assert count(PriceRule) > 5
     assert [(batch.size, batch.is_demo) for batch in db.session.query(VoucherBatch)] == [(1, True), (40, True)]
+    assert {course.state for course in db.session.query(Course)} == {"published", "in_review", "draft"}
+    assert search_wishes.tell_all(now=now) == 0, "what people look for in vain is taught"
+    assert search_wishes.list_sought(is_all=True)[0].people > 5
+    assert subsidised_runs.mark_all(now=now) == 0
+    assert 0 < count(CourseRun, CourseRun.is_subsidised) < count(CourseRun, CourseRun.enrol_closes_at > now)
     _money_is_explained(now)
     _figures_say_something(now)
     _subsidies_went_their_ways()
@@ -88,7 +95,15 @@ def _figures_say_something(now):
 def _subsidies_went_their_ways():
     states = dict(db.session.execute(select(Subsidy.state, func.count()).group_by(Subsidy.state)).all())
     # Whether one waits for a review or a claim, or was rejected, depends on the day the demo is loaded.
-    always = {State.RESERVED, State.CLAIMED, State.PAID, State.LAPSED, State.CANCELLED, State.RELEASED}
+    always = {
+        State.RESERVED,
+        State.CLAIMED,
+        State.PAID,
+        State.LAPSED,
+        State.CANCELLED,
+        State.RELEASED,
+        State.CLAWED_BACK,
+    }
     assert always - states.keys() == set()
     assert db.session.execute(text(_WRONG_BUDGETS)).all() == []
     assert count(SubsidyAttempt, SubsidyAttempt.outcome == "refused") >= 10
