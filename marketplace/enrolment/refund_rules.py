@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 WHOLE = 100
 # Money for which no place was ever given: the payment is owed back as it came, and was never revenue.
-NEVER_SOLD = frozenset({"seat_gone", "paid_twice", "claim_gone"})
+# The last is one that somebody else gave back: in Stripe's dashboard, or a bank that decided a dispute.
+NEVER_SOLD = frozenset({"seat_gone", "paid_twice", "claim_gone", "never_sold"})
 
 
 class Payer(StrEnum):

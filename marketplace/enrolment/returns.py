@@ -54,6 +54,11 @@ def _attempts(order_ids: Sequence[int]) -> dict[int, str]:
     return {order_id: details["attempt"] for order_id, details in db.session.execute(query) if "attempt" in details}
 
 
+def has_bought(order_id: int, attempt_public_id: str) -> bool:
+    """Whether it was this payment that confirmed the order: money of any other was never sold anything for."""
+    return _attempts([order_id]).get(order_id) == attempt_public_id
+
+
 def _returned(order_ids: Sequence[int]) -> defaultdict[tuple[int, str], int]:
     query = (
         select(RefundDue.order_id, RefundDue.payer, func.sum(RefundDue.amount_minor))

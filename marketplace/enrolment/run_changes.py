@@ -60,7 +60,8 @@ def announce(run_id: int, wanted: Wanted, *, actor_id: int | None, now: datetime
             RunChange(
                 run_id=run_id,
                 kind=wanted.kind,
-                target_run_id=wanted.target_run_id,
+                # A form sends the run chosen in its list beside any kind of change.
+                target_run_id=wanted.target_run_id if wanted.kind is RunChangeKind.MERGED else None,
                 reason=wanted.reason,
                 default_choice=DEFAULTS[wanted.kind],
                 answer_by=run_change_rules.answer_by(wanted.kind, starts_at=run.starts_at or now, now=now),

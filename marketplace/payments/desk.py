@@ -157,11 +157,11 @@ def moved_of(file: OrderFile) -> Moved:
             is_ours = entry.currency == file.order.currency
             if is_ours and posted.kind in {"payment", "refund"} and entry.account in MONEY_IN:
                 sums[posted.kind] += entry.amount_minor
-            elif is_ours and posted.kind == "dispute_lost" and entry.account == Account.UNEARNED_REVENUE:
+            elif is_ours and posted.kind == "dispute_lost" and entry.account == Account.DISPUTES_HELD:
                 sums["dispute"] += entry.amount_minor
     currency = file.order.currency
     paid, back, lost = (
-        Money(sums[name] * sign, currency) for name, sign in (("payment", 1), ("refund", -1), ("dispute", 1))
+        Money(sums[name] * sign, currency) for name, sign in (("payment", 1), ("refund", -1), ("dispute", -1))
     )
     return Moved(paid, back, lost, file.balances)
 

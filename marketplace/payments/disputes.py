@@ -86,9 +86,8 @@ def _move(dispute: Dispute, state: DisputeState, attempt: PaymentAttempt, order:
         part = Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor)
         share = Share(part, min(dispute.amount_minor, attempt.amount_minor))
         key = f"dispute:{dispute.public_id}"
-        [fact] = returns.leave(
-            [share], currency=attempt.currency, reason="dispute_lost", key=key, now=now, source="dispute"
-        )
+        reason = "dispute_lost" if returns.has_bought(order.id, attempt.public_id) else "never_sold"
+        [fact] = returns.leave([share], currency=attempt.currency, reason=reason, key=key, now=now, source="dispute")
         fact.picked_up_at = now
         orders.record(order, "dispute_lost", now=now, details={"dispute": dispute.public_id})
     log.info("dispute moved", state=state.value, order=order.public_id)

@@ -48,8 +48,9 @@ def _write(answer: RefundAnswer, attempt: PaymentAttempt, order: Order, *, now: 
     minor = answer.amount.minor if answer.amount else 0
     part = Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor)
     key = f"stripe:{answer.id}"
+    reason = DASHBOARD if returns.has_bought(order.id, attempt.public_id) else "never_sold"
     [fact] = returns.leave(
-        [Share(part, minor)], currency=attempt.currency, reason=DASHBOARD, key=key, now=now, source=DASHBOARD
+        [Share(part, minor)], currency=attempt.currency, reason=reason, key=key, now=now, source=DASHBOARD
     )
     fact.picked_up_at = now
     orders.record(order, "refunded_outside", now=now, details={"refund": answer.id, "amount": minor})

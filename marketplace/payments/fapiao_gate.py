@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from marketplace.enrolment import orders
 from marketplace.enrolment.models import Order
+from marketplace.enrolment.refund_rules import NEVER_SOLD
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.payments.invoice_models import FapiaoEvent, FapiaoRequest
 from marketplace.payments.invoice_rules import FapiaoState
@@ -15,13 +16,11 @@ from marketplace.payments.invoice_rules import FapiaoState
 if TYPE_CHECKING:
     from datetime import datetime
 
-# Money that never bought the place is on no fapiao.
-NEVER_INVOICED = frozenset({"paid_twice", "seat_gone"})
-
 
 def must_wait(order_id: int, reason: str, *, now: datetime) -> bool:
     """Whether a refund waits for a fapiao's reversal, which is then asked for, once. Locks order and request."""
-    if reason in NEVER_INVOICED:
+    if reason in NEVER_SOLD:
+        # What never bought a place is on no fapiao.
         return False
     with transaction():
         order = locked(Order, order_id)

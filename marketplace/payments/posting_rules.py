@@ -183,9 +183,9 @@ def dispute_opened(amount: Money) -> Entries:
     return move(Account.DISPUTES_HELD, Account.STRIPE_BALANCE, amount)
 
 
-def dispute_lost(amount: Money) -> Entries:
+def dispute_lost(amount: Money, *, was_kept: bool) -> Entries:
     """The cardholder keeps the money: it is as if it had been refunded."""
-    return move(Account.UNEARNED_REVENUE, Account.DISPUTES_HELD, amount)
+    return given_back(amount, out_of=Account.DISPUTES_HELD, was_kept=was_kept)
 
 
 def unmatched(amount: Money) -> Entries:

@@ -15,7 +15,8 @@ from sqlalchemy import Text, cast, exists, func, or_, select
 from sqlalchemy.orm import contains_eager
 
 from marketplace.catalog.models import CourseProvider, CourseRun
-from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine
+from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, RefundDue
+from marketplace.enrolment.refund_rules import NEVER_SOLD
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.money import Money
@@ -131,8 +132,13 @@ def _is_posted(key: ColumnElement[str]) -> ColumnElement[bool]:
 def _disputes(since: datetime) -> list[Fact]:
     """A bank took a payment back, gave it back to us, or kept it for the cardholder."""
     is_opened = _is_posted("dispute_opened:" + Dispute.public_id)
+    never_sold = exists().where(
+        RefundDue.order_id == PaymentAttempt.order_id,
+        RefundDue.key.startswith("dispute:" + Dispute.public_id),
+        RefundDue.reason.in_(NEVER_SOLD),
+    )
     query = (
-        select(Dispute, PaymentAttempt.order_id, is_opened)
+        select(Dispute, PaymentAttempt.order_id, is_opened, ~never_sold)
         .join(Dispute.attempt)
         .where(
             or_(Dispute.recorded_at >= since, Dispute.closed_at >= since),
@@ -147,17 +153,22 @@ def _disputes(since: datetime) -> list[Fact]:
         .order_by(Dispute.id)
     )
     found = db.session.execute(query.limit(BATCH))
-    return [fact for one, order_id, is_known in found for fact in _dispute_facts(one, order_id, is_opened=is_known)]
+    return [
+        fact
+        for one, order_id, is_known, was_kept in found
+        for fact in _dispute_facts(one, order_id, is_opened=is_known, was_kept=was_kept)
+    ]
 
 
-def _dispute_facts(one: Dispute, order_id: int, *, is_opened: bool) -> list[Fact]:
+def _dispute_facts(one: Dispute, order_id: int, *, is_opened: bool, was_kept: bool) -> list[Fact]:
     facts = []
     if not is_opened:
         entries = posting_rules.dispute_opened(one.amount)
         facts.append(Fact(f"dispute_opened:{one.public_id}", "dispute", entries, order_id, one.opened_at))
     if one.closed_at is not None:
         is_lost = one.state == DisputeState.LOST
-        closed = posting_rules.dispute_lost(one.amount) if is_lost else posting_rules.dispute_opened(-one.amount)
+        lost = posting_rules.dispute_lost(one.amount, was_kept=was_kept)
+        closed = lost if is_lost else posting_rules.dispute_opened(-one.amount)
         kind = "dispute_lost" if is_lost else "dispute_won"
         facts.append(Fact(f"dispute_closed:{one.public_id}", kind, closed, order_id, one.closed_at))
     return facts

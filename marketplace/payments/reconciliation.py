@@ -12,7 +12,7 @@ from marketplace.enrolment.models import Order, RefundDue
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, transaction
 from marketplace.payments import attempts, discrepancies, events, ledger, refunds
-from marketplace.payments.models import AttemptState, LedgerTransaction, PaymentAttempt, Refund
+from marketplace.payments.models import AttemptState, Discrepancy, LedgerTransaction, PaymentAttempt, Refund
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,6 +57,7 @@ def _queue_discrepancies(*, now: datetime) -> int:
     if not ledger.is_balanced():
         found.append(("ledger_unbalanced", "ledger", {}))
     with transaction():
+        _settle_failed_refunds(now=now)
         return sum(discrepancies.queue(*one, now=now) for one in found)
 
 
@@ -93,8 +94,24 @@ def _stuck(now: datetime) -> Found:
 
 
 def _failed_refunds() -> Found:
-    query = select(Refund.public_id, Refund.failure_code).filter_by(state="failed")
+    """Refunds that failed while their money is still here."""
+    query = _failed(select(Refund.public_id, Refund.failure_code)).where(~refunds.WENT_OTHERWISE)
     return [("refund_failed", refund, {"code": code}) for refund, code in db.session.execute(query)]
+
+
+def _settle_failed_refunds(*, now: datetime) -> None:
+    """Close those whose money went back in another way since: in the dashboard, by a bank, by a later refund."""
+    waiting = exists().where(
+        Discrepancy.kind == "refund_failed",
+        Discrepancy.reference == Refund.public_id,
+        Discrepancy.resolved_at.is_(None),
+    )
+    for refund in db.session.scalars(_failed(select(Refund.public_id)).where(waiting, refunds.WENT_OTHERWISE)).all():
+        discrepancies.settle("refund_failed", refund, now=now)
+
+
+def _failed(query: Any) -> Any:
+    return query.join(Refund.attempt).join(Refund.refund_due).where(Refund.state == "failed")
 
 
 def _unposted() -> Found:

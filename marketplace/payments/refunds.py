@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from marketplace.enrolment import orders, places, returns
 from marketplace.enrolment.models import Order, RefundDue
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger("refunds")
 
 BATCH = 100
+# Of a failed refund, joined with its attempt and its fact: whether its money has gone back in another way. What was
+# never sold is owed to the last fen; a refund that somebody wished for is one wish.
+_GONE = (
+    select(func.coalesce(func.sum(RefundDue.amount_minor), 0))
+    .where(RefundDue.attempt_public_id == PaymentAttempt.public_id, RefundDue.voided_at.is_(None))
+    .correlate(PaymentAttempt)
+    .scalar_subquery()
+)
+WENT_OTHERWISE = case(
+    (RefundDue.reason.in_(NEVER_SOLD), PaymentAttempt.amount_minor - _GONE <= 0),
+    else_=PaymentAttempt.amount_minor - _GONE < Refund.amount_minor,
+)
 
 
 def take_up_soon() -> None:
@@ -139,10 +151,12 @@ def repeat(refund: Refund, *, actor_id: int, now: datetime) -> Refund:
     key = f"again:{refund.public_id}"
     if refund.state != "failed" or db.session.scalar(select(RefundDue.id).where(RefundDue.key.startswith(key))):
         raise Refused("not_failed", lazy("This refund does not wait to be sent again."))
-    learners = [part for part in returns.parts_of([order.id]) if part.payer is Payer.LEARNER]
-    if before.reason not in NEVER_SOLD and refund.amount_minor > left_of(learners):
+    minor = refund.amount_minor
+    if before.reason in NEVER_SOLD:
+        minor = min(minor, refundable(attempt).minor)
+    if not 0 < minor <= refundable(attempt).minor:
         raise Refused("gone_back", lazy("This money has gone back in another way already."))
-    share = Share(Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor), refund.amount_minor)
+    share = Share(Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor), minor)
     [fact] = returns.leave([share], currency=refund.currency, reason=before.reason, key=key, now=now)
     made = _take_up(fact, now=now)
     made.reason, made.requested_by_id = refund.reason, actor_id

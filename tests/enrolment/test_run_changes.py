@@ -189,6 +189,16 @@ def test_a_minimum_is_reminded_of_once_and_decided_once(client, now):
     assert (place.end_reason, change.people_settled) == ("cancelled", 1)
 
 
+def test_a_run_named_beside_a_cancellation_says_nothing(now):
+    """The form sends whatever was chosen in the list of other runs, also when the run is cancelled."""
+    run, target, _people = filled(1, now=now)
+    minimums.set_minimum(run.id, 2, decide_by=now + timedelta(days=1), now=now)
+
+    minimums.decide(run.id, "cancelled", target_run_id=target.id, actor_id=None, now=now)
+
+    assert db.session.query(RunChange).one().target_run_id is None
+
+
 def test_a_minimum_must_fit_the_run(now):
     run = make_run(capacity=3)
     for minimum, decide_by in (

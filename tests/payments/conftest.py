@@ -27,6 +27,12 @@ class Sandbox:
         """All events so far, oldest first."""
         return list(reversed(self.store.list_kind("event")))
 
+    def forget(self):
+        """As on the first day."""
+        with self.store.changing():
+            for table in ("object", "answer", "delivery", "switch"):
+                self.store.connection.execute(f"DELETE FROM {table}")
+
     def session_of(self, attempt):
         """The attempt's session as it is now."""
         return checkout.get_session(self.store, attempt.session_id)

@@ -8,20 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.enrolment import cancellations, places, returns
+from marketplace.enrolment import cancellations, orders, places, returns
 from marketplace.enrolment.models import Enrolment
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.money import Money
-from marketplace.payments import disputes, external_refunds, ledger, refunds
+from marketplace.payments import (
+    attempts,
+    discrepancies,
+    disputes,
+    external_refunds,
+    ledger,
+    postings,
+    queues,
+    reconciliation,
+    refunds,
+)
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import FINAL, TRANSITIONS, DisputeState, PlaceDecision, next_state
 from marketplace.payments.models import Refund
 from marketplace.payments.sandbox import disputes as bank
 from marketplace.payments.sandbox import refunds as dashboard
 from tests.factories import make_run, make_staff, sign_in
-from tests.payments.test_payments import deliver, paid, place
+from tests.payments.test_payments import deliver, paid, place, start
 
 
 @pytest.fixture
@@ -128,6 +138,59 @@ def test_our_own_refund_is_not_taken_for_one_from_outside(app, client, sandbox, 
 
     assert (db.session.query(Refund).count(), refund.state) == (1, "succeeded")
     assert external_refunds.list_undecided() == []
+
+
+def late(sandbox, order, now):
+    """The payment of an order whose seat went to somebody else meanwhile: it bought nothing and is owed back."""
+    attempt = start(order, now=now)
+    orders.cancel_order(order.id, actor_id=order.person_id, now=now)
+    sandbox.pay(attempt)
+    attempts.settle_returned(order.id, now=now)
+    return attempt
+
+
+def settled(now):
+    """The refund of ours fails, since the money is gone; what the books and the queue say then."""
+    jobs.run_pending()
+    postings.post_facts()
+    reconciliation.reconcile(now=now)
+    balances = {name: amount for (name, _currency), amount in ledger.balances().items() if amount}
+    return balances, [found.kind for found in discrepancies.list_open()]
+
+
+def test_a_dashboard_refund_of_money_that_bought_nothing_pays_what_was_owed(app, client, sandbox, order, now):
+    attempt = late(sandbox, order, now)
+    dashboard.create(sandbox.store, {"charge": charge_of(sandbox, attempt)})
+    deliver(app, client, sandbox.events())
+
+    assert settled(now) == ({}, [])
+    assert [(fact.reason, fact.voided_at is None) for fact in returns.list_facts(order.id)] == [
+        ("seat_gone", False),
+        ("never_sold", True),
+    ]
+
+
+def test_a_lost_dispute_of_money_that_bought_nothing_pays_what_was_owed(app, client, sandbox, order, now):
+    attempt = late(sandbox, order, now)
+    made = bank.open_dispute(sandbox.store, charge_of(sandbox, attempt))
+    # Stripe gives nothing back while the bank decides, so staff are told of a refund that failed.
+    assert settled(now)[1] == ["refund_failed"]
+    bank.close(sandbox.store, made["id"], is_won=False)
+    deliver(app, client, sandbox.events())
+
+    assert settled(now) == ({}, [])
+
+
+def test_what_is_left_of_money_that_bought_nothing_is_sent_again(app, client, sandbox, order, now):
+    attempt = late(sandbox, order, now)
+    dashboard.create(sandbox.store, {"charge": charge_of(sandbox, attempt), "amount": "28000"})
+    deliver(app, client, sandbox.events())
+    assert settled(now) == ({"stripe_balance": 100000, "refunds_payable": -100000}, ["refund_failed"])
+
+    [found] = discrepancies.list_open()
+    queues.retry_discrepancy(found.public_id, reason="rest", actor_id=make_staff("finance_officer").id, now=now)
+
+    assert settled(now) == ({}, [])
 
 
 def test_a_dispute_of_nothing_of_ours_is_unknown(sandbox, now):

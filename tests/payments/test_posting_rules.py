@@ -20,7 +20,7 @@ EVERY_RULE = {
     "payout_left": lambda a, i, b: rules.payout_left(a),
     "payout_arrived": lambda a, i, b: rules.payout_arrived(a),
     "dispute_opened": lambda a, i, b: rules.dispute_opened(a),
-    "dispute_lost": lambda a, i, b: rules.dispute_lost(a),
+    "dispute_lost": lambda a, i, b: rules.dispute_lost(a, was_kept=b),
     "unmatched": lambda a, i, b: rules.unmatched(a),
     "exchanged": lambda a, i, b: rules.exchanged(a, Money(a.minor // 7, "USD")),
 }

@@ -1,4 +1,4 @@
-"""A small market for the model: two runs with two seats each, a free one, five people, codes and a little budget.
+"""A small market for the model: three runs with two seats each, a free one, five people, codes and a little budget.
 
 Each act is what somebody or something can do at any moment. What the marketplace refuses in its own words is an answer;
 every other error is a fault. `check` holds what must be true after every act; `settle_down` lets everything that is
@@ -7,7 +7,9 @@ under way arrive and then holds what must be true when nothing is.
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
@@ -15,6 +17,9 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from marketplace.accounts.models import Person
+from marketplace.catalog import pricing
+from marketplace.catalog.pricing_rules import Rule as PriceRule
+from marketplace.catalog.pricing_rules import RuleKind
 from marketplace.enrolment import (
     cancellations,
     changes,
@@ -23,11 +28,12 @@ from marketplace.enrolment import (
     places,
     pools,
     quotes,
+    run_changes,
     seats,
     transfers,
     waiting,
 )
-from marketplace.enrolment.models import Enrolment, Order
+from marketplace.enrolment.models import Enrolment, Order, SeatHold
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import clock, ids, jobs
@@ -47,21 +53,28 @@ from marketplace.payments.sandbox import refunds as dashboard
 from marketplace.payments.sandbox.errors import ApiError
 from tests.factories import make_course, make_person, make_run, make_staff
 from tests.funding.made import make_programme
+from tests.payments.conftest import signed
+from tests.payments.truths import ALWAYS, AT_REST
+from tests.payments.upsets import SEAT_CODE, Upsets
 
 BACK = {"return_url": "http://localhost/back", "cancel_url": "http://localhost/cancel"}
-PRICES = (100_000, 150_001, 0)
+PRICES = (100_000, 150_001, 0, 120_000)
+# The first seat of the first run costs less.
+FIRST_SEAT = PriceRule(0, RuleKind.FIRST_SEATS, "CNY", price=70_000, first_seats=1)
 
 
-class World:
+class World(Upsets):
     """The market and its people; acts take small numbers and pick by them, so that any number is a choice."""
 
-    def __init__(self, sandbox, move_clock):
-        self.sandbox, self.move_clock = sandbox, move_clock
+    def __init__(self, app, sandbox, move_clock):
+        self.app, self.sandbox, self.move_clock = app, sandbox, move_clock
         self.begin = self.now = clock.now()
         clock.set_to(self.now)
-        self.seen_events = len(sandbox.events())
+        sandbox.forget()
+        self.seen_events = self.power_cuts = 0
         course = make_course()
         self.runs = [make_run(course, capacity=2, price_minor=price, is_subsidised=price > 0).id for price in PRICES]
+        pricing.add_rule(self.runs[0], FIRST_SEAT, actor_id=None, now=self.now)
         self.people = [make_person(region="310000").id for _ in range(5)]
         self.officers = [make_staff("finance_officer").id for _ in range(2)]
         amount = Terms(ValueKind.AMOUNT, "CNY", amount=30_000, use_cap=3, money_cap=50_000)
@@ -88,12 +101,13 @@ class World:
 
     # What learners do
 
-    def enrol(self, person, run, code, is_subsidised):
+    def enrol(self, person, run, code, *, is_subsidised=False, has_seat_code=False):
         """Ask for the price, then place the order for it, with a voucher, a subsidy, both or neither."""
-        self._try(self._enrol, self.people[person % 5], self.runs[run % 3], code, is_subsidised=is_subsidised)
-
-    def _enrol(self, person_id, run_id, code, *, is_subsidised):
         given = {"voucher_code": self.codes[code % 2] if code < 2 else None}
+        given |= {"seat_code": SEAT_CODE if has_seat_code else None}
+        self._try(self._enrol, self.people[person % 5], self.runs[run % 4], given, is_subsidised=is_subsidised)
+
+    def _enrol(self, person_id, run_id, given, *, is_subsidised):
         if is_subsidised:
             given |= {"programme": self.programme, "agreed": Agreed(1, is_given=True)}
         run = db.session.get_one(quotes.CourseRun, run_id)
@@ -195,11 +209,11 @@ class World:
 
     def wait(self, person, run):
         """Join the waiting list."""
-        self._try(waiting.join, self.runs[run % 3], self.people[person % 5], seat_code=None, now=self.now)
+        self._try(waiting.join, self.runs[run % 4], self.people[person % 5], seat_code=None, now=self.now)
 
     def stop_waiting(self, person, run):
         """Leave it, or decline an offer."""
-        place = waiting.find_place(self.runs[run % 3], self.people[person % 5])
+        place = waiting.find_place(self.runs[run % 4], self.people[person % 5])
         if place is not None:
             self._try(waiting.leave, place.entry.public_id, self.people[person % 5], now=self.now)
 
@@ -238,11 +252,8 @@ class World:
         self._try(offline.enter, order.id, transfer, reason="model", actor_id=self.officers[0], now=self.now)
 
     def read_stripes_list(self):
-        """What the daily reading of Stripe's own list does about refunds whose notices were lost."""
-        mine = {row[0] for row in db.session.query(PaymentAttempt.payment_intent_id) if row[0]}
-        for one in self.sandbox.store.list_kind("refund"):
-            if one["payment_intent"] in mine:
-                self._try(stripe_matching.notice, "refund", one["id"], now=self.now)
+        """What runs once a day: every movement at Stripe is held against the books."""
+        self._try(stripe_matching.reconcile, now=self.now)
         self.work()
 
     def send_bank_refunds(self):
@@ -257,7 +268,7 @@ class World:
 
         def act():
             with transaction():
-                found = locked(quotes.CourseRun, self.runs[run % 3])
+                found = locked(quotes.CourseRun, self.runs[run % 4])
                 if found.capacity < 6:
                     found.capacity += 1
                     db.session.flush()
@@ -269,9 +280,11 @@ class World:
         """Stripe's notice of something reaches us, perhaps twice."""
         if not self.undelivered:
             return
-        event = self.undelivered.pop(which % len(self.undelivered))
+        payload = json.dumps(self.undelivered.pop(which % len(self.undelivered))).encode()
         for _ in range(times):
-            self._try(events.store, event, now=self.now)
+            headers = signed(self.app, payload, at=int(time.time()))
+            answer = self.app.test_client().post("/webhooks/stripe", data=payload, headers=headers)
+            assert answer.status_code == 200
 
     def lose(self, which):
         """Stripe's notice never reaches us."""
@@ -310,6 +323,7 @@ class World:
         ):
             self._try(chore, now=self.now)
         self._try(postings.post_facts)
+        self._try(run_changes.work_all.func.inner, 0)
         self._hear()
 
     def reconcile(self):
@@ -347,23 +361,19 @@ class World:
         """Everything under way arrives; then nothing may be unexplained."""
         for which in range(db.session.query(PaymentAttempt).count()):
             self.settle_delayed(which, is_good=which % 2 == 0)
-        for _ in range(4):
-            while self.undelivered:
-                self.deliver(0, 1)
-            self.pass_time(16)
-            self.chores()
-            self.work()
-            self.reconcile()
-            self.send_bank_refunds()
-            self.work()
+        for which in range(len(self.sandbox.store.list_kind("dispute"))):
+            self.close_dispute(which, is_won=which % 2 == 0)
+        for _ in range(3):
+            self._go_on(minutes=16)
         for _ in range(2):
-            self.pass_time(8 * 24 * 60)
-            self.reconcile()
-            while self.undelivered:
-                self.deliver(0, 1)
-            self.chores()
-            self.send_bank_refunds()
-            self.work()
+            self._go_on(minutes=8 * 24 * 60)
+            self.drive_again()
+        for _ in self.people:
+            # An offer to one who waits stands for a day, then goes to the next.
+            if db.session.query(SeatHold).filter_by(ended_at=None).count():
+                self._go_on(minutes=25 * 60)
+        self.read_stripes_list()
+        self._go_on(minutes=60)
         self.read_stripes_list()
         self.check()
         for name, statement in AT_REST.items():
@@ -371,85 +381,19 @@ class World:
             assert broken == [], f"{name}: {broken}"
         self._agree_with_stripe()
 
+    def _go_on(self, *, minutes):
+        """Everything that runs by itself runs once."""
+        while self.undelivered:
+            self.deliver(0, 1)
+        self.pass_time(minutes)
+        self.chores()
+        self.work()
+        self.reconcile()
+        self.send_bank_refunds()
+        self.work()
+
     def _agree_with_stripe(self):
-        """What the ledger says Stripe holds is what Stripe took in less what it gave back."""
-        mine = {row[0] for row in db.session.query(PaymentAttempt.payment_intent_id) if row[0]}
-        charges = [one for one in self.sandbox.store.list_kind("charge") if one["payment_intent"] in mine]
-        held = sum(one["amount_captured"] - one["amount_refunded"] for one in charges if one["status"] == "succeeded")
+        """What the ledger says Stripe holds is what Stripe took in less what it kept, gave back and paid out."""
+        moved = sum(one["net"] for one in self.sandbox.store.list_kind("balance_transaction"))
         booked = "SELECT coalesce(sum(amount_minor), 0) FROM ledger_entry WHERE account = 'stripe_balance'"
-        assert db.session.scalar(text(booked)) == held
-
-
-# Each statement finds what must not be.
-ALWAYS = {
-    "seats taken are the holds and enrolments": """
-        SELECT id, seats_taken, capacity, live FROM course_run CROSS JOIN LATERAL (
-            SELECT (
-                   SELECT count(*) FROM seat_hold WHERE run_id = course_run.id AND ended_at IS NULL)
-                 + (SELECT count(*) FROM enrolment WHERE run_id = course_run.id AND ended_at IS NULL) AS live) AS now
-         WHERE live <> seats_taken OR seats_taken > capacity OR seats_taken < 0""",
-    "seats taken of each pool are its holds and enrolments": """
-        SELECT id, taken, size FROM seat_pool CROSS JOIN LATERAL (
-            SELECT (SELECT count(*) FROM seat_hold WHERE pool_id = seat_pool.id AND ended_at IS NULL)
-                 + (SELECT count(*) FROM enrolment WHERE pool_id = seat_pool.id AND ended_at IS NULL) AS live) AS now
-         WHERE live <> taken OR taken > size""",
-    "nobody is twice in a run": """
-        SELECT run_id, person_id FROM enrolment WHERE ended_at IS NULL GROUP BY 1, 2 HAVING count(*) > 1""",
-    "an enrolment rests on a source": """
-        SELECT id FROM enrolment WHERE ended_at IS NULL AND NOT EXISTS (
-            SELECT 1 FROM enrolment_source WHERE enrolment_id = enrolment.id AND revoked_at IS NULL)""",
-    "every transaction of the ledger sums to zero": """
-        SELECT transaction_id, currency FROM ledger_entry GROUP BY 1, 2 HAVING sum(amount_minor) <> 0""",
-    "learner, funder and voucher pay the price": """
-        SELECT id FROM order_line WHERE price_minor <> subsidy_minor + voucher_minor + due_minor""",
-    "a budget is never overspent, and its counter is its subsidies": """
-        SELECT programme.id, committed_minor, deposited_minor, promised
-          FROM funding_programme AS programme CROSS JOIN LATERAL (
-            SELECT coalesce(sum(amount_minor), 0) AS promised FROM subsidy
-             WHERE programme_id = programme.id
-               AND state IN ('applied', 'reserved', 'earned', 'claimed', 'paid')) AS counted
-         WHERE committed_minor > deposited_minor OR committed_minor < 0 OR promised > deposited_minor""",
-    "a code is never overdrawn, and its counters are its movements": """
-        SELECT voucher.id, uses, spent_minor FROM voucher
-         WHERE uses > use_cap OR spent_minor > money_cap_minor OR uses < 0 OR spent_minor < 0""",
-    "no more goes back from a payment than came": """
-        SELECT attempt.id FROM payment_attempt AS attempt
-         WHERE attempt.amount_minor < (SELECT coalesce(sum(amount_minor), 0) FROM refund
-                                        WHERE attempt_id = attempt.id AND state <> 'failed')""",
-    "a confirmed order that owed something was paid": """
-        SELECT id FROM "order" WHERE state = 'confirmed' AND total_minor > 0 AND NOT EXISTS (
-            SELECT 1 FROM payment_attempt WHERE order_id = "order".id AND state = 'paid')""",
-    "a payment buys its place or goes back": """
-        SELECT attempt.public_id FROM payment_attempt AS attempt
-         WHERE attempt.state = 'paid'
-           AND NOT EXISTS (SELECT 1 FROM order_event WHERE order_id = attempt.order_id AND kind = 'confirmed'
-                              AND details ->> 'attempt' = attempt.public_id)
-           AND NOT EXISTS (SELECT 1 FROM refund_due WHERE attempt_public_id = attempt.public_id)""",
-}
-AT_REST = {
-    "no hold outlives its time": "SELECT id FROM seat_hold WHERE ended_at IS NULL",
-    "no order waits": """SELECT id, state FROM "order" WHERE state IN ('awaiting_payment', 'payment_pending')""",
-    "no page stands open": "SELECT id, state FROM payment_attempt WHERE state IN ('created', 'open', 'processing')",
-    "no refund is under way": "SELECT id, state FROM refund WHERE state IN ('requested', 'pending')",
-    "every fact of money due was taken up": """
-        SELECT id, reason FROM refund_due WHERE picked_up_at IS NULL AND payer = 'learner'""",
-    "every paid attempt is in the ledger": """
-        SELECT public_id FROM payment_attempt WHERE state = 'paid' AND NOT EXISTS (
-            SELECT 1 FROM ledger_transaction WHERE key = 'payment:' || payment_attempt.public_id)""",
-    "no event is left": "SELECT id, type FROM stripe_event WHERE state IN ('new', 'failed')",
-    "what is owed back waits for staff, who were told": """
-        SELECT account, owed, queued FROM (
-            SELECT account, -sum(amount_minor) AS owed FROM ledger_entry
-             WHERE account = 'refunds_payable' GROUP BY account) AS book
-          CROSS JOIN LATERAL (
-            SELECT coalesce(sum(amount_minor), 0) AS queued FROM refund
-             WHERE state = 'failed' AND public_id IN (
-                   SELECT reference FROM discrepancy WHERE kind = 'refund_failed' AND resolved_at IS NULL)) AS told
-         WHERE owed <> queued""",
-    "nothing else puzzles staff": """
-        SELECT kind, reference FROM discrepancy WHERE resolved_at IS NULL AND kind <> 'refund_failed'""",
-    "an order that ended holds no code and no budget": """
-        SELECT line.id FROM order_line AS line JOIN "order" ON "order".id = line.order_id
-          JOIN subsidy ON subsidy.order_line_id = line.id
-         WHERE "order".state IN ('cancelled', 'expired') AND subsidy.state IN ('applied', 'reserved', 'earned')""",
-}
+        assert db.session.scalar(text(booked)) == moved

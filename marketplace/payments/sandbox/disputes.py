@@ -17,7 +17,7 @@ def open_dispute(store: Store, charge_id: str, *, reason: str = "fraudulent") ->
         charge = store.find(charge_id)
         if charge is None or charge["object"] != "charge":
             raise missing("charge", charge_id)
-        if charge["disputed"] or charge["status"] != "succeeded":
+        if charge["disputed"] or charge["status"] != "succeeded" or charge["refunded"]:
             raise ApiError("This charge cannot be disputed.")
         dispute: Body = {
             "id": draw_id("dp"),

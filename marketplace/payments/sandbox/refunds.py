@@ -21,6 +21,8 @@ def create(store: Store, asked: dict[str, Any]) -> Body:
         raise ApiError(
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left}).", param="amount"
         )
+    if any(one["charge"] == charge["id"] and one["status"] != "won" for one in store.list_kind("dispute")):
+        raise ApiError(f"Charge {charge['id']} has been charged back.", code="charge_disputed")
     fails = chaos.strikes(store, "refund_fails")
     refund = store.save(
         {
