@@ -62,11 +62,6 @@ def read_wish(arguments: MultiDict[str, str]) -> Wish:
     return Wish(words=words, facets=tuple(chosen[:MOST_FACETS]), order=order, after=_after(arguments))
 
 
-def provider_wish(organisation_id: int, arguments: MultiDict[str, str]) -> Wish:
-    """The courses of one provider, newest first."""
-    return Wish(provider_id=organisation_id, after=_after(arguments))
-
-
 def _usual_order(words: str) -> str:
     return "relevance" if words else "newest"
 
@@ -103,13 +98,6 @@ def question(wish: Wish, *, more: str = "") -> str:
 def next_page(wish: Wish, found: Found) -> str | None:
     """The address of the next page, if there is one."""
     return address(replace(wish, after=found.next_after)) if found.next_after else None
-
-
-def next_provider_page(public_id: str, found: Found) -> str | None:
-    """The address of a provider's next page, if there is one."""
-    if found.next_after is None:
-        return None
-    return f"{address_of('catalog.provider', public_id=public_id)}?after={found.next_after[0]}-{found.next_after[1]}"
 
 
 def order_links(wish: Wish) -> list[tuple[str, str, bool]]:

@@ -130,3 +130,14 @@ def list_for_sitemap(number: int = 1) -> list[tuple[str, datetime]]:
     query = select(Course.public_id, Course.updated_at).filter_by(state="published").order_by(Course.id)
     rows = db.session.execute(query.limit(LARGEST_SITEMAP).offset((number - 1) * LARGEST_SITEMAP))
     return [(public_id, changed) for public_id, changed in rows]
+
+
+def list_providers_for_sitemap() -> list[str]:
+    """Public ids of the providers of published courses: hundreds, and all in the first file."""
+    provides = (
+        select(CourseProvider.course_id)
+        .join(CourseProvider.course)
+        .where(CourseProvider.organisation_id == Organisation.id, Course.state == "published")
+    )
+    query = select(Organisation.public_id).where(Organisation.kind.in_(PROVIDER_KINDS), provides.exists())
+    return list(db.session.scalars(query.order_by(Organisation.id)))

@@ -22,6 +22,7 @@ from marketplace.catalog import (
     price_views,
     price_words,
     pricing,
+    provider_pages,
     review_views,
     run_views,
     search,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from config import Settings
+    from marketplace.accounts.models import Organisation
 
 __all__ = [
     "alignment_views",
@@ -148,18 +150,32 @@ def run_calendar(public_id: str) -> ResponseReturnValue:
 @blueprint.get("/providers/<public_id>")
 @permission("public")
 def provider(public_id: str) -> ResponseReturnValue:
-    """A university or industry partner and what it teaches."""
+    """A university or industry partner: what it is, what it teaches next, with whom, and its courses by field."""
     organisation = offer.get_provider(public_id)
-    wish = listing.provider_wish(organisation.id, request.args)
+    wish = provider_pages.read_wish(organisation.id, request.args)
     now = clock.now()
-    found = search.find_courses(wish, now=now, with_counts=False)
+    found, runs = search.find_courses(wish, now=now), provider_pages.next_runs(organisation.id, now=now)
+    address = url_for("catalog.provider", public_id=public_id, _external=True)
     return render_template(
         "catalog/provider.html",
         provider=organisation,
         found=found,
-        prices=pricing.public_prices(cards.priced_runs(found.rows), now=now),
-        next_page=listing.next_provider_page(organisation.public_id, found),
+        runs=runs,
+        prices=pricing.public_prices([*cards.priced_runs(found.rows), *runs], now=now),
+        partners=provider_pages.partners(organisation.id),
+        fields=provider_pages.fields(public_id, wish, found),
+        next_page=provider_pages.next_page(public_id, wish, found),
+        address=address,
+        canonical=f"{address}?lang={language()}" if "lang" in request.args else address,
+        data=provider_pages.provider_data(organisation, address=address, logo=_logo_address(organisation)),
     )
+
+
+def _logo_address(organisation: Organisation) -> str | None:
+    logo = organisation.logo
+    if logo is None or not logo.is_ready:
+        return None
+    return url_for("foundation.picture_file", name=logo.of_format("webp")[-1]["name"], _external=True)
 
 
 @blueprint.get("/sitemap.xml")
@@ -180,7 +196,10 @@ def sitemap_file(number: int) -> ResponseReturnValue:
     if not 1 <= number <= offer.count_for_sitemap():
         raise NotFound
     base = url_for("catalog.courses", _external=True)
-    page = render_template("catalog/sitemap.xml", courses=offer.list_for_sitemap(number), base=base)
+    providers = offer.list_providers_for_sitemap() if number == 1 else []
+    page = render_template(
+        "catalog/sitemap.xml", courses=offer.list_for_sitemap(number), base=base, providers=providers
+    )
     return Response(page, mimetype="application/xml")
 
 
