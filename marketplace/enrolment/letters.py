@@ -24,6 +24,8 @@ MESSAGES = {
     "expired": "enrolment/order_expired",
     "cancelled": "enrolment/order_cancelled",
     "enrolment_ended": "enrolment/place_ended",
+    "place_suspended": "enrolment/place_suspended",
+    "place_resumed": "enrolment/place_resumed",
 }
 # Ends of a place that have mails of their own, which say what comes next.
 TOLD_BY_THEMSELVES = frozenset({"cancelled", "deferred", "transferred"})

@@ -183,6 +183,7 @@ class Enrolment(Model):
         Index("uq_enrolment_active", "run_id", "person_id", unique=True, postgresql_where=text("ended_at IS NULL")),
         Index("ix_enrolment_person_id", "person_id"),
         Index("ix_enrolment_enrolled_at", "enrolled_at"),
+        Index("ix_enrolment_resumed_at", "resumed_at", postgresql_where=text("resumed_at IS NOT NULL")),
     )
 
     id: Mapped[PrimaryKey]
@@ -196,12 +197,20 @@ class Enrolment(Model):
     ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     # While a bank decides about its payment, if staff say so; the seat stays taken.
     suspended_at: Mapped[datetime | None]
+    # When that was last lifted: what was not recorded meanwhile is recorded then.
+    resumed_at: Mapped[datetime | None]
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
     # The pool its seat is of, as its hold had it.
     pool_id: Mapped[int | None] = mapped_column(ForeignKey("seat_pool.id"))
 
     run: Mapped[CourseRun] = relationship()
     person: Mapped[Person] = relationship(foreign_keys=[person_id])
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether it stands but lets its person neither complete nor change anything."""
+        return self.suspended_at is not None
+
     sources: Mapped[list[EnrolmentSource]] = relationship(back_populates="enrolment")
 
 

@@ -61,7 +61,11 @@ def complete(order: Order, new: Enrolment, *, now: datetime) -> None:
 def move(
     place: Place, new: Enrolment, reason: str, *, actor_id: int | None, now: datetime, is_seat_freed: bool = True
 ) -> None:
-    """End a locked place and let the lines behind it grant the new one, so that no moment is without a place."""
+    """End a locked place and let the lines behind it grant the new one, so that no moment is without a place.
+
+    A suspended place stays suspended wherever it goes.
+    """
+    new.suspended_at = place.enrolment.suspended_at
     places.end(place, reason, now=now, actor_id=actor_id, is_seat_freed=is_seat_freed)
     for line in place.lines:
         _grant(new, line, now=now)

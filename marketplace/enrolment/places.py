@@ -175,6 +175,7 @@ def suspend_of_order(order_id: int, *, is_suspended: bool, now: datetime) -> Non
         enrolment = locked(Enrolment, enrolment.id)
         if is_suspended != (enrolment.suspended_at is not None):
             enrolment.suspended_at = now if is_suspended else None
+            enrolment.resumed_at = enrolment.resumed_at if is_suspended else now
             record(order, "place_suspended" if is_suspended else "place_resumed", now=now)
 
 

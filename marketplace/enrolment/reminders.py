@@ -54,6 +54,7 @@ def remind_all(*, now: datetime) -> int:
             CourseRun.starts_at > now,
             CourseRun.starts_at <= now + AHEAD,
             Enrolment.ended_at.is_(None),
+            Enrolment.suspended_at.is_(None),
             Person.active,
             ~_is_reminded(),
             ~exists().where(MailOptOut.person_id == Person.id, MailOptOut.kind == mail_preferences.REMINDER),

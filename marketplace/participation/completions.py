@@ -32,14 +32,14 @@ def record_due(run_id: int, *, now: datetime) -> int:
     """Record the completion of everyone in the run who satisfies its rule and has none yet; returns how many.
 
     Locks the run, so that two registers saved at once record each completion once. What a later correction takes away
-    does not unmake the fact: the roster says that it is in doubt.
+    does not unmake the fact: the roster says that it is in doubt. A suspended place completes nothing until resumed.
     """
     with transaction():
         run = locked(CourseRun, run_id)
         end = rosters.last_moment(run)
         if end is None or end > now:
             return 0
-        due = [line for line in rosters.list_lines(run, now=now) if line.progress.is_complete and not line.completion]
+        due = [line for line in rosters.list_lines(run, now=now) if line.is_due]
         for line in due:
             _record(run, line, end, now=now)
         return len(due)
@@ -103,7 +103,15 @@ def record_ended(*, now: datetime) -> int:
     ended = select(CourseRun.id).where(
         CourseRun.state == RunState.SCHEDULED, CourseRun.ends_at <= now, CourseRun.ends_at > now - LOOKED_AT_FOR
     )
-    return sum(record_due(run_id, now=now) for run_id in db.session.scalars(ended.order_by(CourseRun.id)).all())
+    runs = db.session.scalars(ended.order_by(CourseRun.id)).all()
+    return sum(record_due(run_id, now=now) for run_id in runs) + record_resumed(now=now)
+
+
+def record_resumed(*, now: datetime) -> int:
+    """Record what waited while a place was suspended that was resumed within LOOKED_AT_FOR."""
+    resumed = select(Enrolment.run_id).where(Enrolment.resumed_at > now - LOOKED_AT_FOR).distinct()
+    runs = db.session.scalars(resumed.order_by(Enrolment.run_id)).all()
+    return sum(record_due(run_id, now=now) for run_id in runs)
 
 
 def get_enrolment(public_id: str) -> Enrolment:

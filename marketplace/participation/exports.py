@@ -22,12 +22,12 @@ def harmless(text: str) -> str:
 
 
 def roster(run: CourseRun, lines: list[RosterLine]) -> str:
-    """One row per person and session, with the columns an upload reads and the person's name."""
+    """One row per person and session: the columns an upload reads, the person's name and whether they are suspended."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([*COLUMNS, _("Name")])
+    writer.writerow([*COLUMNS, _("Name"), _("State")])
     for line in lines:
         for session, mark in zip(run.sessions, line.marks, strict=True):
-            person = line.enrolment.person
-            writer.writerow([harmless(person.email), session.position, mark or "", "", harmless(person.name)])
+            person, state = line.enrolment.person, _("Suspended") if line.enrolment.is_suspended else ""
+            writer.writerow([harmless(person.email), session.position, mark or "", "", harmless(person.name), state])
     return out.getvalue()

@@ -33,6 +33,11 @@ class RosterLine:
     completion: Completion | None
 
     @property
+    def is_due(self) -> bool:
+        """Whether a completion is to be recorded now."""
+        return self.progress.is_complete and self.completion is None and not self.enrolment.is_suspended
+
+    @property
     def is_in_doubt(self) -> bool:
         """Whether a correction took away what the recorded completion rested on."""
         return self.completion is not None and not self.progress.is_complete

@@ -16,7 +16,7 @@ from marketplace.foundation.database import db
 from marketplace.funding import subsidies, subsidy_rules
 from marketplace.funding.subsidy_models import Subsidy
 from marketplace.funding.subsidy_rules import Earning, Evidence, State
-from marketplace.participation import rosters
+from marketplace.participation import completions, rosters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,10 @@ BATCH = 200
 def take_up(*, now: datetime) -> dict[str, int]:
     """Weigh every reserved subsidy whose run is over or whose time is up; returns how many were earned and lapsed.
 
-    Each is a transaction of its own. Where a run was moved, the deadline moves with it before anything lapses.
+    Each is a transaction of its own. Where a run was moved, the deadline moves with it before anything lapses. While a
+    place is suspended its subsidy waits, and what it completed meanwhile is recorded before it is weighed.
     """
+    completions.record_resumed(now=now)
     counts = dict.fromkeys(Earning, 0)
     for subsidy_id, enrolment_id in _waiting(now):
         counts[_weigh(subsidy_id, enrolment_id, now=now)] += 1
@@ -52,6 +54,7 @@ def _waiting(now: datetime) -> Iterator[tuple[int, int]]:
             .where(
                 Subsidy.state == State.RESERVED,
                 EnrolmentSource.revoked_at.is_(None),
+                Enrolment.suspended_at.is_(None),
                 Subsidy.id > last,
                 or_(CourseRun.ends_at <= now, Subsidy.earn_by <= now),
             )

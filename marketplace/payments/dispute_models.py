@@ -14,7 +14,10 @@ from marketplace.payments.models import PaymentAttempt
 
 
 class Dispute(Model):
-    """One dispute of one payment, as Stripe has it; what becomes of the place is staff's decision, never its own."""
+    """One dispute of one payment, as Stripe has it; what becomes of the place is staff's decision.
+
+    To suspend it is to let the bank decide: `place_decision` turns into keep or end when the dispute is closed.
+    """
 
     __tablename__ = "dispute"
     __table_args__ = (

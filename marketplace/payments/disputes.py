@@ -1,5 +1,7 @@
 """Where disputes are followed: re-read from Stripe, kept as rows, and put before staff. The place stays until they say.
 
+A place they suspend waits for the bank: it is resumed when the dispute is won and ended when it is lost.
+
 For the books each row is a fact: opened_at, closed_at, state (won or lost), amount and fee.
 """
 
@@ -15,7 +17,8 @@ from marketplace.enrolment import orders, places, returns
 from marketplace.enrolment.models import Order
 from marketplace.enrolment.refund_rules import Part, Payer, Share
 from marketplace.foundation.database import add, db, locked, transaction
-from marketplace.foundation.errors import NotFound
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.i18n import lazy
 from marketplace.payments import stripe_gateway
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import DisputeState, PlaceDecision, next_state
@@ -80,21 +83,56 @@ def _move(dispute: Dispute, state: DisputeState, attempt: PaymentAttempt, order:
     if state is DisputeState.WON:
         dispute.closed_at = now
         orders.record(order, "dispute_won", now=now, details={"dispute": dispute.public_id})
+        _follow_suspension(dispute, order.id, PlaceDecision.KEEP, now=now)
     elif state is DisputeState.LOST:
         dispute.closed_at = now
         # The bank has given the money back: it counts as returned, so that nobody returns it a second time.
         part = Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor)
         share = Share(part, min(dispute.amount_minor, attempt.amount_minor))
         key = f"dispute:{dispute.public_id}"
-        reason = "dispute_lost" if returns.has_bought(order.id, attempt.public_id) else "never_sold"
+        has_bought = returns.has_bought(order.id, attempt.public_id)
+        reason = "dispute_lost" if has_bought else "never_sold"
         [fact] = returns.leave([share], currency=attempt.currency, reason=reason, key=key, now=now, source="dispute")
         fact.picked_up_at = now
         orders.record(order, "dispute_lost", now=now, details={"dispute": dispute.public_id})
+        # A place that another payment bought is not lost with this one.
+        _follow_suspension(dispute, order.id, PlaceDecision.END if has_bought else PlaceDecision.KEEP, now=now)
     log.info("dispute moved", state=state.value, order=order.public_id)
 
 
+def _follow_suspension(dispute: Dispute, order_id: int, then: PlaceDecision, *, now: datetime) -> None:
+    """A place suspended until the bank decides is resumed or ended by its word; any other waits for staff."""
+    if dispute.place_decision == PlaceDecision.SUSPEND:
+        dispute.place_decision = then
+        _apply(dispute, order_id, actor_id=None, now=now)
+
+
+def _apply(dispute: Dispute, order_id: int, *, actor_id: int | None, now: datetime) -> None:
+    """Do to the place what the dispute's decision says; it is resumed only when no other dispute suspends it."""
+    db.session.flush()
+    if dispute.place_decision == PlaceDecision.END:
+        places.end_of_order(order_id, "disputed", now=now, actor_id=actor_id)
+    else:
+        places.suspend_of_order(order_id, is_suspended=_is_suspended_by_any(order_id), now=now)
+
+
+def _is_suspended_by_any(order_id: int) -> bool:
+    """Whether a dispute about any order behind the same place suspends it."""
+    place = places.find_of_order(order_id)
+    beside = [line.order_id for line in places.lines_of(place.id)] if place else []
+    query = (
+        select(Dispute.id)
+        .join(Dispute.attempt)
+        .where(PaymentAttempt.order_id.in_([order_id, *beside]), Dispute.place_decision == PlaceDecision.SUSPEND)
+    )
+    return db.session.scalar(query.limit(1)) is not None
+
+
 def decide(public_id: str, decision: PlaceDecision, *, actor_id: int, now: datetime) -> Dispute:
-    """Keep, suspend or end the place behind a disputed payment. Locks the order and its run."""
+    """Keep, suspend or end the place behind a disputed payment. Locks the order and its run.
+
+    Suspended, it follows the bank's word by itself: so that is refused once the bank has spoken.
+    """
     with transaction():
         row_id = db.session.scalar(select(Dispute.id).filter_by(public_id=public_id))
         if row_id is None:
@@ -103,13 +141,12 @@ def decide(public_id: str, decision: PlaceDecision, *, actor_id: int, now: datet
         order_id = db.session.get_one(PaymentAttempt, attempt_id).order_id
         order = locked(Order, order_id)
         dispute = locked(Dispute, row_id)
+        if decision is PlaceDecision.SUSPEND and dispute.closed_at is not None:
+            raise Refused("dispute_closed", lazy("The bank has decided, so the place is either kept or ended."))
         dispute.place_decision, dispute.decided_at, dispute.decided_by_id = decision, now, actor_id
         details = {"dispute": public_id, "decision": decision.value}
         orders.record(order, "dispute_decided", now=now, actor_id=actor_id, details=details)
-        if decision is PlaceDecision.END:
-            places.end_of_order(order_id, "disputed", now=now, actor_id=actor_id)
-        else:
-            places.suspend_of_order(order_id, is_suspended=decision is PlaceDecision.SUSPEND, now=now)
+        _apply(dispute, order_id, actor_id=actor_id, now=now)
         return dispute
 
 

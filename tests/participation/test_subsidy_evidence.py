@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from marketplace.enrolment import orders
+from marketplace.enrolment import orders, places
 from marketplace.enrolment.models import Enrolment
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
@@ -15,6 +15,7 @@ from marketplace.foundation.money import Money
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
 from marketplace.funding.subsidy_rules import Rule, State
 from marketplace.participation import completions, registers, subsidy_evidence
+from marketplace.participation.models import Completion
 from marketplace.participation.registers import Mark
 from tests.factories import make_course, make_member, make_organisation, make_person, make_run
 from tests.funding.made import make_programme
@@ -85,6 +86,26 @@ def test_who_came_too_rarely_keeps_it_until_the_last_moment_of_the_deadline(plac
 
     assert (subsidy.state, subsidy.owed_minor) == (State.LAPSED, 128000)
     assert last_step(subsidy).evidence["attendance_percent"] == 50
+
+
+def suspend(run, *, is_suspended, now):
+    enrolment = db.session.scalars(select(Enrolment).filter_by(run_id=run.id)).one()
+    places.suspend_of_order(enrolment.sources[0].order_line.order_id, is_suspended=is_suspended, now=now)
+
+
+def test_a_suspended_place_completes_and_earns_when_it_is_resumed_however_late(place):
+    run, subsidy, instructor = place
+    suspend(run, is_suspended=True, now=run.ends_at)
+    after = attend(run, instructor, 4)
+    late = subsidy.earn_by + 20 * DAY
+
+    assert subsidy_evidence.take_up(now=late) == {"earned": 0, "lapsed": 0}
+    assert (db.session.query(Completion).count(), subsidy.state) == (0, State.RESERVED)
+
+    suspend(run, is_suspended=False, now=late)
+    assert subsidy_evidence.take_up(now=late) == {"earned": 1, "lapsed": 0}
+    completion = db.session.query(Completion).one()
+    assert (completion.completed_at, completion.recorded_at, after < late) == (run.ends_at, late, True)
 
 
 def test_nothing_is_weighed_while_the_run_goes_on(place):

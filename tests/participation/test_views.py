@@ -211,11 +211,26 @@ def test_the_roster_as_a_file_opens_in_excel_and_holds_no_formula(run, teacher):
     answer = teacher.get(f"/runs/{run.public_id}/roster.csv?lang=en")
 
     assert answer.data.decode("utf-8-sig").splitlines() == [
-        "email,session,status,reason,Name",
-        "li@example.com,1,,,'=1+1",
-        "li@example.com,2,,,'=1+1",
+        "email,session,status,reason,Name,State",
+        "li@example.com,1,,,'=1+1,",
+        "li@example.com,2,,,'=1+1,",
     ]
     assert answer.data.startswith(b"\xef\xbb\xbf")
+
+
+def test_suspended_people_are_marked_on_roster_and_register_and_complete_nothing(run, teacher):
+    li = enrol(run, name="Li")
+    assert "Suspended" not in teacher.get(f"/runs/{run.public_id}/roster?lang=en").text
+    with transaction():
+        li.suspended_at = clock.now()
+
+    for position in (1, 2):
+        teacher.post(register(run, position), data={f"status-{li.public_id}": "present"})
+
+    assert "Some places are suspended" in teacher.get(f"/runs/{run.public_id}/roster?lang=en").text
+    assert "Suspended" in teacher.get(register(run)).text
+    assert ",Li,Suspended" in teacher.get(f"/runs/{run.public_id}/roster.csv?lang=en").text
+    assert (len(marks()), db.session.query(Completion).count()) == (2, 0)
 
 
 def test_what_belongs_to_others_does_not_exist(run, client):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.enrolment import cancellations, orders, places, returns
+from marketplace.enrolment import cancellations, changes, orders, places, returns, transfers
 from marketplace.enrolment.models import Enrolment
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
@@ -20,6 +20,7 @@ from marketplace.payments import (
     disputes,
     external_refunds,
     ledger,
+    offline,
     postings,
     queues,
     reconciliation,
@@ -28,10 +29,11 @@ from marketplace.payments import (
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import FINAL, TRANSITIONS, DisputeState, PlaceDecision, next_state
 from marketplace.payments.models import Refund
+from marketplace.payments.offline import Transfer
 from marketplace.payments.sandbox import disputes as bank
 from marketplace.payments.sandbox import refunds as dashboard
 from tests.factories import make_run, make_staff, sign_in
-from tests.payments.test_payments import deliver, paid, place, start
+from tests.payments.test_payments import deliver, paid, place, start, told
 
 
 @pytest.fixture
@@ -98,13 +100,64 @@ def test_staff_suspend_and_later_end_or_keep_the_place(app, client, sandbox, ord
     assert "名额暂停" in client.get("/staff/after-sale").text
     bank.close(sandbox.store, made["id"], is_won=True)
     deliver(app, client, sandbox.events())
-    assert enrolment_of(order).suspended_at == now
+    assert (enrolment_of(order).suspended_at, enrolment_of(order).resumed_at) == (None, now)
+    assert told(order)[-2:] == ["enrolment/place_suspended", "enrolment/place_resumed"]
 
     officer = make_staff("finance_officer")
-    disputes.decide(public_id, PlaceDecision.KEEP, actor_id=officer.id, now=now)
-    assert enrolment_of(order).suspended_at is None
+    with pytest.raises(Refused, match="dispute_closed"):
+        disputes.decide(public_id, PlaceDecision.SUSPEND, actor_id=officer.id, now=now)
     disputes.decide(public_id, PlaceDecision.END, actor_id=officer.id, now=now)
     assert (enrolment_of(order).end_reason, order.lines[0].run.seats_taken) == ("disputed", 0)
+
+
+def test_a_suspended_place_ends_with_a_lost_dispute(app, client, sandbox, order, now):
+    made, found = disputed(app, client, sandbox, order, now)
+    disputes.decide(found.public_id, PlaceDecision.SUSPEND, actor_id=make_staff("finance_officer").id, now=now)
+
+    bank.close(sandbox.store, made["id"], is_won=False)
+    deliver(app, client, sandbox.events())
+
+    assert (found.place_decision, enrolment_of(order).end_reason) == ("end", "disputed")
+    assert (order.lines[0].run.seats_taken, refunds.left(order.id).minor) == (0, 0)
+
+
+def test_a_suspended_person_sees_why_and_changes_nothing(app, client, sandbox, order, now):
+    _made, found = disputed(app, client, sandbox, order, now)
+    disputes.decide(found.public_id, PlaceDecision.SUSPEND, actor_id=make_staff("finance_officer").id, now=now)
+    place_id = enrolment_of(order).public_id
+    sign_in(client, order.person)
+
+    page = client.get(f"/orders/{order.public_id}?lang=en").text
+    assert "Your place is suspended" in page
+    assert "tell your bank" in page
+    assert f"/places/{place_id}" not in page
+    assert "Your place is suspended" in client.get(f"/my/progress/{place_id}?lang=en").text
+    assert "Suspended" in client.get("/my?lang=en").text
+    for act in (cancellations.state, changes.check_may_defer, transfers.check_may_transfer):
+        with pytest.raises(Refused, match="disputed"):
+            act(places.look(enrolment_of(order)), now=now)
+
+
+def test_a_place_bought_by_another_payment_outlives_a_lost_dispute(app, client, sandbox, order, now):
+    """Paid by card and by bank transfer: the transfer is owed back, the card's payment is what bought the place."""
+    attempt = start(order, now=now)
+    officers = [make_staff("finance_officer") for _ in range(2)]
+    transfer = Transfer(amount=order.total, bank_reference="T1", received_on=now.date())
+    entered = offline.enter(order.id, transfer, reason="paid", actor_id=officers[0].id, now=now)
+    if entered.state == "proposed":
+        offline.approve(entered.public_id, reason="seen", actor_id=officers[1].id, now=now)
+    sandbox.pay(attempt)
+    attempts.settle_returned(order.id, now=now)
+    made = bank.open_dispute(sandbox.store, charge_of(sandbox, attempt))
+    deliver(app, client, sandbox.events())
+    found = db.session.query(Dispute).one()
+    disputes.decide(found.public_id, PlaceDecision.SUSPEND, actor_id=officers[0].id, now=now)
+
+    bank.close(sandbox.store, made["id"], is_won=False)
+    deliver(app, client, sandbox.events())
+
+    assert (found.place_decision, enrolment_of(order).ended_at) == ("keep", None)
+    assert (enrolment_of(order).suspended_at, refunds.left(order.id)) == (None, order.total)
 
 
 def test_a_refund_made_in_the_dashboard_is_booked_and_asks_about_the_place(app, client, sandbox, order, now):

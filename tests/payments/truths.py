@@ -23,6 +23,14 @@ ALWAYS = {
     "an enrolment rests on a source": """
         SELECT id FROM enrolment WHERE ended_at IS NULL AND NOT EXISTS (
             SELECT 1 FROM enrolment_source WHERE enrolment_id = enrolment.id AND revoked_at IS NULL)""",
+    "a place is suspended only while a bank decides": """
+        SELECT enrolment.id FROM enrolment
+         WHERE ended_at IS NULL AND suspended_at IS NOT NULL AND NOT EXISTS (
+               SELECT 1 FROM enrolment_source AS source JOIN order_line ON order_line.id = source.order_line_id
+                 JOIN payment_attempt ON payment_attempt.order_id = order_line.order_id
+                 JOIN dispute ON dispute.attempt_id = payment_attempt.id
+                WHERE source.enrolment_id = enrolment.id AND source.revoked_at IS NULL
+                  AND dispute.state IN ('inquiry', 'open') AND place_decision = 'suspend')""",
     "every transaction of the ledger sums to zero": """
         SELECT transaction_id, currency FROM ledger_entry GROUP BY 1, 2 HAVING sum(amount_minor) <> 0""",
     "learner, funder and voucher pay the price": """
