@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marketplace.accounts import organisations
+from marketplace.foundation import csv_files
 from marketplace.foundation.database import savepoint, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
@@ -49,7 +48,7 @@ def invite_all(
 
 def read_addresses(content: bytes) -> list[str]:
     """The addresses of a CSV file in UTF-8 or GB 18030 with a column "email", or with one column and no heading."""
-    rows = [row for row in csv.reader(io.StringIO(_decoded(content))) if any(cell.strip() for cell in row)]
+    rows = [row for row in csv_files.rows(content) if any(cell.strip() for cell in row)]
     heading = [cell.strip().lower() for cell in rows[0]] if rows else []
     if COLUMN in heading:
         place, rows = heading.index(COLUMN), rows[1:]
@@ -60,12 +59,3 @@ def read_addresses(content: bytes) -> list[str]:
     if len(rows) > MOST_ROWS:
         raise Invalid("too_many_rows", lazy("The file has more than %(count)s rows.", count=MOST_ROWS))
     return [row[place].strip() if len(row) > place else "" for row in rows]
-
-
-def _decoded(content: bytes) -> str:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise Invalid("not_text", lazy("The file is not a CSV text. Save it as CSV (UTF-8) and send it again."))

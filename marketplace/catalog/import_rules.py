@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
@@ -11,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from marketplace.foundation import csv_files
 from marketplace.foundation.errors import Invalid
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money, MoneyError
@@ -25,6 +24,13 @@ MOST_ROWS = 100_000
 LONGEST_TITLE = 300
 # What a source that says nothing about seats is given; the provider corrects it before selling.
 SEATS_UNKNOWN = 30
+# So many rows tell which columns there are.
+LOOKED_AT = 50
+# A key longer than this is another column, mapped by mistake; an index could not take it.
+LONGEST_KEY = 500
+LONGEST_DESCRIPTION = 20_000
+# A run outside them is a slip of the keyboard, and nothing can be counted back from the first year.
+YEARS = range(1950, 2200)
 OPENS_BEFORE = timedelta(days=180)
 MODES = {"in person": "in_person", "online": "online", "blended": "blended"}
 
@@ -44,6 +50,7 @@ class Note:
 SENTENCES = {
     "incomplete": lazy("A course needs a key, a title and a provider."),
     "run_incomplete": lazy("A run needs a key and the key of its course."),
+    "key_long": lazy("The key is longer than 500 characters."),
     "twice": lazy("The file holds this key twice; the first row counts."),
     "duplicate": lazy("The same provider has another course of this title: a duplicate?"),
     "price": lazy("The price is not an amount of money."),
@@ -121,7 +128,8 @@ def table(content: bytes) -> list[dict[str, Any]]:
 def parse(mapping: Mapping, content: bytes) -> list[Parsed]:
     """Every row of a file, read or refused; raises Invalid when it is no file of this mapping at all."""
     rows = table(content)
-    missing = mapping.columns - set(rows[0]) if rows else mapping.columns
+    # An object of JSON may leave out what it has nothing to say about.
+    missing = mapping.columns.difference(*rows[:LOOKED_AT])
     if missing:
         columns = ", ".join(sorted(missing))
         raise Invalid("import_columns", lazy("The file lacks these columns: %(columns)s.", columns=columns))
@@ -133,6 +141,9 @@ def _once(parsed: Iterator[Parsed]) -> Iterator[Parsed]:
     keys: set[str] = set()
     titles: set[tuple[str, str]] = set()
     for row in parsed:
+        if len(row.key) > LONGEST_KEY:
+            yield Fault(row.key[:LONGEST_KEY], Note("key_long"))
+            continue
         if row.key and row.key in keys:
             yield Fault(row.key, Note("twice"))
             continue
@@ -147,17 +158,23 @@ def _once(parsed: Iterator[Parsed]) -> Iterator[Parsed]:
 
 
 def _rows(content: bytes) -> Iterator[dict[str, Any]]:
+    unreadable = Invalid("import_unreadable", lazy("The file is neither CSV nor a JSON list of objects."))
     try:
-        text = content.decode("utf-8-sig")
-        if text.lstrip().startswith("["):
-            found = json.loads(text)
-            if not all(isinstance(row, dict) for row in found):
-                raise Invalid("import_unreadable", lazy("The file is neither CSV nor a JSON list of objects."))
-            yield from found
-        else:
-            yield from csv.DictReader(io.StringIO(text))
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise Invalid("import_unreadable", lazy("The file is neither CSV nor a JSON list of objects.")) from error
+        text = csv_files.decoded(content)
+        if not text.lstrip().startswith("["):
+            yield from csv_files.table(content)[1]
+            return
+        found = json.loads(text)
+    except (json.JSONDecodeError, RecursionError, Invalid) as error:
+        raise unreadable from error
+    if not all(isinstance(row, dict) for row in found):
+        raise unreadable
+    yield from ({name: _sound(value) for name, value in row.items()} for row in found)
+
+
+def _sound(value: Any) -> Any:
+    """A text of JSON without what it may escape and no text can hold: a NUL, half of a pair of surrogates."""
+    return value.replace("\0", "").encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 def _text(row: dict[str, Any], name: str) -> str:
@@ -181,7 +198,7 @@ def _sloan_course(row: dict[str, Any]) -> Parsed:
         key=key,
         provider=SLOAN,
         title_en=title[:LONGEST_TITLE],
-        description_en=str(row.get("Description") or "").strip(),
+        description_en=str(row.get("Description") or "").strip()[:LONGEST_DESCRIPTION],
         topics=tuple(topic.strip() for topic in _text(row, "Topics").split(",") if topic.strip()),
         url=_text(row, "URL"),
     )
@@ -222,17 +239,23 @@ def _sloan_run(row: dict[str, Any]) -> Parsed:
 
 def _price(text: str, currency: str) -> Money | None:
     try:
-        return Money.parse(str(Decimal(text).quantize(Decimal("0.01"))), currency)
+        price = Money.parse(str(Decimal(text).quantize(Decimal("0.01"))), currency)
     except (InvalidOperation, MoneyError):
         return None
+    return price if price.minor >= 0 else None
 
 
 def _day(row: dict[str, Any], name: str, at: time) -> datetime | None:
-    text = _text(row, name)
+    return day_at(_text(row, name), at, NEW_YORK)
+
+
+def day_at(text: str, at: time, zone: ZoneInfo) -> datetime | None:
+    """The moment of a day as a table writes it; None for what is no day of our time."""
     try:
-        return datetime.combine(datetime.fromisoformat(text).date(), at, NEW_YORK).astimezone(UTC) if text else None
+        day = datetime.fromisoformat(text).date()
     except ValueError:
         return None
+    return datetime.combine(day, at, zone).astimezone(UTC) if day.year in YEARS else None
 
 
 SLOAN = "MIT Sloan Executive Education"

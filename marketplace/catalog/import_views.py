@@ -18,12 +18,12 @@ from marketplace.foundation import clock
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.filling import attempt
 from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.spreadsheets import harmless
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 ROWS_SHOWN = 500
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @blueprint.get("/staff/imports")
@@ -130,8 +130,7 @@ def import_report_csv(public_id: str) -> ResponseReturnValue:
     writer.writerow([_("Row"), _("Key"), _("Outcome"), _("Note")])
     names = outcome_names()
     for row in verbs.list_rows(verbs.get(public_id).id):
-        key = f"'{row.key}" if row.key.startswith(FORMULA_STARTS) else row.key
-        writer.writerow([row.number, key, names[row.outcome], " ".join(verbs.notes_of(row))])
+        writer.writerow([row.number, harmless(row.key), names[row.outcome], " ".join(verbs.notes_of(row))])
     headers = {"Content-Disposition": f"attachment; filename=import-{public_id}.csv"}
     # With its mark at the front Excel reads Chinese as it is.
     return Response(out.getvalue().encode("utf-8-sig"), mimetype="text/csv", headers=headers)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from marketplace.catalog.import_rules import (
+    LONGEST_DESCRIPTION,
     LONGEST_TITLE,
+    LOOKED_AT,
     SEATS_UNKNOWN,
     CourseRow,
     Fault,
@@ -18,6 +20,7 @@ from marketplace.catalog.import_rules import (
     Note,
     Parsed,
     RunRow,
+    day_at,
 )
 from marketplace.foundation.errors import Invalid
 from marketplace.foundation.i18n import lazy
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 OWN = "own"
 SOURCE = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
+SEATS = re.compile(r"\d{1,5}")
 SAMPLES = 3
 # What people write for how a run takes place; compared in lower case.
 MODES = {
@@ -109,8 +113,10 @@ def mapping_of(plan: Plan) -> Mapping:
 
 def samples(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     """Each column of a table with its first values, so that people see what it holds."""
-    names = list(dict.fromkeys(name for row in rows[:50] for name in row if name))
-    return {name: [text for row in rows[:50] if (text := _plain(row.get(name))[:80])][:SAMPLES] for name in names}
+    names = list(dict.fromkeys(name for row in rows[:LOOKED_AT] for name in row if name))
+    return {
+        name: [text for row in rows[:LOOKED_AT] if (text := _plain(row.get(name))[:80])][:SAMPLES] for name in names
+    }
 
 
 def _plain(value: Any) -> str:
@@ -127,7 +133,8 @@ def _course(plan: Plan, row: dict[str, Any]) -> Parsed:
     if not (key and provider and any(titles.values())):
         return Fault(key, Note("incomplete"))
     texts: dict[str, Any] = {
-        name: str(row.get(plan.columns.get(name, "")) or "").strip() for name in ("description_zh", "description_en")
+        name: str(row.get(plan.columns.get(name, "")) or "").strip()[:LONGEST_DESCRIPTION]
+        for name in ("description_zh", "description_en")
     }
     topics = re.split(r"[,，;；、]", _get(plan, row, "topics"))
     return CourseRow(
@@ -164,7 +171,7 @@ def _run(plan: Plan, row: dict[str, Any]) -> Parsed:
         zone=plan.zone,
         starts_at=starts if ends else None,
         ends_at=ends if starts else None,
-        capacity=int(seats) if seats.isdecimal() and 0 < int(seats) < 100_000 else SEATS_UNKNOWN,  # noqa: PLR2004
+        capacity=int(seats) if SEATS.fullmatch(seats) and int(seats) else SEATS_UNKNOWN,
         notes=() if starts and ends else (Note("undated"),),
     )
 
@@ -178,11 +185,7 @@ def _price(text: str, currency: str) -> Money | None:
 
 
 def _day(text: str, at: time, zone: str) -> datetime | None:
-    try:
-        day = datetime.fromisoformat(text.replace("/", "-")).date()
-    except ValueError:
-        return None
-    return datetime.combine(day, at, ZoneInfo(zone)).astimezone(UTC)
+    return day_at(text.replace("/", "-"), at, ZoneInfo(zone))
 
 
 def _evening(starts: datetime, zone: str) -> datetime:

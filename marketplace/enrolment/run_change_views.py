@@ -19,6 +19,7 @@ from marketplace.enrolment.run_changes import Wanted
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Forbidden, NotFound, Refused
 from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.spreadsheets import harmless
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from marketplace.enrolment.run_change_models import RunChange, RunChangeAnswer
 
 CHANGES = "provider:registrar|editor"
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _run(public_id: str) -> CourseRun:
@@ -184,7 +184,7 @@ def run_change_csv(public_id: str) -> ResponseReturnValue:
         choice = choices.get(answer.choice or "", "")
         problem = problems.get(answer.problem or "", answer.problem or "")
         row = [someone.name, someone.email, choice, states[answer.state][0], problem]
-        writer.writerow([f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell for cell in row])
+        writer.writerow([harmless(cell) for cell in row])
     headers = {"Content-Disposition": f'attachment; filename="run-change-{public_id}.csv"'}
     # With its mark at the front Excel reads Chinese as it is.
     return Response(out.getvalue().encode("utf-8-sig"), mimetype="text/csv", headers=headers)

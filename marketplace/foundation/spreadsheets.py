@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Cell = str | int | Decimal | date | datetime | None
 # The mark by which Excel knows that a file is UTF-8; without it Chinese turns into rubbish.
 BYTE_ORDER_MARK = "\ufeff"
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# The wide ones too: Excel in Chinese takes them for the others.
+FORMULA_STARTS = (*"=+-@", *"＝＋－＠", "\t", "\r", "\n")
 TYPES = {
     "csv": "text/csv",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -41,6 +42,11 @@ class Sheet:
 def harmless(text: str) -> str:
     """The text, with an apostrophe before what a spreadsheet would calculate."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def unguarded(text: str) -> str:
+    """The text as it was before `harmless`, for a file of ours that comes back."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA_STARTS) else text
 
 
 def write_csv(sheet: Sheet) -> bytes:

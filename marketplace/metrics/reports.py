@@ -19,6 +19,7 @@ from marketplace.foundation.database import db
 from marketplace.foundation.formats import babel_locale
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import language, pick
+from marketplace.foundation.spreadsheets import BYTE_ORDER_MARK, harmless
 from marketplace.metrics.computation import DIMENSIONS, ZONE, Cell, Dimension, Figure, Scope
 from marketplace.metrics.indicators import INDICATORS, Unit
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 Found = dict[str, dict[Cell, Figure]]
 SHANGHAI = ZoneInfo(ZONE)
-# The mark by which Excel knows that a file is UTF-8; without it Chinese turns into rubbish.
-BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ def write_csv(wish: Wish, cells: Sequence[Cell], found: Found) -> str:
     for cell in cells:
         month = cast("date", cell[0])
         start = [f"{month:%Y-%m}", providers[cell[1]], categories[cell[2]]]
-        writer.writerow([_safe(part) for part in start] + _values(cell, found))
+        writer.writerow([harmless(part) for part in start] + _values(cell, found))
     return output.getvalue()
 
 
@@ -196,8 +195,3 @@ def _values(cell: Cell, found: Found) -> list[object]:
         if indicator.unit is Unit.PERCENT:
             values += ["", ""] if figure is None else [figure.value, figure.of]
     return values
-
-
-def _safe(text: str) -> str:
-    """A name that a spreadsheet would take for a formula is told to be text."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text

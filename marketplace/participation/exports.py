@@ -7,18 +7,12 @@ import io
 from typing import TYPE_CHECKING
 
 from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.spreadsheets import harmless
 from marketplace.participation.uploads import COLUMNS
 
 if TYPE_CHECKING:
     from marketplace.catalog.models import CourseRun
     from marketplace.participation.rosters import RosterLine
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-def harmless(text: str) -> str:
-    """The text, with an apostrophe before what a spreadsheet would calculate."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def roster(run: CourseRun, lines: list[RosterLine]) -> str:

@@ -5,8 +5,6 @@ A row with the mark a person already has is accepted and writes nothing, so a fi
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,10 +13,11 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import undefer
 
 from marketplace.catalog.models import CourseRun
-from marketplace.foundation import clock, jobs
+from marketplace.foundation import clock, csv_files, jobs
 from marketplace.foundation.database import add, db, locked, savepoint, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import LANGUAGES, lazy, speaking
+from marketplace.foundation.spreadsheets import unguarded
 from marketplace.participation import registers, rosters, rules
 from marketplace.participation.registers import Mark
 from marketplace.participation.upload_models import AttendanceUpload, AttendanceUploadRow
@@ -198,26 +197,15 @@ def read_rows(content: bytes) -> list[dict[str, str]]:
     """The rows of a CSV file in UTF-8 or, as older Chinese Excel writes it, GB 18030; raises Invalid."""
     if len(content) > LARGEST_FILE:
         raise Invalid("file_too_large", lazy("The file is larger than 2 MB."))
-    reader = csv.DictReader(io.StringIO(_decode(content)))
-    names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+    found, lines = csv_files.table(content)
+    names = {name.strip().lower(): name for name in found}
     missing = [column for column in COLUMNS[:3] if column not in names]
     if missing:
         raise Invalid("columns_missing", lazy("The file lacks these columns: %(names)s.", names=", ".join(missing)))
-    rows = []
-    for values in reader:
-        rows.append({column: (values.get(names.get(column, column)) or "").strip() for column in COLUMNS})
-        if len(rows) > MOST_ROWS:
-            raise Invalid("too_many_rows", lazy("The file has more than %(count)s rows.", count=MOST_ROWS))
-    return rows
-
-
-def _decode(content: bytes) -> str:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise Invalid("not_text", lazy("The file is not a CSV text. Save it as CSV (UTF-8) and send it again."))
+    if len(lines) > MOST_ROWS:
+        raise Invalid("too_many_rows", lazy("The file has more than %(count)s rows.", count=MOST_ROWS))
+    read = [{column: values.get(names.get(column, column), "").strip() for column in COLUMNS} for values in lines]
+    return [row | {"email": unguarded(row["email"])} for row in read]
 
 
 def _understand(

@@ -116,7 +116,26 @@ def test_rows_that_cannot_be_taken_say_why(app):
     assert count(Course) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"[1]", b"[{", b"a,b\n1,2\n", b"[]"])
+def test_rows_no_table_could_hold_do_not_stop_the_others(app):
+    take("mit-sloan-courses", json.dumps([sloan()]).encode())
+    plain = {"Course_Id": "a", "Price": "5", "Delivery": "Online"}
+    rows = [
+        plain | {"CO_Title": "below nothing", "Price": "-5"},
+        plain | {"CO_Title": "beyond counting", "Price": "1e25"},
+        plain | {"CO_Title": "first year", "Start_Date": "0001-01-01", "End_Date": "0001-01-02"},
+        plain | {"CO_Title": "last year", "Start_Date": "9999-12-31", "End_Date": "9999-12-31"},
+        plain | {"CO_Title": "a NUL \0 and half of a pair \ud83d", "Location": "x\0"},
+        plain | {"CO_Title": "x" * 3000},
+        plain | {"CO_Title": "the others"},
+    ]
+
+    made = take("mit-sloan-runs", json.dumps(rows).encode())
+
+    outcomes = [row.outcome for row in imports.list_rows(made)]
+    assert outcomes == ["refused", "refused", "accepted", "accepted", "accepted", "refused", "accepted"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"[1]", b"[" * 100_000, b"[{", b"a,b\n1,2\n", b"[]"])
 def test_what_is_no_such_file_is_refused_at_once(app, content):
     with pytest.raises(Invalid):
         take("mit-sloan-courses", content)

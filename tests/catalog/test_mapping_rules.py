@@ -55,6 +55,7 @@ def test_a_run_is_read_in_the_zone_and_currency_of_its_table():
         ({"course": ""}, "run_incomplete"),
         ({"fee": "cheap"}, "price"),
         ({"fee": "-1"}, "price"),
+        ({"fee": "1e25"}, "price"),
         ({"how": "by post"}, "mode"),
         ({"from": "2027-03-20"}, "order"),
     ],

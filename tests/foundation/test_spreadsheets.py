@@ -18,6 +18,17 @@ SHEET = Sheet(
 )
 
 
+@pytest.mark.parametrize("text", ["=1+1", "+86", "-x", "@a", "＝1", "＋a@example.com", "\t=1", "\r=1", "\n=1"])
+def test_what_would_be_calculated_is_guarded_and_comes_back_as_it_was(text):
+    assert harmless(text) == f"'{text}"
+    assert spreadsheets.unguarded(harmless(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "艺术", "a=1", "'a", "1-2"])
+def test_other_texts_stay_as_they_are(text):
+    assert harmless(text) == spreadsheets.unguarded(text) == text
+
+
 def test_csv_is_what_excel_reads_and_calculates_nothing():
     written = spreadsheets.write_csv(SHEET)
 

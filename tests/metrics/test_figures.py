@@ -14,7 +14,7 @@ from marketplace.enrolment.models import Enrolment, Order, OrderLine
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.money import Money
-from marketplace.metrics import computation, indicators, reports
+from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
 from marketplace.participation.models import Attendance, Completion
 from marketplace.payments import ledger
@@ -237,8 +237,3 @@ def test_the_file_opens_in_excel_with_its_chinese(client, world):
     header = next(line for line in lines if line.startswith("月份,"))
     assert header.startswith("月份,办学机构,领域分类,报名人次,人数,实收课程款 (元),出勤率 (%)")
     assert any(line.startswith("2026-03,") and ",遗产,2,2,1280.00,75.0,3,4," in line for line in lines)
-
-
-def test_a_name_that_looks_like_a_formula_is_told_to_be_text():
-    assert reports._safe("=1+1") == "'=1+1"
-    assert reports._safe("艺术") == "艺术"
