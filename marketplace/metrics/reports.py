@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Found = dict[str, dict[Cell, Figure]]
 SHANGHAI = ZoneInfo(ZONE)
+# Figures of other years there are none, and nothing can be counted back from the first one.
+YEARS = range(2000, 2200)
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,10 @@ def _month(written: str) -> date | None:
 
 def _day(written: str) -> date | None:
     try:
-        return date.fromisoformat(written)
+        found = date.fromisoformat(written)
     except ValueError:
         return None
+    return found if found.year in YEARS else None
 
 
 def _months_before(month: date, number: int) -> date:

@@ -36,10 +36,13 @@ def mark(
 ) -> int:
     """Write the marks that differ from the present ones, by public id of the enrolment; returns how many were written.
 
-    Then records the completions they lead to. Locks the session. Raises NotFound for a person who is not on this
-    run's roster, Invalid for an unknown status or a correction without a reason, Refused before the session.
+    Then records the completions they lead to. Locks the run, then the session. Raises NotFound for a person who is not
+    on this run's roster, Invalid for an unknown status or a correction without a reason, Refused before the session.
     """
     with transaction():
+        run_id = db.session.scalar(select(Session.run_id).where(Session.id == session_id))
+        # First, as whoever plans its sessions does: two files or registers of one run never wait for one another.
+        locked(CourseRun, run_id or 0)
         session = locked(Session, session_id)
         if not rules.may_mark(session.starts_at, now):
             raise Refused("session_not_begun", lazy("Attendance can be taken from half an hour before the session."))

@@ -219,7 +219,9 @@ def test_the_page_shows_totals_and_definitions_to_staff_alone(client, world):
     assert client.get(address).status_code == 403
 
 
-@pytest.mark.parametrize("wish", ["first=x&last=2026-13&by=moon&as_of=99", "provider=none&category=none"])
+@pytest.mark.parametrize(
+    "wish", ["first=x&last=2026-13&by=moon&as_of=99", "provider=none&category=none", "last=0001-01", "as_of=9999-12-31"]
+)
 def test_an_address_edited_by_hand_is_answered(client, world, wish):
     sign_in(client, make_staff("analyst"))
 
