@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from marketplace.foundation import csv_files
+from marketplace.foundation.csv_files import decoded, table_of
 from marketplace.foundation.errors import Invalid
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money, MoneyError
@@ -160,9 +160,9 @@ def _once(parsed: Iterator[Parsed]) -> Iterator[Parsed]:
 def _rows(content: bytes) -> Iterator[dict[str, Any]]:
     unreadable = Invalid("import_unreadable", lazy("The file is neither CSV nor a JSON list of objects."))
     try:
-        text = csv_files.decoded(content)
+        text = decoded(content)
         if not text.lstrip().startswith("["):
-            yield from csv_files.table(content)[1]
+            yield from table_of(content)[1]
             return
         found = json.loads(text)
     except (json.JSONDecodeError, RecursionError, Invalid) as error:

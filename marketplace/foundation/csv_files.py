@@ -36,7 +36,7 @@ def rows(content: bytes) -> list[list[str]]:
         return list(csv.reader(io.StringIO(decoded(content), newline="")))
 
 
-def table(content: bytes) -> tuple[list[str], list[dict[str, str]]]:
+def table_of(content: bytes) -> tuple[list[str], list[dict[str, str]]]:
     """The names in the first row, and the rows below by these names; raises Invalid for what cannot be read.
 
     The cells a row is too short for are empty; the surplus of one that is too long is left out.

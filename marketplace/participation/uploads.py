@@ -197,7 +197,7 @@ def read_rows(content: bytes) -> list[dict[str, str]]:
     """The rows of a CSV file in UTF-8 or, as older Chinese Excel writes it, GB 18030; raises Invalid."""
     if len(content) > LARGEST_FILE:
         raise Invalid("file_too_large", lazy("The file is larger than 2 MB."))
-    found, lines = csv_files.table(content)
+    found, lines = csv_files.table_of(content)
     names = {name.strip().lower(): name for name in found}
     missing = [column for column in COLUMNS[:3] if column not in names]
     if missing:

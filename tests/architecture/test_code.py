@@ -17,7 +17,7 @@ DOORS = {"views", "forms", "webhooks", "cli", "permissions", "security", "thrott
 # It stands for another company's server, with its own clock and its own pages.
 SANDBOX = "marketplace/payments/sandbox/"
 RULES_MAY_IMPORT = re.compile(
-    r"marketplace\.foundation\.(money|errors|i18n)\.|marketplace\.\w+\.rules|marketplace\.\w+\.(\w+_)?rules\."
+    r"marketplace\.foundation\.(money|errors|i18n|csv_files)\.|marketplace\.\w+\.rules|marketplace\.\w+\.(\w+_)?rules\."
 )
 
 
