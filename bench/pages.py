@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from bench import stage
 from marketplace.catalog import search
+from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseSkill
 from marketplace.demo import loading
 from marketplace.foundation import clock
@@ -20,7 +21,8 @@ from marketplace.foundation.database import Base, db, transaction
 
 WORDS = ("设计", "游戏", "museum", "数字 档案", "interaction", "动画", "data", "声音")
 # More courses are copies of the demo's sixty, with their providers, skills and runs, each under an id of its own:
-# words, facets and dates stay as rare as in the demo. `source_key` leads from a copy to what it was copied from.
+# words, facets and dates stay as rare as in the demo, and courses of all fields were published side by side.
+# `source_key` leads from a copy to what it was copied from.
 OWN = {"id", "public_id", "course_id", "source", "source_key"}
 COPIES = "(SELECT id AS copy_id, split_part(source_key, '-', 1)::bigint AS first_id FROM course WHERE source = 'bench')"
 
@@ -48,8 +50,12 @@ STATEMENTS = (
             "title_en": "title_en || ' ' || copy",
             "source": "'bench'",
             "source_key": "course.id || '-' || copy",
-            "published_at": "published_at - make_interval(secs => copy * 61)",
+            "published_at": "published_at - make_interval(hours => copy * 7)",
         },
+    ),
+    copying(
+        CourseEntry,
+        {"course_id": "copy_id", "published_at": "(SELECT published_at FROM course WHERE course.id = copy_id)"},
     ),
     copying(CourseProvider, {"course_id": "copy_id", "organisation_id": "organisation_id"}),
     copying(CourseSkill, {"course_id": "copy_id"}),

@@ -12,6 +12,7 @@ from flask_wtf.csrf import generate_csrf
 from marketplace.accounts import sign_ins
 from marketplace.accounts.models import Membership, Organisation, Person, StaffAppointment
 from marketplace.accounts.security import KEY
+from marketplace.catalog import search
 from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseState, RunState, Session
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, transaction
@@ -59,6 +60,14 @@ def make_course(provider: Organisation | None = None, **values: object) -> Cours
         provider = provider or make_organisation()
         course = add(Course(**(given | {"published_at": clock.now()} | values)))
         add(CourseProvider(course_id=course.id, organisation_id=provider.id))
+    return course
+
+
+def make_listed_course(provider: Organisation | None = None, **values: object) -> Course:
+    """A published course that the list shows as well, with the runs it has now: none."""
+    with transaction():
+        course = make_course(provider, **values)
+        search.index_course(course, now=clock.now())
     return course
 
 

@@ -31,7 +31,7 @@ CARDS = """
              WHERE course_id = chosen.id) AS providers,
            run.id AS run_id, run.starts_at, run.ends_at, run.zone, run.mode, run.price_minor, run.currency,
            run.cheapest, run.seats_taken, run.has_price_rules,
-           (SELECT max(indexed_at) FROM course) AS version, picture.renditions, picture.alt_zh, picture.alt_en,
+           (SELECT max(indexed_at) FROM course_entry) AS version, picture.renditions, picture.alt_zh, picture.alt_en,
            run.capacity - run.seats_taken - run.seats_kept AS seats_left, run.some_subsidised, run.runs,
            run.enrol_opens_at <= :now AS is_open
       FROM chosen JOIN course ON course.id = chosen.id

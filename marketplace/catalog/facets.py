@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import selectinload
 
+from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.models import LAST, Course, CourseProvider, StaleCourse
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, transaction
@@ -95,7 +96,7 @@ def _price_key(run: CourseRun) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A part of WHERE over `course`, with the values of its places."""
+    """A part of WHERE over `course_entry AS entry`, with the values of its places."""
 
     sql: str
     values: dict[str, object]
@@ -112,7 +113,7 @@ def chosen_by_group(facets: Sequence[str]) -> dict[str, list[str]]:
 def conditions(facets: Sequence[str]) -> list[Condition]:
     """That a course has one of the chosen keys of each group; the index on `facets` serves each of them."""
     return [
-        Condition(f"course.facets && CAST(:facets_{group} AS text[])", {f"facets_{group}": keys})
+        Condition(f"entry.facets && CAST(:facets_{group} AS text[])", {f"facets_{group}": keys})
         for group, keys in chosen_by_group(facets).items()
     ]
 
@@ -168,12 +169,14 @@ def _count(views: list[View], others: Sequence[Condition], *, limit: int | None)
     """One statement for all views: a course has a key once, so counting keys counts courses."""
     statements, values = [], {}
     for number, view in enumerate(views):
-        parts = ["course.state = 'published'", *(part.sql for part in others)]
+        parts = ["true", *(part.sql for part in others)]
         for condition in conditions(view):
             [(place, keys)] = condition.values.items()
             parts.append(condition.sql.replace(f":{place}", f":v{number}_{place}"))
             values[f"v{number}_{place}"] = keys
-        courses = f"SELECT facets FROM course WHERE {' AND '.join(parts)}" + (f" LIMIT {limit}" if limit else "")
+        courses = f"SELECT facets FROM course_entry AS entry WHERE {' AND '.join(parts)}" + (
+            f" LIMIT {limit}" if limit else ""
+        )
         statements.append(
             f"(SELECT {number} AS view, key, count(*) FROM ({courses}) AS matched,"
             " unnest(facets || CAST('total' AS text)) AS key GROUP BY key)"
@@ -194,17 +197,20 @@ def refresh(*, now: datetime, back: timedelta = RECENT) -> int:
             " OR enrol_opens_at BETWEEN :since AND :now"
         )
         ids = {*marked, *db.session.scalars(turned, {"since": now - back, "now": now})}
-        query = select(Course).where(Course.id.in_(ids)).order_by(Course.id).options(*what_keys_need())
-        query = query.execution_options(populate_existing=True)
-        return sum(_write(course, keys_of(course, now=now)) for course in db.session.scalars(query).all())
+        entries = select(CourseEntry).where(CourseEntry.course_id.in_(ids)).execution_options(populate_existing=True)
+        written = {entry.course_id: entry for entry in db.session.scalars(entries)}
+        query = select(Course).where(Course.id.in_(written)).order_by(Course.id).options(*what_keys_need())
+        courses = db.session.scalars(query.execution_options(populate_existing=True)).all()
+        return sum(_write(written[course.id], keys_of(course, now=now)) for course in courses)
 
 
-def _write(course: Course, keys: Keys) -> bool:
-    """Write the keys of a course if they are new. No version of the words changes."""
-    if (course.facets, course.sort_start, course.sort_price) == (keys.facets, keys.sort_start, keys.sort_price):
+def _write(entry: CourseEntry, keys: Keys) -> bool:
+    """Write the keys of a course if they are new. Its words stay as they are."""
+    if (entry.facets, entry.sort_start, entry.sort_price) == (keys.facets, keys.sort_start, keys.sort_price):
         return False
     values = {"facets": keys.facets, "sort_start": keys.sort_start, "sort_price": keys.sort_price}
-    statement = update(Course).where(Course.id == course.id).values(**values, indexed_at=func.clock_timestamp())
+    statement = update(CourseEntry).where(CourseEntry.course_id == entry.course_id)
+    statement = statement.values(**values, indexed_at=func.clock_timestamp())
     db.session.execute(statement.execution_options(synchronize_session=False))
     return True
 

@@ -25,15 +25,19 @@ MOST_SPELLINGS = 3
 def find_match(wish: Wish, *, since: datetime | None = None) -> int | None:
     """The newest published course that has the words and facets; of those indexed since a moment, if one is given."""
     query = query_of(wish.words)
-    conditions = [Condition("state = 'published'", {}), *facets.conditions(wish.facets)]
+    conditions = facets.conditions(wish.facets)
     if query is not None:
-        conditions.append(Condition(f"search @@ ({query.sql})", dict(query.values)))
+        conditions.append(Condition(f"entry.words @@ ({query.sql})", dict(query.values)))
     if since is not None:
-        conditions.append(Condition("indexed_at >= :since", {"since": since}))
-    where = " AND ".join(part.sql for part in conditions)
+        conditions.append(Condition("entry.indexed_at >= :since", {"since": since}))
+    where = " AND ".join(part.sql for part in conditions) or "true"
     values = {place: value for part in conditions for place, value in part.values.items()}
     found: int | None = db.session.scalar(
-        text(f"SELECT id FROM course WHERE {where} ORDER BY published_at DESC, id DESC LIMIT 1"), values
+        text(
+            f"SELECT course_id FROM course_entry AS entry WHERE {where}"
+            " ORDER BY published_at DESC, course_id DESC LIMIT 1"
+        ),
+        values,
     )
     return found
 
@@ -48,8 +52,8 @@ def spellings(wish: Wish) -> list[str]:
     db.session.execute(text(likeness))
     titles = db.session.scalars(
         text(
-            "SELECT search_text FROM course WHERE state = 'published' AND :words <% search_text"
-            " ORDER BY word_similarity(:words, search_text) DESC, id DESC LIMIT :most"
+            "SELECT titles FROM course_entry WHERE :words <% titles"
+            " ORDER BY word_similarity(:words, titles) DESC, course_id DESC LIMIT :most"
         ),
         {"words": words, "most": MOST_TITLES},
     ).all()
@@ -66,8 +70,6 @@ def _that_find(spelt: list[str]) -> list[str]:
             continue
         sql = query.sql.replace(":word", f":s{number}word")
         values |= {f"s{number}{place}": value for place, value in query.values.items()}
-        statements.append(
-            f"SELECT {number} WHERE EXISTS (SELECT FROM course WHERE state = 'published' AND search @@ ({sql}))"
-        )
+        statements.append(f"SELECT {number} WHERE EXISTS (SELECT FROM course_entry WHERE words @@ ({sql}))")
     found = db.session.scalars(text(" UNION ALL ".join(statements)), values).all() if statements else []
     return [spelt[number] for number in sorted(found)]

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Computed, ForeignKey, Index, Integer, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
+from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from marketplace.accounts.models import Organisation
@@ -129,26 +129,6 @@ class Course(PairedTexts, Model):
     __table_args__ = (
         UniqueConstraint("public_id"),
         UniqueConstraint("source", "source_key"),
-        Index("ix_course_search", "search", postgresql_using="gin"),
-        Index("ix_course_title_search", "title_search", postgresql_using="gin"),
-        Index(
-            "ix_course_search_text",
-            "search_text",
-            postgresql_using="gin",
-            postgresql_ops={"search_text": "gin_trgm_ops"},
-        ),
-        Index(
-            "ix_course_published",
-            text("published_at DESC"),
-            text("id DESC"),
-            postgresql_where=text("state = 'published'"),
-        ),
-        Index("ix_course_facets", "facets", postgresql_using="gin"),
-        *(
-            Index(f"ix_course_{column}", column, "id", postgresql_where=text("state = 'published'"))
-            for column in ("sort_start", "sort_price")
-        ),
-        Index("ix_course_indexed_at", "indexed_at"),
         Index("ix_course_search_version", "search_version"),
         Index("ix_course_category_id", "category_id"),
         Index("ix_course_in_review", "updated_at", postgresql_where=text("state = 'in_review'")),
@@ -184,18 +164,7 @@ class Course(PairedTexts, Model):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     updated_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
     published_at: Mapped[datetime | None]
-    # Written by search.index_course; searched by catalog.search, with the version of the tokeniser that wrote it.
-    search: Mapped[str] = mapped_column(TSVECTOR, server_default="", deferred=True)
-    # The words of the titles alone, short enough to stay in the row: what ranks first.
-    title_search: Mapped[str] = mapped_column(
-        TSVECTOR, Computed("ts_filter(search, '{a}'::\"char\"[])", persisted=True), deferred=True
-    )
-    search_text: Mapped[str] = mapped_column(Text, default="", deferred=True)
-    # What the list can be narrowed and sorted by, as catalog.facets tells; `indexed_at` is the database's clock.
-    facets: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, deferred=True)
-    sort_start: Mapped[int] = mapped_column(default=LAST, deferred=True)
-    sort_price: Mapped[int] = mapped_column(default=LAST, deferred=True)
-    indexed_at: Mapped[datetime | None] = mapped_column(deferred=True)
+    # The tokeniser that wrote the course's entry in the list (entry_models), or found that it needs none.
     search_version: Mapped[int] = mapped_column(Integer, default=0, deferred=True)
 
     category: Mapped[Category | None] = relationship()

@@ -10,6 +10,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.accounts.models import PROVIDER_KINDS, Organisation
 from marketplace.catalog.course_pages import CourseOnPage, RunFacts
+from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.models import Category, Course, CourseProvider, CourseRun
 from marketplace.foundation import clock
 from marketplace.foundation.database import db, one_row
@@ -105,7 +106,7 @@ def list_categories() -> list[Category]:
 def count_offer() -> dict[str, int]:
     """How much there is, for the home page: published courses, runs to book, providers; kept a minute."""
     now = clock.now()
-    published = select(func.count()).select_from(Course).where(Course.state == "published").scalar_subquery()
+    published = select(func.count()).select_from(CourseEntry).scalar_subquery()
     bookable = (
         select(func.count())
         .select_from(CourseRun)
@@ -121,13 +122,13 @@ def count_offer() -> dict[str, int]:
 
 def count_for_sitemap() -> int:
     """How many files the site map has: one for each LARGEST_SITEMAP published courses, and one in any case."""
-    published = db.session.scalar(select(func.count()).select_from(Course).where(Course.state == "published")) or 0
+    published = db.session.scalar(select(func.count()).select_from(CourseEntry)) or 0
     return max(1, -(-published // LARGEST_SITEMAP))
 
 
 def list_for_sitemap(number: int = 1) -> list[tuple[str, datetime]]:
     """Public id and last change of the published courses of one file of the site map, counted from 1."""
-    query = select(Course.public_id, Course.updated_at).filter_by(state="published").order_by(Course.id)
+    query = select(Course.public_id, Course.updated_at).join(CourseEntry).order_by(Course.id)
     rows = db.session.execute(query.limit(LARGEST_SITEMAP).offset((number - 1) * LARGEST_SITEMAP))
     return [(public_id, changed) for public_id, changed in rows]
 

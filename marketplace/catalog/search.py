@@ -8,13 +8,14 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import cast, func, literal, literal_column, select, text, update
-from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy.dialects.postgresql import REGCONFIG, insert
 from sqlalchemy.orm import selectinload
 
 from marketplace.catalog import facets
 from marketplace.catalog.cards import CARDS, Card, card_of
+from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.facets import Condition
-from marketplace.catalog.models import Course, CourseSkill
+from marketplace.catalog.models import Course, CourseSkill, CourseState
 from marketplace.catalog.words import LONGEST_QUERY, TOKENISER_VERSION, Query, folded, latin_words, query_of, tokens
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, transaction
@@ -37,50 +38,60 @@ ENGLISH: ColumnElement[Any] = cast(literal("english"), REGCONFIG)
 # How each order is computed and read: exactly the columns of an index, which then gives a page without sorting.
 # A keyset is a whole number and the id, so that new courses between two pages shift nothing.
 ORDERS = {
-    "newest": ("CAST(extract(epoch FROM course.published_at) * 1000000 AS bigint)", "course.published_at", "DESC"),
-    "start": ("course.sort_start", "course.sort_start", "ASC"),
-    "price": ("course.sort_price", "course.sort_price", "ASC"),
+    "newest": ("CAST(extract(epoch FROM entry.published_at) * 1000000 AS bigint)", "entry.published_at", "DESC"),
+    "start": ("entry.sort_start", "entry.sort_start", "ASC"),
+    "price": ("entry.sort_price", "entry.sort_price", "ASC"),
 }
 # Titles with all of the words come first, whatever else their text says how often. So that a word of half the catalogue
 # costs no more than a rare one, the newest of each kind are ranked, and the others only when a page reaches them.
 MOST_TITLED, MOST_OTHERS = 300, 300
 RELEVANCE = """
     WITH titled AS MATERIALIZED (
-        SELECT id, CAST(1000000000 + ts_rank_cd(title_search, {query}, 2) * 1000000 AS bigint) AS key
-          FROM (SELECT id, title_search FROM course WHERE {where} AND title_search @@ ({query})
-                 ORDER BY published_at DESC, id DESC LIMIT {most_titled}) AS newest),
+        SELECT id, CAST(1000000000 + ts_rank_cd(title_words, {query}, 2) * 1000000 AS bigint) AS key
+          FROM (SELECT course_id AS id, title_words FROM course_entry AS entry
+                 WHERE {where} AND title_words @@ ({query})
+                 ORDER BY published_at DESC, course_id DESC LIMIT {most_titled}) AS newest),
     others AS (
-        SELECT id, CAST(ts_rank_cd(search, {query}, 2) * 1000000 AS bigint) AS key
-          FROM (SELECT id, search FROM course
-                 WHERE {where} AND search @@ ({query}) AND NOT title_search @@ ({query})
+        SELECT id, CAST(ts_rank_cd(words, {query}, 2) * 1000000 AS bigint) AS key
+          FROM (SELECT course_id AS id, words FROM course_entry AS entry
+                 WHERE {where} AND words @@ ({query}) AND NOT title_words @@ ({query})
                    AND (SELECT count(*) FROM titled WHERE {after}) < :limit
-                 ORDER BY published_at DESC, id DESC LIMIT {most_others}) AS newest)
+                 ORDER BY published_at DESC, course_id DESC LIMIT {most_others}) AS newest)
     SELECT id, key FROM (SELECT * FROM titled UNION ALL SELECT * FROM others) AS ranked
      WHERE {after} ORDER BY key DESC, id DESC LIMIT :limit
 """
 # A sold-out run leaves the list at once; the counts follow within a minute (docs/search.md).
-HAS_SEATS = """EXISTS (SELECT FROM course_run WHERE course_id = course.id AND state = 'scheduled'
+HAS_SEATS = """EXISTS (SELECT FROM course_run WHERE course_id = entry.course_id AND state = 'scheduled'
     AND seats_taken + seats_kept < capacity AND enrol_opens_at <= :now AND enrol_closes_at > :now)"""
 
 
 def index_course(course: Course, *, now: datetime) -> None:
-    """Write what a course is found, narrowed and sorted by; every verb that changes a course or its runs calls it."""
+    """Write the entry that a published course is found, narrowed and sorted by; any other course has none.
+
+    Every verb that changes a course or its runs calls it.
+    """
     keys = facets.keys_of(course, now=now)
+    # Withdrawing takes the entry away by itself.
     db.session.flush()
-    db.session.execute(
-        update(Course)
-        .where(Course.id == course.id)
-        .values(
-            search=_vector(course),
-            search_text=folded(f"{course.title_zh} {course.title_en}"),
-            search_version=TOKENISER_VERSION,
-            facets=keys.facets,
-            sort_start=keys.sort_start,
-            sort_price=keys.sort_price,
-            indexed_at=func.clock_timestamp(),
+    if course.state == CourseState.PUBLISHED:
+        written = {
+            "published_at": course.published_at or course.created_at,
+            "words": _vector(course),
+            "titles": folded(f"{course.title_zh} {course.title_en}"),
+            "facets": keys.facets,
+            "sort_start": keys.sort_start,
+            "sort_price": keys.sort_price,
+            "indexed_at": func.clock_timestamp(),
+        }
+        entry = insert(CourseEntry).values(course_id=course.id, **written)
+        db.session.execute(
+            entry.on_conflict_do_update(index_elements=["course_id"], set_=written),
+            execution_options={"synchronize_session": False},
         )
-        .execution_options(synchronize_session=False)
-    )
+    version = update(Course).where(Course.id == course.id, Course.search_version != TOKENISER_VERSION)
+    # Being indexed is no change of the course.
+    version = version.values(search_version=TOKENISER_VERSION, updated_at=Course.updated_at)
+    db.session.execute(version, execution_options={"synchronize_session": False})
 
 
 def _vector(course: Course) -> ColumnElement[Any]:
@@ -165,14 +176,14 @@ def count_without_each(wish: Wish) -> dict[str, int]:
 
 def _others(wish: Wish, query: Query | None) -> list[Condition]:
     """What is asked besides facets."""
-    words = [] if query is None else [Condition(f"course.search @@ ({query.sql})", dict(query.values))]
+    words = [] if query is None else [Condition(f"entry.words @@ ({query.sql})", dict(query.values))]
     return [*words, *_provided(wish)]
 
 
 def _provided(wish: Wish) -> list[Condition]:
     if wish.provider_id is None:
         return []
-    sql = "course.id IN (SELECT course_id FROM course_provider WHERE organisation_id = :provider_id)"
+    sql = "entry.course_id IN (SELECT course_id FROM course_provider WHERE organisation_id = :provider_id)"
     return [Condition(sql, {"provider_id": wish.provider_id})]
 
 
@@ -180,7 +191,7 @@ def _page(
     wish: Wish, query: Query | None, others: Sequence[Condition], *, now: datetime, limit: int
 ) -> tuple[Found, object]:
     """The page, and the moment the newest course was indexed (None when the page is empty)."""
-    conditions = [Condition("course.state = 'published'", {}), *others, *facets.conditions(wish.facets)]
+    conditions = [*others, *facets.conditions(wish.facets)]
     if "seats:left" in wish.facets:
         conditions.append(Condition(HAS_SEATS, {}))
     values: dict[str, object] = {"limit": limit + 1, "after_key": None, "after_id": None}
@@ -188,7 +199,7 @@ def _page(
         values |= {"after_key": wish.after[0], "after_id": wish.after[1]}
     for part in conditions:
         values |= part.values
-    where = " AND ".join(part.sql for part in conditions)
+    where = " AND ".join(part.sql for part in conditions) or "true"
     if query is not None:
         values |= query.values
         # PostgreSQL thinks that @@ costs nothing, and would unpack the long words of every course.
@@ -211,11 +222,14 @@ def _by_relevance(query: Query, where: str, *, has_after: bool) -> str:
 def _by_column(wish: Wish, query: Query | None, where: str) -> tuple[str, str]:
     key, column, direction = ORDERS.get(wish.order, ORDERS["newest"])
     if query is not None:
-        where += f" AND course.search @@ ({query.sql})"
+        where += f" AND entry.words @@ ({query.sql})"
     if wish.after is not None:
-        where += f" AND ({key}, course.id) {'<' if direction == 'DESC' else '>'} (:after_key, :after_id)"
-    order = f"{column} {direction}, id {direction}"
-    return direction, f"SELECT id, {key} AS key FROM course WHERE {where} ORDER BY {order} LIMIT :limit"
+        where += f" AND ({key}, entry.course_id) {'<' if direction == 'DESC' else '>'} (:after_key, :after_id)"
+    order = f"{column} {direction}, entry.course_id {direction}"
+    return (
+        direction,
+        f"SELECT course_id AS id, {key} AS key FROM course_entry AS entry WHERE {where} ORDER BY {order} LIMIT :limit",
+    )
 
 
 def _cards(chosen: str, values: dict[str, object], direction: str, *, now: datetime) -> Sequence[Row[Any]]:
@@ -242,14 +256,14 @@ def _nearest(wish: Wish, query: Query, *, now: datetime) -> Sequence[Row[Any]]:
 def _like(terms: tuple[str, ...], least: float, narrowed: Sequence[str], *, now: datetime) -> Sequence[Row[Any]]:
     """Courses whose titles are like each of the terms, by `least` on average, the likest first."""
     values: dict[str, object] = {f"term{number}": term for number, term in enumerate(terms)}
-    likeness = " + ".join(f"word_similarity(:{place}, course.search_text)" for place in values)
+    likeness = " + ".join(f"word_similarity(:{place}, entry.titles)" for place in values)
     # The trigram index serves each <%.
-    parts = [f":{place} <% course.search_text" for place in values]
-    parts += ["course.state = 'published'", f"{likeness} >= :least"]
+    parts = [f":{place} <% entry.titles" for place in values]
+    parts.append(f"{likeness} >= :least")
     for condition in facets.conditions(narrowed):
         parts.append(condition.sql)
         values |= condition.values
-    chosen = f"SELECT id, {likeness} AS key FROM course WHERE {' AND '.join(parts)}"
+    chosen = f"SELECT course_id AS id, {likeness} AS key FROM course_entry AS entry WHERE {' AND '.join(parts)}"
     values |= {"least": least * len(terms), "limit": PAGE}
     return _cards(f"{chosen} ORDER BY key DESC, id DESC LIMIT :limit", values, "DESC", now=now)
 

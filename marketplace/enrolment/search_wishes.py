@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from marketplace.accounts import letters
 from marketplace.catalog import listing, matches
+from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.models import Course
 from marketplace.catalog.search import Wish
 from marketplace.catalog.words import LONGEST_QUERY, query_of
@@ -121,7 +122,7 @@ def tell_all(*, now: datetime) -> int:
 
     Only courses that were indexed since a wish was looked at last are tried.
     """
-    newest = db.session.scalar(select(func.max(Course.indexed_at)))
+    newest = db.session.scalar(select(func.max(CourseEntry.indexed_at)))
     if newest is None:
         return 0
     began = _database_now()

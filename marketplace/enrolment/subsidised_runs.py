@@ -15,7 +15,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from marketplace.catalog import facets
-from marketplace.catalog.models import Course, CourseRun, CourseState, RunState
+from marketplace.catalog.entry_models import CourseEntry
+from marketplace.catalog.models import Course, CourseRun, RunState
 from marketplace.enrolment import course_facts
 from marketplace.enrolment.seat_models import SubsidisedPass
 from marketplace.foundation import clock, jobs
@@ -68,10 +69,10 @@ def _state(versions: Sequence[FundingRule]) -> str:
 
 
 def _next_courses(since: datetime | None, after: int) -> list[int]:
-    query = select(Course.id).where(Course.id > after, Course.state == CourseState.PUBLISHED)
+    query = select(CourseEntry.course_id).where(CourseEntry.course_id > after)
     if since is not None:
-        query = query.where(Course.indexed_at >= since)
-    return list(db.session.scalars(query.order_by(Course.id).limit(AT_ONCE)))
+        query = query.where(CourseEntry.indexed_at >= since)
+    return list(db.session.scalars(query.order_by(CourseEntry.course_id).limit(AT_ONCE)))
 
 
 def _mark(courses: Sequence[int], versions: Sequence[FundingRule], *, now: datetime) -> int:

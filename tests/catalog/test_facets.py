@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select, update
 
 from marketplace.catalog import facets, search
-from marketplace.catalog.models import LAST, Category, Course, CourseRun, CourseSkill, Skill, StaleCourse
+from marketplace.catalog.entry_models import CourseEntry
+from marketplace.catalog.models import LAST, Category, CourseRun, CourseSkill, Skill, StaleCourse
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
 from tests.factories import make_course, make_organisation, make_run
@@ -53,7 +54,7 @@ def index(*courses):
 
 
 def keys(course):
-    return db.session.scalar(select(Course.facets).where(Course.id == course.id))
+    return db.session.scalar(select(CourseEntry.facets).where(CourseEntry.course_id == course.id))
 
 
 def names(made, **wish):
@@ -183,7 +184,7 @@ def test_facets_follow_runs_that_open_and_close(made):
     assert facets.refresh(now=closed, back=timedelta(days=30)) == 2
     assert keys(made["games"]) == ["level:advanced", "provider:industry_partner"]
     assert db.session.execute(
-        select(Course.sort_start, Course.sort_price).where(Course.id == made["games"].id)
+        select(CourseEntry.sort_start, CourseEntry.sort_price).where(CourseEntry.course_id == made["games"].id)
     ).one() == (
         LAST,
         LAST,

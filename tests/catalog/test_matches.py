@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from marketplace.catalog import matches, search
+from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.search import Wish
 from marketplace.foundation import clock
 from marketplace.foundation.database import db, transaction
@@ -29,8 +30,9 @@ def test_a_course_answers_words_and_facets_together(course):
 
 
 def test_only_what_was_indexed_since_a_moment_is_looked_at(course):
-    assert matches.find_match(Wish(words="数据"), since=course.indexed_at) == course.id
-    assert matches.find_match(Wish(words="数据"), since=course.indexed_at + timedelta(seconds=1)) is None
+    indexed_at = db.session.get_one(CourseEntry, course.id).indexed_at
+    assert matches.find_match(Wish(words="数据"), since=indexed_at) == course.id
+    assert matches.find_match(Wish(words="数据"), since=indexed_at + timedelta(seconds=1)) is None
 
 
 def test_a_draft_answers_nothing(course):

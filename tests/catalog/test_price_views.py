@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from marketplace.catalog import pricing
+from marketplace.catalog import pricing, search
 from marketplace.catalog.pricing_rules import Rule, RuleKind
 from marketplace.foundation import clock
+from marketplace.foundation.database import transaction
 from marketplace.foundation.money import Money
 from tests.factories import make_course, make_member, make_organisation, make_person, make_run, make_staff, sign_in
 
@@ -125,6 +126,8 @@ def test_finance_staff_see_who_would_pay_what_on_a_day(client, run):
 
 def test_cards_and_the_course_show_what_anyone_pays_now(client, run):
     pricing.add_rule(run.id, early(), actor_id=None, now=clock.now())
+    with transaction():
+        search.index_course(run.course, now=clock.now())
 
     for path in ("/?lang=en", f"/courses/{run.course.public_id}?lang=en"):
         page = client.get(path).text

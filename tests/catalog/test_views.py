@@ -11,7 +11,7 @@ from marketplace.catalog import offer, search
 from marketplace.catalog.models import Category
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
-from tests.factories import make_course, make_organisation, make_person, make_run, sign_in
+from tests.factories import make_course, make_listed_course, make_organisation, make_person, make_run, sign_in
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_the_course_page_needs_at_most_twelve_queries(client, queries):
 
 
 def test_a_provider_lists_its_courses_and_an_employer_is_not_one(client):
-    course = make_course(title_en="Sound design")
+    course = make_listed_course(title_en="Sound design")
     provider = course.providers[0].organisation
 
     assert "Sound design" in client.get(f"/providers/{provider.public_id}?lang=en").text
@@ -103,7 +103,7 @@ def test_a_provider_lists_its_courses_and_an_employer_is_not_one(client):
 
 
 def test_the_sitemap_names_published_courses_in_both_languages(client):
-    course = make_course()
+    course = make_listed_course()
 
     page = client.get("/sitemap.xml").text
     for lang in ("zh", "en"):
@@ -113,7 +113,7 @@ def test_the_sitemap_names_published_courses_in_both_languages(client):
 
 def test_a_long_sitemap_is_a_list_of_files(client, monkeypatch):
     monkeypatch.setattr(offer, "LARGEST_SITEMAP", 2)
-    courses = [make_course() for _ in range(3)]
+    courses = [make_listed_course() for _ in range(3)]
 
     index = client.get("/sitemap.xml").text
     assert re.findall("<loc>(.*?)</loc>", index) == [f"http://localhost/sitemap-{number}.xml" for number in (1, 2)]

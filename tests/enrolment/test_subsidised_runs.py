@@ -6,6 +6,7 @@ import pytest
 
 from marketplace.accounts.models import OrganisationKind
 from marketplace.catalog import search
+from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.search import Wish
 from marketplace.enrolment import subsidised_runs
 from marketplace.foundation import clock
@@ -107,6 +108,6 @@ def test_a_pass_looks_at_what_was_indexed_since_the_last_one(now):
     # A mark that somebody turned outside the verbs, on a course nobody touched since: the pass does not read it.
     with transaction():
         for course in {run.course for run in runs}:
-            course.indexed_at = now - DAY
+            db.session.get_one(CourseEntry, course.id).indexed_at = now - DAY
         runs[0].is_subsidised = False
     assert subsidised_runs.mark_all(now=now) == 0
