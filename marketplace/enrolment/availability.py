@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from marketplace.enrolment import counting, waiting
+from marketplace.enrolment.seat_models import Audience, SeatPool
 from marketplace.foundation.database import db
 
 if TYPE_CHECKING:
@@ -63,16 +64,13 @@ class Standing:
     is_pool_open: bool
     place: Place | None
     waiting: int
+    # Whether seats are left that a voucher's code opens.
+    has_voucher_seats: bool = False
 
     @property
     def is_offered(self) -> bool:
         """Whether a seat of the waiting list is kept for the person."""
         return self.place is not None and self.place.position is None
-
-    @property
-    def expired(self) -> int:
-        """Holds that have expired and are not swept yet."""
-        return self.seats.expired
 
 
 def of_runs(runs: Iterable[CourseRun | RunFacts], *, now: datetime) -> dict[int, Availability]:
@@ -85,14 +83,28 @@ def of_runs(runs: Iterable[CourseRun | RunFacts], *, now: datetime) -> dict[int,
     return {run_id: _of(run, holds.get(run_id)) for run_id, run in asked.items()}
 
 
-def standing(run: CourseRun, person_id: int, seat_code: str | None, *, now: datetime) -> Standing:
-    """How one person stands to one run."""
+def standing(
+    run: CourseRun, person_id: int, seats: Availability, *, seat_code: str | None, opened: int | None
+) -> Standing:
+    """How one person stands to one run; `opened` is the pool that the code they pay with opens."""
+    code = counting.code_hash(seat_code)
     return Standing(
-        seats=of_runs([run], now=now)[run.id],
-        is_pool_open=counting.find_pool_for(run, person_id, counting.code_hash(seat_code)) is not None,
+        seats=seats,
+        is_pool_open=counting.find_pool_for(run, person_id, code, opened=opened) is not None,
         place=waiting.find_place(run.id, person_id),
         waiting=waiting.count_waiting(run.id),
+        has_voucher_seats=bool(run.seats_kept) and _has_voucher_seats(run.id),
     )
+
+
+def _has_voucher_seats(run_id: int) -> bool:
+    query = select(SeatPool.id).where(
+        SeatPool.run_id == run_id,
+        SeatPool.audience == Audience.VOUCHER,
+        SeatPool.released_at.is_(None),
+        SeatPool.taken < SeatPool.size,
+    )
+    return db.session.scalar(query.limit(1)) is not None
 
 
 def _of(run: CourseRun | RunFacts, holds: Mapping[str, Any] | None) -> Availability:

@@ -34,7 +34,9 @@ def of_quote(quoted: Quote) -> list[BillLine]:
     share = quoted.voucher_share
     if share is not None:
         left = _("Only %(amount)s was left on this code.", amount=format_money(share.left)) if share.left else ""
-        found.append(BillLine(_("Paid by voucher %(code)s", code=share.label), -quoted.voucher, left))
+        seat = _("Seats are kept for holders of this code.") if share.seat_pool_id else ""
+        note = " ".join(filter(None, (left, seat)))
+        found.append(BillLine(_("Paid by voucher %(code)s", code=share.label), -quoted.voucher, note))
     return [*found, BillLine(_("You pay"), quoted.due)]
 
 

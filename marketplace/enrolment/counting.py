@@ -26,30 +26,34 @@ SELECT id FROM seat_pool
  WHERE run_id = %(run)s AND released_at IS NULL AND taken < size
    AND (organisation_id IN (SELECT organisation_id FROM membership WHERE person_id = %(person)s)
         OR email_domain = (SELECT split_part(email, '@', 2) FROM person WHERE id = %(person)s)
-        OR code_hash = %(code)s)
+        OR code_hash = %(code)s
+        OR id = %(opened)s)
  ORDER BY release_at, id LIMIT 1
 """
 
 
-def find_pool_for(run: CourseRun, person_id: int, code: str | None = None) -> int | None:
-    """The pool with a free seat that this person may take one of: as a member, by their address or by a code's hash."""
-    return find_pool(run.id, person_id, code) if run.seats_kept else None
+def find_pool_for(run: CourseRun, person_id: int, code: str | None = None, *, opened: int | None = None) -> int | None:
+    """The pool with a free seat that this person may take one of: as a member, by their address or by a code's hash.
+
+    `opened` is one that they may use besides: their voucher's, or the one their expired hold was of.
+    """
+    return find_pool(run.id, person_id, code, opened) if run.seats_kept else None
 
 
-def find_pool(run_id: int, person_id: int, code: str | None) -> int | None:
+def find_pool(run_id: int, person_id: int, code: str | None, opened: int | None) -> int | None:
     """The same by the run's id; one statement."""
-    row = one_row(_ENTITLED, {"run": run_id, "person": person_id, "code": code})
+    row = one_row(_ENTITLED, {"run": run_id, "person": person_id, "code": code, "opened": opened})
     return None if row is None else int(row[0])
 
 
-def has_seat_for(run: CourseRun, person_id: int, code: str | None = None) -> bool:
+def has_seat_for(run: CourseRun, person_id: int, code: str | None = None, *, opened: int | None = None) -> bool:
     """Whether the person could take a seat now, a public one or one of a pool."""
-    return run.seats_left() > 0 or find_pool_for(run, person_id, code) is not None
+    return run.seats_left() > 0 or find_pool_for(run, person_id, code, opened=opened) is not None
 
 
-def take_seat(run: CourseRun, person_id: int, code: str | None = None) -> int | None:
+def take_seat(run: CourseRun, person_id: int, code: str | None = None, *, opened: int | None = None) -> int | None:
     """Count one seat as taken, of the person's pool or else a public one; returns the pool's id. Raises RunFull."""
-    pool_id = find_pool_for(run, person_id, code)
+    pool_id = find_pool_for(run, person_id, code, opened=opened)
     if pool_id is None and not run.seats_left():
         raise RunFull
     if pool_id is not None:

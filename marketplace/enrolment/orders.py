@@ -81,7 +81,7 @@ def place_order(
         if (quoted.price, quoted.due) != (shown_price, asked.shown_due or shown_price):
             raise PriceChanged(quoted)
         has_waived = asked.waives is not None and waivers.check(run_id, quoted.price, waives=asked.waives, now=now)
-        pool_id = placing.find_pool(wanted, run, facts, counting.code_hash(asked.seat_code))
+        pool_id = placing.find_pool(wanted, run, facts, asked, quoted)
         rules.check_seat(
             is_enrolled=facts.is_enrolled,
             is_held=facts.hold_id is not None,
@@ -225,7 +225,7 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
             due=order.total,
             paid=amount,
             is_held=can_seat and hold is not None and hold.ended_at is None,
-            has_seat=can_seat and _has_seat(run, order.person_id),
+            has_seat=can_seat and _has_seat(order, run, hold),
             is_enrolled_otherwise=counting.find_enrolment(run.id, order.person_id) is not None,
         )
         details = {"attempt": attempt_public_id, "verdict": verdict}
@@ -266,14 +266,20 @@ def _locked_with_rivals(order_id: int) -> tuple[Order, list[Order]]:
     return mine, rivals
 
 
-def _has_seat(run: CourseRun, person_id: int) -> bool:
-    """Whether late money finds a seat: one held for the person by a newer order or an offer, or a free one."""
-    return counting.find_live_hold(run.id, person_id) is not None or counting.has_seat_for(run, person_id)
+def _has_seat(order: Order, run: CourseRun, hold: SeatHold | None) -> bool:
+    """Whether late money finds a seat: one held for the person by a newer order or an offer, or a free one.
+
+    A code that opened a pool to the order opens it again.
+    """
+    opened = hold.pool_id if hold else None
+    is_held = counting.find_live_hold(run.id, order.person_id) is not None
+    return is_held or counting.has_seat_for(run, order.person_id, opened=opened)
 
 
 def _take_again(order: Order, run: CourseRun, rivals: list[Order], *, now: datetime) -> SeatHold:
     """Hold a seat anew for late money; what a newer order or an offer holds for the same person is used for it."""
-    hold = seats.hold_seat_of(run, order.person_id, now=now)
+    before = order.hold.pool_id if order.hold else None
+    hold = seats.hold_seat_of(run, order.person_id, now=now, opened=before)
     for rival in rivals:
         if rival.hold_id == hold.id:
             rival.state = OrderState.CANCELLED

@@ -26,7 +26,7 @@ from marketplace.foundation.money import Money
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from marketplace.enrolment.quotes import Quote
+    from marketplace.enrolment.quotes import Asked, Quote
 
 LONGEST_REQUEST_KEY = 64
 
@@ -186,11 +186,11 @@ def sale_of(wanted: Wanted, run: LockedRun) -> Sale:
     )
 
 
-def find_pool(wanted: Wanted, run: LockedRun, facts: Facts, code: str | None) -> int | None:
+def find_pool(wanted: Wanted, run: LockedRun, facts: Facts, asked: Asked, quoted: Quote) -> int | None:
     """The pool the person may take a seat of; asked only while pools keep seats and the person holds none."""
     if not run.seats_kept or facts.hold_id is not None:
         return None
-    return counting.find_pool(wanted.run_id, wanted.person_id, code)
+    return counting.find_pool(wanted.run_id, wanted.person_id, counting.code_hash(asked.seat_code), quoted.opened_pool)
 
 
 def write_order(

@@ -33,7 +33,10 @@ AUDIENCES = {
     Audience.ORGANISATION: lazy("People of an organisation"),
     Audience.EMAIL_DOMAIN: lazy("People with an e-mail address of a domain"),
     Audience.CODE: lazy("Whoever has a code"),
+    Audience.VOUCHER: lazy("Holders of a voucher code"),
 }
+# Those of vouchers come with their batch.
+CHOSEN_HERE = {audience: label for audience, label in AUDIENCES.items() if audience is not Audience.VOUCHER}
 FIRSTS = {
     First.TIME: lazy("Whoever joined first"),
     First.POOL_AUDIENCE: lazy("People of the run's seat pools, then whoever joined first"),
@@ -47,7 +50,7 @@ class PoolForm(FlaskForm):
 
     kind = RadioField(lazy("Why seats are kept"), choices=choices_of(KINDS), default=PoolKind.SPONSOR)
     size = NumberField(lazy("Seats"), [InputRequired(NEEDED), NumberRange(min=1, message=lazy("At least one."))])
-    audience = RadioField(lazy("Kept for"), choices=choices_of(AUDIENCES), default=Audience.ORGANISATION)
+    audience = RadioField(lazy("Kept for"), choices=choices_of(CHOSEN_HERE), default=Audience.ORGANISATION)
     organisation = SelectField(lazy("Organisation"), validate_choice=False)
     email_domain = StringField(lazy("Domain"), [MayBeEmpty(), Regexp(r"\s*[\w-]+(\.[\w-]+)+\s*$", message=DOMAIN)])
     code = StringField(lazy("Code"), [MayBeEmpty(), Regexp(r".{6,64}$", message=lazy("At least six characters."))])
@@ -58,9 +61,11 @@ class PoolForm(FlaskForm):
     )
     submit = SubmitField(lazy("Save"))
 
-    def offer(self, run: CourseRun, organisations: Sequence[Organisation]) -> None:
-        """Fill the select in the reader's language, and remember the run."""
+    def offer(self, run: CourseRun, organisations: Sequence[Organisation], pool: SeatPool | None = None) -> None:
+        """Fill the selects in the reader's language, and remember the run; a voucher's pool stays its holders'."""
         self.run = run
+        if pool is not None and pool.audience == Audience.VOUCHER:
+            self.audience.choices = choices_of({Audience.VOUCHER: AUDIENCES[Audience.VOUCHER]})
         named = sorted((str(pick(one, "name")), one.public_id) for one in organisations)
         self.organisation.choices = [choice("", lazy("Choose one")), *(choice(key, name) for name, key in named)]
         self.ids = {one.public_id: one.id for one in organisations}

@@ -81,7 +81,7 @@ def edit_pool(public_id: str, pool_id: str) -> ResponseReturnValue:
     run = _run(public_id)
     pool = pools.get_pool(run.id, pool_id)
     form = PoolForm(data=values_of(pool))
-    form.offer(run, organisations.list_all())
+    form.offer(run, organisations.list_all(), pool)
     tried = attempt(form, lambda: pools.change_pool(pool.id, form.wish(), now=clock.now()))
     if tried.is_done:
         flash(_("The seat pool is saved."), "success")

@@ -108,6 +108,11 @@ class Quote:
     voucher_share: VoucherShare | None = None
 
     @property
+    def opened_pool(self) -> int | None:
+        """The seat pool that the code opens to its holder, if it keeps one."""
+        return self.voucher_share.seat_pool_id if self.voucher_share else None
+
+    @property
     def frozen(self) -> dict[str, Any]:
         """The explanation as `OrderLine.price_rule` keeps it."""
         lines = [[reason.code, reason.params, reason.amount.minor] for reason in self.explanation]
@@ -208,7 +213,8 @@ def _reasons(sale: Sale, priced: Price | None, subsidised: Part | None, share: V
         programme = {"programme": version.programme.public_id, "version": version.version}
         yield Reason("subsidy", -subsidised.amount, programme)
     if share:
-        yield Reason("voucher", -share.amount, {"voucher": share.label})
+        seat = {"keeps_seat": True} if share.seat_pool_id else {}
+        yield Reason("voucher", -share.amount, {"voucher": share.label} | seat)
 
 
 def sale_of(run: CourseRun, person_id: int | None, *, expired_holds: int = 0) -> Sale:

@@ -32,6 +32,8 @@ class Audience(StrEnum):
     ORGANISATION = "organisation"
     EMAIL_DOMAIN = "email_domain"
     CODE = "code"
+    # Whoever pays with a code of the voucher batch that names the pool.
+    VOUCHER = "voucher"
 
 
 class SeatPool(Model):

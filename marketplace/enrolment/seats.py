@@ -36,14 +36,17 @@ def hold_seat(run_id: int, person_id: int, *, now: datetime) -> SeatHold:
         return hold_seat_of(run, person_id, now=now)
 
 
-def hold_seat_of(run: CourseRun, person_id: int, *, now: datetime) -> SeatHold:
-    """The same for a run that the caller has locked and settled already, in the caller's transaction."""
+def hold_seat_of(run: CourseRun, person_id: int, *, now: datetime, opened: int | None = None) -> SeatHold:
+    """The same for a run that the caller has locked and settled already, in the caller's transaction.
+
+    `opened` is a pool that the person may use besides those of their own.
+    """
     held = counting.find_live_hold(run.id, person_id)
     if held is not None:
         return held
     if counting.find_enrolment(run.id, person_id) is not None:
         raise Refused("already_enrolled", lazy("You are already enrolled in this run."))
-    pool_id = counting.take_seat(run, person_id)
+    pool_id = counting.take_seat(run, person_id, opened=opened)
     # A hold taken in time may be paid after the window closed: its end does not look at the window.
     return add(SeatHold(run_id=run.id, person_id=person_id, until=now + HOLD_FOR, created_at=now, pool_id=pool_id))
 

@@ -127,17 +127,18 @@ def _enrol_page(
     """The page of the seat; what was typed into `sent` is kept, and priced if it can be."""
     now = clock.now()
     form = _fresh(sent)
-    stands = availability.standing(run, person().id, form.seat_code.data, now=now)
-    refusal = refusal or pages.find_obstacle(run, person().id, stands, now=now)
-    sale = quotes.sale_of(run, person().id, expired_holds=stands.expired)
+    seats = availability.of_runs([run], now=now)[run.id]
+    sale = quotes.sale_of(run, person().id, expired_holds=seats.expired)
     choices = quotes.choices(sale, request.form.get("choose") or request.values.get("programme"), now=now)
     form.choose(choices.chosen)
     quoted, refused = _quoted(sale, form, now=now)
+    stands = availability.standing(run, person().id, seats, seat_code=form.seat_code.data, opened=quoted.opened_pool)
+    refusal = refusal or pages.find_obstacle(run, person().id, stands, now=now)
     if isinstance(refused, VoucherRefused):
         form.voucher_code.errors = [refused.message]
     refusal = None if isinstance(refusal, VoucherRefused) else refusal
     form.show(quoted)
-    page = render_template(
+    return render_template(
         "enrolment/enrol.html",
         run=run,
         form=form,
@@ -149,8 +150,7 @@ def _enrol_page(
         stands=stands,
         needs_waiver=waivers.is_needed(run, quoted.price, now=now),
         sale_terms=None if quoted.price.is_zero else policy_pages.for_sale(run),
-    )
-    return page, refused.status if refused else status
+    ), refused.status if refused else status
 
 
 def _fresh(sent: EnrolForm | None) -> EnrolForm:

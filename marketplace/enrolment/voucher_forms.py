@@ -9,7 +9,12 @@ from flask_wtf import FlaskForm
 from wtforms import Field, RadioField, SelectField, StringField, SubmitField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
+from marketplace.catalog import run_rules
+from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import voucher_bounds
+from marketplace.enrolment.voucher_seats import KeptSeats
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import Invalid
 from marketplace.foundation.filling import DayField, NumberField, choice, text
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
@@ -20,6 +25,8 @@ from marketplace.funding.vouchers import LONGEST_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flask_babel import LazyString
 
     from marketplace.accounts.models import Organisation
 
@@ -77,6 +84,16 @@ class VoucherForm(FlaskForm):
     domains = TextAreaField(
         lazy("Mail domains"), [Length(max=LONGEST_LIST)], description=lazy("Like museum.example, one a line.")
     )
+    kept_seats = NumberField(
+        lazy("Seats kept for the codes"),
+        [Optional()],
+        description=lazy("Of the one run named above: nobody else can take them until the last day."),
+    )
+    kept_until = DayField(
+        lazy("Kept until the end of"),
+        [Optional()],
+        description=lazy("The day in the time zone of the run. Then the unused seats are everyone's."),
+    )
     sponsor = SelectField(lazy("Who pays"), validate_choice=False)
     submit = SubmitField(lazy("Issue the codes"))
 
@@ -117,8 +134,8 @@ class VoucherForm(FlaskForm):
                 _("Enter an amount in %(currency)s, like 980.00.", currency=text(self.currency))
             ) from error
 
-    def wanted(self) -> NewBatch:
-        """The batch as it was filled in; raises Invalid beside a bound that names something unknown."""
+    def wanted(self) -> tuple[NewBatch, KeptSeats | None]:
+        """The batch as it was filled in, and its seats; raises Invalid beside what names something unknown."""
         bounds = voucher_bounds.read(
             runs=text(self.runs),
             courses=text(self.courses),
@@ -143,7 +160,7 @@ class VoucherForm(FlaskForm):
             person_ids=bounds.person_ids,
             email_domains=bounds.email_domains,
         )
-        return NewBatch(
+        batch = NewBatch(
             name=text(self.name),
             terms=replace(terms, money_cap=with_money_cap(terms)),
             size=self.size.data or 0,
@@ -151,6 +168,26 @@ class VoucherForm(FlaskForm):
             uncapped_words=text(self.uncapped_words),
             sponsor_id=self.ids.get(text(self.sponsor)),
         )
+        return batch, self._kept(bounds.run_ids)
+
+    def _kept(self, run_ids: frozenset[int]) -> KeptSeats | None:
+        """The seats of the one run that the codes are bound to; raises Invalid beside the field that is missing."""
+        size, until = self.kept_seats.data, self.kept_until.data
+        if size is None and until is None:
+            return None
+        if not size or size < 1:
+            raise _invalid("kept_seats", lazy("At least one."))
+        if until is None:
+            raise _invalid("kept_until", lazy("Enter until when they are kept."))
+        if len(run_ids) != 1:
+            raise _invalid("runs", lazy("Seats are kept in one run: enter its address here, and no other."))
+        [run_id] = run_ids
+        run = db.session.get_one(CourseRun, run_id)
+        return KeptSeats(run_id, size, run_rules.end_of(until, run.zone))
+
+
+def _invalid(field: str, sentence: LazyString) -> Invalid:
+    return Invalid("voucher_seats_not_valid", lazy("Please check what you entered"), {field: sentence})
 
 
 class FindVoucherForm(FlaskForm):

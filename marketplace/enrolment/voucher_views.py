@@ -11,7 +11,8 @@ from flask import flash, redirect, render_template, request, url_for
 
 from marketplace.accounts import organisations
 from marketplace.accounts.permissions import permission, person
-from marketplace.enrolment import voucher_bounds
+from marketplace.catalog import run_rules
+from marketplace.enrolment import voucher_bounds, voucher_seats
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.voucher_forms import EndVoucherForm, FindVoucherForm, VoucherForm
 from marketplace.foundation import clock
@@ -56,7 +57,7 @@ def new_vouchers() -> ResponseReturnValue:
     """Issue codes."""
     form, actor = VoucherForm(), person()
     form.offer(organisations.list_all())
-    tried = attempt(form, lambda: voucher_batches.issue(form.wanted(), actor_id=actor.id, now=clock.now()))
+    tried = attempt(form, lambda: voucher_seats.issue(*form.wanted(), actor_id=actor.id, now=clock.now()))
     if tried.result is not None:
         flash(ngettext("%(num)s code is issued.", "%(num)s codes are issued.", tried.result.size), "success")
         return redirect(url_for("enrolment.voucher_batch", public_id=tried.result.public_id), 303)
@@ -70,7 +71,7 @@ def voucher_batch(public_id: str) -> ResponseReturnValue:
     batch, form, actor = voucher_batches.get_batch(public_id), EndVoucherForm(), person()
     tried = attempt(
         form,
-        lambda: voucher_batches.end_batch(batch.id, reason=text(form.reason), actor_id=actor.id, now=clock.now()),
+        lambda: voucher_seats.end_batch(batch, reason=text(form.reason), actor_id=actor.id, now=clock.now()),
     )
     if tried.is_done:
         flash(ngettext("%(num)s code has ended.", "%(num)s codes have ended.", tried.result or 0), "success")
@@ -86,6 +87,8 @@ def _batch_page(batch: VoucherBatch, form: EndVoucherForm) -> str:
         standing=voucher_batches.standing_of(batch),
         worst_case=voucher_rules.worst_case(batch.terms, batch.size),
         bounds=voucher_bounds.names_of(batch),
+        pool=voucher_seats.find_pool(batch),
+        last_day=lambda pool: run_rules.last_day_before(pool.release_at, pool.run.zone),
         codes=codes,
         more=codes[-1].number if len(codes) == CODES_PER_PAGE else None,
         redemptions=redemptions,

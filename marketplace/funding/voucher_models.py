@@ -38,7 +38,10 @@ class VoucherBatch(Model):
     """
 
     __tablename__ = "voucher_batch"
-    __table_args__ = (UniqueConstraint("public_id"),)
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        Index("uq_voucher_batch_seat_pool_id", "seat_pool_id", unique=True),
+    )
 
     id: Mapped[PrimaryKey]
     public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)

@@ -1,8 +1,15 @@
 """Codes under a crowd: a use, and the money of a code, are scarce things."""
 
+from datetime import timedelta
+
 from sqlalchemy import func, select
 
-from marketplace.enrolment import orders
+from marketplace.catalog.models import CourseRun
+from marketplace.enrolment import orders, voucher_seats
+from marketplace.enrolment.quotes import Asked
+from marketplace.enrolment.rules import RunFull
+from marketplace.enrolment.seat_models import SeatPool
+from marketplace.enrolment.voucher_seats import KeptSeats
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.money import Money
@@ -120,6 +127,33 @@ def test_using_and_giving_back_at_once_leaks_nothing(race_app):
     crowd(race_app, act, buyers(race_app, 64))
 
     assert standing(race_app)[:2] == (0, 0)
+
+
+def test_seats_of_a_code_go_to_its_holders_and_no_more_than_there_are(race_app):
+    """Ten seats for thirty-two who have the code, two for thirty-two who have not; the code takes what is left too."""
+    with race_app.app_context():
+        run_id = make_run(capacity=12).id
+        terms = Terms(ValueKind.AMOUNT, "CNY", amount=28000, use_cap=64, money_cap=64 * 28000)
+        seats = KeptSeats(run_id, 10, clock.now() + timedelta(days=1))
+        batch = voucher_seats.issue(NewBatch("race", terms), seats, actor_id=None, now=clock.now())
+        code = voucher_batches.code_of(voucher_batches.list_vouchers(batch.id)[0])
+        people = [(make_person().id, code if number % 2 else None) for number in range(64)]
+
+    def act(pair):
+        person_id, given = pair
+        asked = Asked(voucher_code=given, shown_due=Money(100000, "CNY") if given else None)
+        named = {"request_key": ids.public_id(), "locale": "zh", "now": clock.now(), "asked": asked}
+        try:
+            order = orders.place_order(run_id, person_id, shown_price=Money(128000, "CNY"), **named)
+        except RunFull:
+            return "full"
+        return "kept" if order.hold.pool_id else "public"
+
+    assert crowd(race_app, act, people) == {"kept": 10, "public": 2, "full": 52}
+    with race_app.app_context():
+        run = db.session.get_one(CourseRun, run_id)
+        pool = db.session.scalars(select(SeatPool)).one()
+        assert (run.seats_taken, run.seats_kept, pool.taken) == (12, 0, 10)
 
 
 def test_one_line_that_comes_many_times_is_paid_once(race_app):
