@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from marketplace.enrolment import policies
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 class TermsLine:
     """One line of the terms: until when how much is kept, what goes back of a price, and whether it is the one of now.
 
-    `days_before` is None for the last line, which holds from then on; `until` is None too where no start is known.
+    `days_before` is None for the last line, which holds from then on. `last_day` is the local day that still counts:
+    None where no start is known, and for what holds until the start itself.
     """
 
     days_before: int | None
-    until: datetime | None
+    last_day: date | None
     kept_percent: int
     back: Money | None = None
     is_now: bool = False
@@ -37,20 +39,26 @@ def lines_of(
     terms: Terms, run: CourseRun | None = None, *, price: Money | None = None, now: datetime | None = None
 ) -> list[TermsLine]:
     """The terms as a table: with moments where the run's start is known, and the line that holds at `now` marked."""
-    rows: list[tuple[int | None, datetime | None, int]] = [
-        (tier.days_before, _until(tier, run), tier.kept_percent) for tier in terms.tiers
-    ]
     lines: list[TermsLine] = []
-    for days, until, kept in [*rows, (None, None, WHOLE)]:
-        is_now = now is not None and not any(line.is_now for line in lines) and (until is None or now < until)
-        lines.append(TermsLine(days, until, kept, _back(price, kept), is_now))
-    return lines
+    for tier in terms.tiers:
+        until = _until(tier, run)
+        is_now = until is not None and now is not None and now < until and not any(line.is_now for line in lines)
+        day = _last_day(tier, run)
+        lines.append(TermsLine(tier.days_before, day, tier.kept_percent, _back(price, tier.kept_percent), is_now))
+    is_last = now is not None and not any(line.is_now for line in lines)
+    return [*lines, TermsLine(None, None, WHOLE, _back(price, WHOLE), is_last)]
 
 
 def _until(tier: Tier, run: CourseRun | None) -> datetime | None:
     if run is None or run.starts_at is None:
         return None
     return deadline_of(tier, starts_at=run.starts_at, zone=run.zone)
+
+
+def _last_day(tier: Tier, run: CourseRun | None) -> date | None:
+    if run is None or run.starts_at is None or tier.days_before == 0:
+        return None
+    return run.starts_at.astimezone(run.tzinfo).date() - timedelta(days=tier.days_before)
 
 
 def _back(price: Money | None, kept_percent: int) -> Money | None:

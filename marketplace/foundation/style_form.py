@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, IntegerField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
 from wtforms.validators import InputRequired
 
@@ -18,6 +18,7 @@ class StyleForm(FlaskForm):
     locale = SelectField(lazy("Language of mails"), choices=[SelectChoice("zh", "中文"), SelectChoice("en", "English")])
     name_zh = TextAreaField(lazy("About it, in Chinese"))
     name_en = TextAreaField(lazy("About it, in English"))
+    days = IntegerField(lazy("Days before the start"))
     remember = BooleanField(lazy("Keep me signed in on this device"))
 
     def with_faults(self) -> StyleForm:

@@ -40,7 +40,7 @@ def test_a_provider_looks_at_terms_puts_them_in_force_and_ends_them(client, prov
     assert "The marketplace’s own terms hold here" in client.get(f"{address}?lang=en").text
 
     looked = client.post(f"{address}?lang=en", data=TYPED | {"look": "yes"})
-    assert (looked.status_code, "until 21 days before the start" in looked.text) == (200, True)
+    assert (looked.status_code, "Until 21 days before the start" in looked.text) == (200, True)
     assert "not in force yet" in looked.text
     assert policies.list_versions(organisation_id=provider.id) == []
 
@@ -139,4 +139,4 @@ def test_a_buyer_reads_the_terms_before_they_buy(client, run):
     page = client.get(f"/runs/{run.public_id}/enrol?lang=en").text
 
     assert "If you cancel" in page
-    assert "later, before the start" in page
+    assert "Later, before the start" in page
