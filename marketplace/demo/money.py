@@ -109,7 +109,7 @@ def _postings(purchase: Purchase, order_id: int) -> list[Posting]:
     key, run_id = f"payment:{purchase.numbers['attempt']}", purchase.run.run.id
     made = [Posting(key, "payment", purchase.settled_at, bought, order_id, run_id)]
     if purchase.outcome == "refunded" and purchase.ended_at is not None:
-        back = posting_rules.given_back(price, out_of=Account.STRIPE_BALANCE, was_kept=True)
+        back = posting_rules.given_back(price, out_of=Account.STRIPE_BALANCE)
         made.append(
             Posting(f"refund:{purchase.numbers['refund']}", "refund", purchase.ended_at, back, order_id, run_id)
         )

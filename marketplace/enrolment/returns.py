@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from marketplace.enrolment import claims
 from marketplace.enrolment.models import Order, OrderEvent, OrderLine, RefundDue
-from marketplace.enrolment.refund_rules import NEVER_SOLD, Part, Payer, Share
+from marketplace.enrolment.refund_rules import BESIDE_THE_PRICE, Part, Payer, Share
 from marketplace.foundation.database import add, db
 from marketplace.foundation.money import Money
 
@@ -62,7 +62,9 @@ def has_bought(order_id: int, attempt_public_id: str) -> bool:
 def _returned(order_ids: Sequence[int]) -> defaultdict[tuple[int, str], int]:
     query = (
         select(RefundDue.order_id, RefundDue.payer, func.sum(RefundDue.amount_minor))
-        .where(RefundDue.order_id.in_(order_ids), RefundDue.voided_at.is_(None), RefundDue.reason.not_in(NEVER_SOLD))
+        .where(
+            RefundDue.order_id.in_(order_ids), RefundDue.voided_at.is_(None), RefundDue.reason.not_in(BESIDE_THE_PRICE)
+        )
         .group_by(RefundDue.order_id, RefundDue.payer)
     )
     found: defaultdict[tuple[int, str], int] = defaultdict(int)

@@ -112,6 +112,7 @@ class Subsidy(Model):
         Index("ix_subsidy_reserved", "id", postgresql_where=text("state = 'reserved'")),
         Index("ix_subsidy_claim_by", "claim_by", postgresql_where=text("state = 'earned'")),
         Index("ix_subsidy_batch_id", "batch_id"),
+        Index("ix_subsidy_owed", "id", postgresql_where=text("owed_minor > 0")),
     )
 
     id: Mapped[PrimaryKey]

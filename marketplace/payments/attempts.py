@@ -13,9 +13,10 @@ from marketplace.enrolment.rules import Settlement
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Refused
-from marketplace.foundation.i18n import lazy
-from marketplace.payments import ledger, refunds, stripe_gateway
-from marketplace.payments.models import LIVE_ATTEMPT, AttemptState, PaymentAttempt
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import lazy, speaking
+from marketplace.payments import debts, ledger, refunds, stripe_gateway
+from marketplace.payments.models import LIVE_ATTEMPT, AttemptState, PaymentAttempt, Purpose
 from marketplace.payments.stripe_gateway import SHORTEST_SESSION, GatewayError, PageWanted, Session
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ UNREACHABLE = lazy(
 )
 
 
-def start_payment(order_id: int, *, return_url: str, cancel_url: str, now: datetime) -> str:
-    """The address of Stripe's payment page for an order; pressed twice it is the same page.
+def start_payment(
+    order_id: int, *, return_url: str, cancel_url: str, now: datetime, purpose: Purpose = Purpose.ORDER
+) -> str:
+    """The address of Stripe's payment page for an order, or for what is owed beside it; pressed twice it is the same.
 
     The attempt is committed before Stripe is called with its id as idempotency key, so a crash in between makes no
     second session. Raises Refused when the order no longer waits for money or Stripe cannot be reached.
     """
-    attempt = _attempt_for(order_id, now=now)
+    attempt = _attempt_for(order_id, now=now) if purpose is Purpose.ORDER else _attempt_for_debt(order_id, now=now)
     if attempt.url is not None:
         return attempt.url
     page = _page_wanted(attempt, return_url=return_url, cancel_url=cancel_url)
@@ -64,19 +67,27 @@ def start_payment(order_id: int, *, return_url: str, cancel_url: str, now: datet
 def _page_wanted(attempt: PaymentAttempt, *, return_url: str, cancel_url: str) -> PageWanted:
     """The same for the same attempt whenever it is asked: Stripe refuses a repeated key with other parameters."""
     order = attempt.order
-    line = order.lines[0]
-    title = line.title_zh if order.locale == "zh" else line.title_en
     return PageWanted(
         key=attempt.public_id,
         order_number=order.public_id,
         amount=attempt.amount,
-        title=title or line.title_en or line.title_zh,
+        title=_title_of(attempt),
         email=order.person.email,
         locale=order.locale,
         expires_at=attempt.expires_at,
         return_url=return_url,
         cancel_url=cancel_url,
     )
+
+
+def _title_of(attempt: PaymentAttempt) -> str:
+    """What the page says is paid for, in the order's language."""
+    line, locale = attempt.order.lines[0], attempt.order.locale
+    title = (line.title_zh if locale == "zh" else line.title_en) or line.title_en or line.title_zh
+    if attempt.purpose == Purpose.ORDER:
+        return title
+    with speaking(locale):
+        return _("Owed for a subsidy: %(course)s", course=title)
 
 
 def _attempt_for(order_id: int, *, now: datetime) -> PaymentAttempt:
@@ -86,7 +97,7 @@ def _attempt_for(order_id: int, *, now: datetime) -> PaymentAttempt:
         is_waiting = order.state == OrderState.AWAITING_PAYMENT and order.expires_at is not None
         if not is_waiting or order.hold is None or not order.hold.is_live(now):
             raise Refused("order_not_open", lazy("This order no longer waits for payment."))
-        live = db.session.scalars(select(PaymentAttempt).filter_by(order_id=order.id).where(LIVE_ATTEMPT)).one_or_none()
+        live = _find_live(order.id, Purpose.ORDER)
         if live is not None:
             return live
         attempt = PaymentAttempt(
@@ -99,6 +110,34 @@ def _attempt_for(order_id: int, *, now: datetime) -> PaymentAttempt:
         )
         orders.record(order, "payment_started", now=now, actor_id=order.person_id)
         return add(attempt)
+
+
+def _attempt_for_debt(order_id: int, *, now: datetime) -> PaymentAttempt:
+    """The live attempt for what is owed beside the order, or a new one. Locks the order and its subsidy."""
+    with transaction():
+        debt = debts.lock(order_id)
+        if not debt.is_open:
+            raise Refused("nothing_owed", lazy("Nothing is owed for this order any more."))
+        live = _find_live(order_id, Purpose.DEBT)
+        if live is not None and live.amount == debt.left:
+            return live
+        if live is not None:
+            # Its page is closed within a minute: `close_dead_sessions`.
+            raise Refused("amount_changed", lazy("What you owe has changed. Please try again in a minute."))
+        attempt = PaymentAttempt(
+            order_id=order_id,
+            purpose=Purpose.DEBT,
+            amount_minor=debt.left.minor,
+            currency=debt.left.currency,
+            created_at=now,
+            expires_at=now + SHORTEST_SESSION + SHORTEST_SESSION / 30,
+        )
+        return add(attempt)
+
+
+def _find_live(order_id: int, purpose: Purpose) -> PaymentAttempt | None:
+    query = select(PaymentAttempt).filter_by(order_id=order_id, purpose=purpose).where(LIVE_ATTEMPT)
+    return db.session.scalars(query).one_or_none()
 
 
 def settle(session: Session, *, now: datetime) -> PaymentAttempt | None:
@@ -140,12 +179,15 @@ def _settle_paid(attempt: PaymentAttempt, session: Session, *, now: datetime) ->
 
 
 def take_in(attempt: PaymentAttempt, paid: Money, *, into: str, now: datetime) -> None:
-    """Book money that is here, on the account it lies on, and let the order decide what it buys.
+    """Book money that is here, on the account it lies on, and let the order or the debt decide what it is for.
 
     Call inside a transaction, with the attempt locked or new. Locks order, run and hold.
     """
     attempt.state, attempt.paid_at = AttemptState.PAID, now
     db.session.flush()
+    if attempt.purpose == Purpose.DEBT:
+        debts.take_in(attempt, paid, into=into, now=now)
+        return
     verdict = orders.confirm_payment(attempt.order_id, attempt_public_id=attempt.public_id, amount=paid, now=now)
     is_kept = verdict in {Settlement.CONFIRM, Settlement.REHOLD_AND_CONFIRM}
     owed_to = ledger.UNEARNED_REVENUE if is_kept else ledger.REFUNDS_PAYABLE
@@ -165,10 +207,12 @@ def _settle_unpaid(attempt: PaymentAttempt, session: Session, *, now: datetime) 
         attempt.state = AttemptState.EXPIRED
     elif session.has_failed:
         attempt.state, attempt.failure_code = AttemptState.FAILED, session.failure_code
-        orders.payment_failed(attempt.order_id, now=now)
+        if attempt.purpose == Purpose.ORDER:
+            orders.payment_failed(attempt.order_id, now=now)
     elif session.is_processing and attempt.state != AttemptState.PROCESSING:
         attempt.state = AttemptState.PROCESSING
-        orders.payment_pending(attempt.order_id, now=now)
+        if attempt.purpose == Purpose.ORDER:
+            orders.payment_pending(attempt.order_id, now=now)
 
 
 def settle_returned(order_id: int, *, now: datetime) -> None:
@@ -181,14 +225,16 @@ def settle_returned(order_id: int, *, now: datetime) -> None:
 
 
 def close_dead_sessions(*, now: datetime) -> int:
-    """Expire the payment pages of orders that no longer wait, so that nobody pays for a seat that is gone; how many."""
-    query = (
+    """Expire the payment pages of orders and debts that no longer wait, so that nobody pays for nothing; how many."""
+    of_orders = (
         select(PaymentAttempt.session_id)
         .join(PaymentAttempt.order)
-        .where(PaymentAttempt.state == AttemptState.OPEN, Order.state.in_(["cancelled", "expired", "confirmed"]))
+        .where(PaymentAttempt.state == AttemptState.OPEN, PaymentAttempt.purpose == Purpose.ORDER)
+        .where(Order.state.in_(["cancelled", "expired", "confirmed"]))
         .limit(SWEEP_BATCH)
     )
-    return _each(query_ids(query), stripe_gateway.expire_session, now=now)
+    dead = query_ids(of_orders) + query_ids(debts.dead_pages().limit(SWEEP_BATCH))
+    return _each(dead, stripe_gateway.expire_session, now=now)
 
 
 def settle_stale(*, older_than: datetime, now: datetime) -> int:
@@ -222,5 +268,6 @@ def _each(session_ids: list[str], ask: Callable[[str], Session], *, now: datetim
 
 @jobs.periodic(cron="* * * * *", name="payments.close_dead_sessions")
 def close_dead() -> None:
-    """Every minute: close the payment pages of orders that no longer wait."""
+    """Every minute: close the payment pages that no longer wait; give back what was paid for debts that are gone."""
     close_dead_sessions(now=clock.now())
+    debts.return_overpaid(now=clock.now())

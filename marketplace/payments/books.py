@@ -88,6 +88,10 @@ def posting_names() -> dict[str, str]:
     return {
         "payment": _("Payment"),
         "refund": _("Refund"),
+        "debt_payment": _("Payment of a debt"),
+        "debt_refund": _("Refund of a debt that was paid"),
+        "debt_gone": _("A debt that was paid is owed no more"),
+        "write_off": _("Write-off"),
         "earned": _("Run over: shares"),
         "processor_fee": _("Payment fee"),
         "payout": _("Payout"),
@@ -133,6 +137,7 @@ def discrepancy_names() -> dict[str, str]:
         "stuck_attempt": _("A payment page that was never opened"),
         "refund_failed": _("A refund that Stripe refused"),
         "payment_not_posted": _("A payment missing in the ledger"),
+        "debt_differs": _("What a learner owes is another amount in the ledger"),
         "ledger_unbalanced": _("The ledger does not sum to zero"),
         "amount_differs": _("Stripe's amount differs from ours"),
         "missing_here": _("Stripe has a movement that our books lack"),

@@ -170,6 +170,13 @@ CHART = (
         lazy("Payment fees"),
         lazy("What Stripe keeps of payments, disputes and payouts."),
     ),
+    _line(
+        Account.WRITTEN_OFF,
+        "6702",
+        AccountType.EXPENSE,
+        lazy("Debts written off"),
+        lazy("What learners owed for subsidies and will not be asked for any more."),
+    ),
 )
 BY_CODE = {str(line.code): line for line in CHART}
 

@@ -17,9 +17,9 @@ from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import acts, books, offline, refunds
+from marketplace.payments import acts, books, debts, offline, refunds, write_offs
 from marketplace.payments.desk_models import OfflineState
-from marketplace.payments.models import AttemptState, Discrepancy
+from marketplace.payments.models import AttemptState, Discrepancy, Purpose
 from marketplace.payments.next_action_rules import Standing
 from marketplace.payments.posting_rules import UNEARNED, Account
 from marketplace.payments.waterfall_rules import Moved, Sold
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from marketplace.payments.books import OrderMoney
-    from marketplace.payments.desk_models import OfflinePayment, StaffAct
+    from marketplace.payments.debts import Debt
+    from marketplace.payments.desk_models import OfflinePayment, StaffAct, WriteOff
     from marketplace.payments.models import Refund
 
 MONEY_IN = frozenset({Account.STRIPE_BALANCE, Account.BANK})
@@ -47,6 +48,8 @@ class OrderFile:
     discrepancies: Sequence[Discrepancy]
     has_place: bool
     balances: dict[str, int]
+    debt: Debt | None
+    write_offs: Sequence[WriteOff]
 
     @property
     def fees(self) -> Money | None:
@@ -82,6 +85,8 @@ def open_file(public_id: str) -> OrderFile:
         _discrepancies(order, references),
         _has_place(order.id),
         dict(balances),
+        debts.find(public_id),
+        write_offs.list_waiting(order_id=order.id),
     )
 
 
@@ -127,7 +132,7 @@ def standing_of(file: OrderFile) -> Standing:
     failed = {one.reference for one in file.discrepancies if one.kind == "refund_failed"}
     return Standing(
         state=order.state,
-        is_paid=any(one.state == AttemptState.PAID for one in file.money.attempts),
+        is_paid=any(one.state == AttemptState.PAID and one.purpose == Purpose.ORDER for one in file.money.attempts),
         was_confirmed=order.confirmed_at is not None,
         expires_at=order.expires_at,
         run_ends_at=file.line.run.ends_at,
@@ -138,6 +143,8 @@ def standing_of(file: OrderFile) -> Standing:
         has_proposed_transfer=any(one.state == OfflineState.PROPOSED for one in file.transfers),
         has_unearned=any(file.balances.get(account, 0) for account in UNEARNED),
         has_place=file.has_place,
+        has_debt=file.debt is not None and file.debt.is_open,
+        has_proposed_write_off=bool(file.write_offs),
     )
 
 
@@ -154,16 +161,21 @@ def moved_of(file: OrderFile) -> Moved:
     sums: dict[str, int] = defaultdict(int)
     for posted in file.money.transactions:
         for entry in posted.entries:
-            is_ours = entry.currency == file.order.currency
-            if is_ours and posted.kind in {"payment", "refund"} and entry.account in MONEY_IN:
-                sums[posted.kind] += entry.amount_minor
-            elif is_ours and posted.kind == "dispute_lost" and entry.account == Account.DISPUTES_HELD:
-                sums["dispute"] += entry.amount_minor
+            if entry.currency == file.order.currency:
+                sums[_moves(posted.kind, entry.account)] += entry.amount_minor
     currency = file.order.currency
     paid, back, lost = (
         Money(sums[name] * sign, currency) for name, sign in (("payment", 1), ("refund", -1), ("dispute", -1))
     )
-    return Moved(paid, back, lost, file.balances)
+    return Moved(paid, back, lost, file.balances, debt_paid=sums["debt"])
+
+
+def _moves(kind: str, account: str) -> str:
+    """Which sum of the waterfall an entry belongs to; an empty text for one that moves nothing in or out."""
+    if account in MONEY_IN:
+        names = {"payment": "payment", "refund": "refund", "debt_payment": "debt", "debt_refund": "debt"}
+        return names.get(kind, "")
+    return "dispute" if kind == "dispute_lost" and account == Account.DISPUTES_HELD else ""
 
 
 def resend_confirmation(order_id: int, *, reason: str, actor_id: int, now: datetime) -> OutgoingMail | None:

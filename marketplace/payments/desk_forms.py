@@ -13,12 +13,11 @@ from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money, MoneyError
 from marketplace.payments import offline_rules
 from marketplace.payments.acts import LONGEST_REASON
+from marketplace.payments.models import Purpose
 from marketplace.payments.offline import Transfer
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from marketplace.enrolment.models import Order
 
 
 class ReasonForm(FlaskForm):
@@ -48,19 +47,15 @@ class TransferForm(ReasonForm):
     )
     submit = SubmitField(lazy("Enter the transfer"))
 
-    def __init__(self, order: Order, *, now: datetime) -> None:
+    def __init__(self, due: Money, *, now: datetime, purpose: Purpose = Purpose.ORDER) -> None:
         """Filled with what is due and the day of today."""
-        super().__init__(
-            data={"amount": str(order.total.major), "received_on": offline_rules.day_of(now)}, prefix="transfer"
-        )
-        self.currency = order.currency
+        prefix = "transfer" if purpose is Purpose.ORDER else "debt"
+        super().__init__(data={"amount": str(due.major), "received_on": offline_rules.day_of(now)}, prefix=prefix)
+        self.currency, self.purpose = due.currency, purpose
 
     def validate_amount(self, field: StringField) -> None:
         """Refuse what is no amount in the currency."""
-        try:
-            Money.parse(field.data or "", self.currency)
-        except MoneyError as error:
-            raise ValidationError(_("Enter an amount, like 1280.00.")) from error
+        _check_amount(field, self.currency)
 
     @property
     def transfer(self) -> Transfer:
@@ -68,7 +63,35 @@ class TransferForm(ReasonForm):
         amount = Money.parse(self.amount.data or "", self.currency)
         if self.received_on.data is None:
             raise ValueError("asked before the form was validated")
-        return Transfer(amount, self.bank_reference.data or "", self.received_on.data)
+        return Transfer(amount, self.bank_reference.data or "", self.received_on.data, self.purpose)
+
+
+class WriteOffForm(ReasonForm):
+    """A part of what a learner owes that is given up."""
+
+    amount = StringField(lazy("Amount"), validators=[InputRequired(lazy("Enter an amount, like 1280.00."))])
+    submit = SubmitField(lazy("Write it off"))
+
+    def __init__(self, left: Money) -> None:
+        """Filled with all that is owed."""
+        super().__init__(data={"amount": str(left.major)}, prefix="write-off")
+        self.currency = left.currency
+
+    def validate_amount(self, field: StringField) -> None:
+        """Refuse what is no amount in the currency."""
+        _check_amount(field, self.currency)
+
+    @property
+    def money(self) -> Money:
+        """The amount entered."""
+        return Money.parse(self.amount.data or "", self.currency)
+
+
+def _check_amount(field: StringField, currency: str) -> None:
+    try:
+        Money.parse(field.data or "", currency)
+    except MoneyError as error:
+        raise ValidationError(_("Enter an amount, like 1280.00.")) from error
 
 
 class BankRefundForm(ReasonForm):

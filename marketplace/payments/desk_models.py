@@ -17,6 +17,7 @@ from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import constraint
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
+from marketplace.payments.models import Purpose
 
 
 class OfflineState(StrEnum):
@@ -51,6 +52,7 @@ class OfflinePayment(Model):
     id: Mapped[PrimaryKey]
     public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
+    purpose: Mapped[str] = mapped_column(Text, default=Purpose.ORDER)
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(Text)
     bank_reference: Mapped[str] = mapped_column(Text)
@@ -71,6 +73,37 @@ class OfflinePayment(Model):
     @property
     def amount(self) -> Money:
         """What was transferred."""
+        return Money(self.amount_minor, self.currency)
+
+
+class WriteOff(Model):
+    """A part of what a learner owes that is given up, with its reason; above the limit a second officer decides."""
+
+    __tablename__ = "write_off"
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        Index("ix_write_off_order_id", "order_id"),
+        Index("uq_write_off_waiting", "order_id", unique=True, postgresql_where=text("state = 'proposed'")),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, default=OfflineState.PROPOSED)
+    proposed_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    proposed_at: Mapped[datetime] = mapped_column(default=clock.now)
+    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    decided_at: Mapped[datetime | None]
+
+    order: Mapped[Order] = relationship()
+    proposed_by: Mapped[Person] = relationship(foreign_keys=[proposed_by_id])
+
+    @property
+    def amount(self) -> Money:
+        """What is given up."""
         return Money(self.amount_minor, self.currency)
 
 
@@ -95,6 +128,7 @@ class StaffAct(Model):
     person: Mapped[Person] = relationship()
 
 
+constraint("uq_write_off_waiting", lazy("A write-off of this debt waits for a second officer already."))
 constraint(
     "uq_offline_payment_order_id_bank_reference",
     lazy("This bank transfer has been entered for this order already."),

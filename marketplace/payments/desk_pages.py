@@ -114,6 +114,7 @@ def queue_names() -> dict[str, str]:
     """The queues in words, in the order of how soon somebody waits for them."""
     return {
         "transfers": _("Bank transfers to approve"),
+        "write_offs": _("Write-offs to approve"),
         "bank_refunds": _("Refunds to send at the bank"),
         "failed_refunds": _("Failed refunds"),
         "unmatched": _("Money without a fact"),

@@ -11,11 +11,12 @@ from marketplace.enrolment import pages
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
-from marketplace.payments import books, desk_pages, desk_search, desk_words, offline, queues
+from marketplace.payments import books, debts, desk_pages, desk_search, desk_words, offline, queues, write_offs
 from marketplace.payments import desk as desk_of
 from marketplace.payments.blueprint import blueprint
-from marketplace.payments.desk_forms import ReasonForm, TransferForm
+from marketplace.payments.desk_forms import ReasonForm, TransferForm, WriteOffForm
 from marketplace.payments.forms import RefundForm
+from marketplace.payments.models import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,12 +91,48 @@ def refund(public_id: str) -> ResponseReturnValue:
 def enter_transfer(public_id: str) -> ResponseReturnValue:
     """Enter a bank transfer; above the limit it waits for a second officer."""
     order, now = books.get_order(public_id), clock.now()
-    form = TransferForm(order, now=now)
+    form = TransferForm(order.total, now=now)
 
     def enter() -> None:
         offline.enter(order.id, form.transfer, reason=form.reason.data or "", actor_id=person().id, now=now)
 
     return _act(public_id, form, "transfer_form", enter, _("The transfer is entered."))
+
+
+@blueprint.post("/staff/orders/<public_id>/debt")
+@permission("staff:finance_officer")
+def enter_debt_transfer(public_id: str) -> ResponseReturnValue:
+    """Enter a bank transfer for what the learner owes; above the limit it waits for a second officer."""
+    order, now = books.get_order(public_id), clock.now()
+    form = TransferForm(order.total, now=now, purpose=Purpose.DEBT)
+
+    def enter() -> None:
+        offline.enter(order.id, form.transfer, reason=form.reason.data or "", actor_id=person().id, now=now)
+
+    return _act(public_id, form, "debt_form", enter, _("The transfer is entered."))
+
+
+@blueprint.post("/staff/orders/<public_id>/write-off")
+@permission("staff:finance_officer")
+def write_off(public_id: str) -> ResponseReturnValue:
+    """Give up what the learner owes, or a part; above the limit it waits for a second officer."""
+    order = books.get_order(public_id)
+    form = WriteOffForm(order.total)
+
+    def give_up() -> None:
+        why, actor_id = form.reason.data or "", person().id
+        write_offs.propose(order.id, form.money, reason=why, actor_id=actor_id, now=clock.now())
+
+    return _act(public_id, form, "write_off_form", give_up, _("The write-off is entered."))
+
+
+@blueprint.get("/staff/debts")
+@permission("staff:finance_officer")
+def staff_debts() -> ResponseReturnValue:
+    """What learners owe for subsidies that were not earned, oldest first."""
+    after = request.args.get("after", "")
+    found, next_after = debts.list_open(after=int(after) if after.isdecimal() and len(after) < LONGEST_ID else 0)
+    return render_template("payments/staff_debts.html", debts=found, next_after=next_after)
 
 
 @blueprint.post("/staff/orders/<public_id>/resend")
@@ -131,9 +168,12 @@ def _file_page(public_id: str, **forms: FlaskForm) -> str:
     file = desk_of.open_file(public_id)
     given: dict[str, FlaskForm] = {
         "refund_form": RefundForm(currency=file.order.currency),
-        "transfer_form": TransferForm(file.order, now=now),
+        "transfer_form": TransferForm(file.order.total, now=now),
         "resend_form": ReasonForm(prefix="resend"),
     }
+    if file.debt is not None:
+        given["debt_form"] = TransferForm(file.debt.left, now=now, purpose=Purpose.DEBT)
+        given["write_off_form"] = WriteOffForm(file.debt.left)
     return render_template(
         "payments/order_file.html",
         file=file,

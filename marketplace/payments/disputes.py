@@ -15,14 +15,14 @@ from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment import orders, places, returns
 from marketplace.enrolment.models import Order
-from marketplace.enrolment.refund_rules import Part, Payer, Share
+from marketplace.enrolment.refund_rules import DEBT_RETURNED, Part, Payer, Share
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.payments import stripe_gateway
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import DisputeState, PlaceDecision, next_state
-from marketplace.payments.models import PaymentAttempt
+from marketplace.payments.models import PaymentAttempt, Purpose
 from marketplace.payments.stripe_gateway import GatewayError
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _move(dispute: Dispute, state: DisputeState, attempt: PaymentAttempt, order:
         key = f"dispute:{dispute.public_id}"
         has_bought = returns.has_bought(order.id, attempt.public_id)
         reason = "dispute_lost" if has_bought else "never_sold"
+        reason = DEBT_RETURNED if attempt.purpose == Purpose.DEBT else reason
         [fact] = returns.leave([share], currency=attempt.currency, reason=reason, key=key, now=now, source="dispute")
         fact.picked_up_at = now
         orders.record(order, "dispute_lost", now=now, details={"dispute": dispute.public_id})

@@ -10,10 +10,10 @@ from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment import orders, places, returns
 from marketplace.enrolment.models import Order, RefundDue
-from marketplace.enrolment.refund_rules import Part, Payer, Share
+from marketplace.enrolment.refund_rules import DEBT_RETURNED, Part, Payer, Share
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound
-from marketplace.payments.models import PaymentAttempt, Refund
+from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,9 @@ def _write(answer: RefundAnswer, attempt: PaymentAttempt, order: Order, *, now: 
     minor = answer.amount.minor if answer.amount else 0
     part = Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor)
     key = f"stripe:{answer.id}"
+    is_debt = attempt.purpose == Purpose.DEBT
     reason = DASHBOARD if returns.has_bought(order.id, attempt.public_id) else "never_sold"
+    reason = DEBT_RETURNED if is_debt else reason
     [fact] = returns.leave(
         [Share(part, minor)], currency=attempt.currency, reason=reason, key=key, now=now, source=DASHBOARD
     )
@@ -64,6 +66,8 @@ def _write(answer: RefundAnswer, attempt: PaymentAttempt, order: Order, *, now: 
             reason=DASHBOARD,
             stripe_refund_id=answer.id,
             created_at=now,
+            # It was no part of the price, so it says nothing about the place: the debt is open again.
+            place_decision="keep" if is_debt else None,
         )
     )
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from marketplace.enrolment import orders
 from marketplace.enrolment.models import Order
-from marketplace.enrolment.refund_rules import NEVER_SOLD
+from marketplace.enrolment.refund_rules import BESIDE_THE_PRICE
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.payments.invoice_models import FapiaoEvent, FapiaoRequest
 from marketplace.payments.invoice_rules import FapiaoState
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def must_wait(order_id: int, reason: str, *, now: datetime) -> bool:
     """Whether a refund waits for a fapiao's reversal, which is then asked for, once. Locks order and request."""
-    if reason in NEVER_SOLD:
+    if reason in BESIDE_THE_PRICE:
         # What never bought a place is on no fapiao.
         return False
     with transaction():

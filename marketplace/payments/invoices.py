@@ -25,7 +25,7 @@ from marketplace.foundation.money import Money
 from marketplace.payments import refunds
 from marketplace.payments.invoice_models import Invoice, InvoiceSeries, Seller
 from marketplace.payments.invoice_rules import PaperKind, tax_share
-from marketplace.payments.models import AttemptState, PaymentAttempt, Refund
+from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def issue(order_id: int, billed: BilledTo, *, actor_id: int | None, now: datetim
 
 def kept(order: Order) -> Money:
     """What was paid for the order and has neither gone back nor is on its way back; never more than it cost."""
-    paid = select(PaymentAttempt).filter_by(order_id=order.id, state=AttemptState.PAID)
+    paid = select(PaymentAttempt).filter_by(order_id=order.id, state=AttemptState.PAID, purpose=Purpose.ORDER)
     left = sum((refunds.refundable(attempt).minor for attempt in db.session.scalars(paid)), 0)
     return Money(min(order.total_minor, left), order.currency)
 

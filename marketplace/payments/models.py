@@ -40,11 +40,20 @@ ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.EXPIRED: frozenset({AttemptState.PAID}),
     AttemptState.PAID: frozenset(),
 }
+
+
+class Purpose(StrEnum):
+    """What money is for: the order itself, or what its learner owes for a subsidy that was not earned."""
+
+    ORDER = "order"
+    DEBT = "debt"
+
+
 LIVE_ATTEMPT = text("state IN ('created', 'open', 'processing')")
 
 
 class PaymentAttempt(Model):
-    """One Checkout Session for one order, or one bank transfer that staff entered.
+    """One Checkout Session for one order or for what is owed beside it, or one bank transfer that staff entered.
 
     The row of a session is there before Stripe is called; its public id is the call's key.
     """
@@ -53,8 +62,9 @@ class PaymentAttempt(Model):
     __table_args__ = (
         UniqueConstraint("public_id"),
         UniqueConstraint("session_id"),
-        Index("uq_payment_attempt_live", "order_id", unique=True, postgresql_where=LIVE_ATTEMPT),
+        Index("uq_payment_attempt_live", "order_id", "purpose", unique=True, postgresql_where=LIVE_ATTEMPT),
         Index("ix_payment_attempt_order_id", "order_id"),
+        Index("ix_payment_attempt_debt", "order_id", postgresql_where=text("purpose = 'debt'")),
         Index("ix_payment_attempt_unsettled", "created_at", postgresql_where=LIVE_ATTEMPT),
         Index("ix_payment_attempt_payment_intent_id", "payment_intent_id"),
         Index("ix_payment_attempt_paid_at", "paid_at"),
@@ -65,6 +75,7 @@ class PaymentAttempt(Model):
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
     # stripe, or offline: a bank transfer that staff entered.
     method: Mapped[str] = mapped_column(Text, default="stripe")
+    purpose: Mapped[str] = mapped_column(Text, default=Purpose.ORDER)
     state: Mapped[str] = mapped_column(Text, default=AttemptState.CREATED)
     session_id: Mapped[str | None] = mapped_column(Text)
     payment_intent_id: Mapped[str | None] = mapped_column(Text)

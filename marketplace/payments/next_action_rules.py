@@ -24,11 +24,13 @@ class Action(StrEnum):
     REPEAT_REFUND = "repeat_refund"
     SEND_BANK_REFUND = "send_bank_refund"
     APPROVE_TRANSFER = "approve_transfer"
+    APPROVE_WRITE_OFF = "approve_write_off"
     DECIDE_MONEY = "decide_money"
     WAIT_FOR_REFUND = "wait_for_refund"
     WAIT_FOR_PAYMENT = "wait_for_payment"
     PAY = "pay"
     END_UNPAID = "end_unpaid"
+    PAY_DEBT = "pay_debt"
     EARN = "earn"
     TAKE_PART = "take_part"
     NOTHING = "nothing"
@@ -39,11 +41,13 @@ ACTORS = {
     Action.REPEAT_REFUND: Actor.OFFICER,
     Action.SEND_BANK_REFUND: Actor.OFFICER,
     Action.APPROVE_TRANSFER: Actor.SECOND_OFFICER,
+    Action.APPROVE_WRITE_OFF: Actor.SECOND_OFFICER,
     Action.DECIDE_MONEY: Actor.OFFICER,
     Action.WAIT_FOR_REFUND: Actor.SYSTEM,
     Action.WAIT_FOR_PAYMENT: Actor.SYSTEM,
     Action.PAY: Actor.LEARNER,
     Action.END_UNPAID: Actor.SYSTEM,
+    Action.PAY_DEBT: Actor.LEARNER,
     Action.EARN: Actor.SYSTEM,
     Action.TAKE_PART: Actor.SYSTEM,
     Action.NOTHING: Actor.NOBODY,
@@ -66,6 +70,8 @@ class Standing:
     has_proposed_transfer: bool = False
     has_unearned: bool = False
     has_place: bool = False
+    has_debt: bool = False
+    has_proposed_write_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def next_action(order: Standing, *, now: datetime) -> NextAction:
         (order.has_failed_refund, Action.REPEAT_REFUND),
         (order.has_bank_refund, Action.SEND_BANK_REFUND),
         (order.has_proposed_transfer, Action.APPROVE_TRANSFER),
+        (order.has_proposed_write_off, Action.APPROVE_WRITE_OFF),
         (order.has_discrepancy, Action.RESOLVE_DISCREPANCY),
         (order.is_paid and not order.was_confirmed and not order.has_refund_on_its_way, Action.DECIDE_MONEY),
     )
@@ -115,6 +122,8 @@ def _open(order: Standing, *, now: datetime) -> NextAction:
 
 def _settled(order: Standing, *, now: datetime) -> NextAction:
     is_over = order.run_ends_at is not None and order.run_ends_at <= now
+    if order.has_debt:
+        return NextAction(Action.PAY_DEBT)
     if is_over and order.has_unearned:
         return NextAction(Action.EARN)
     if order.has_place and not is_over:

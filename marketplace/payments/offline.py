@@ -18,9 +18,9 @@ from marketplace.enrolment.models import Order, OrderState
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import acts, attempts, offline_rules, refunds
+from marketplace.payments import acts, attempts, debts, offline_rules, refunds
 from marketplace.payments.desk_models import OfflinePayment, OfflineState
-from marketplace.payments.models import AttemptState, PaymentAttempt, Refund
+from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.stripe_gateway import RefundAnswer
 
@@ -39,10 +39,11 @@ class Transfer:
     amount: Money
     bank_reference: str
     received_on: date
+    purpose: Purpose = Purpose.ORDER
 
 
 def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now: datetime) -> OfflinePayment:
-    """Enter a transfer for an order; up to the limit it is settled at once. Locks order, run and hold.
+    """Enter a transfer for an order or a debt; up to the limit it is settled at once. Locks order, run and hold.
 
     Raises Invalid for another amount than the one due or a day to come, Refused for an order that is paid and for a
     transfer that was entered before.
@@ -50,12 +51,12 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
     with transaction():
         # Not locked: an order paid meanwhile gives the transfer back, and rivals are locked together, by id.
         order = db.session.get_one(Order, order_id)
-        if order.state == OrderState.CONFIRMED:
-            raise Refused("order_confirmed", lazy("This order is paid already. Give the transfer back at the bank."))
-        _check(order, transfer, now=now)
+        _check_amount(order, transfer)
+        _check(transfer, now=now)
         payment = add(
             OfflinePayment(
                 order_id=order.id,
+                purpose=transfer.purpose,
                 amount_minor=transfer.amount.minor,
                 currency=transfer.amount.currency,
                 bank_reference=offline_rules.normalised(transfer.bank_reference),
@@ -71,13 +72,25 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
         return payment
 
 
-def _check(order: Order, transfer: Transfer, *, now: datetime) -> None:
-    if not offline_rules.normalised(transfer.bank_reference):
-        message = lazy("Enter the reference by which the bank shows the transfer.")
-        raise Invalid("no_reference", message, {"bank_reference": message})
+def _check_amount(order: Order, transfer: Transfer) -> None:
+    """For an order the whole amount at once; a debt may be paid in parts."""
+    if transfer.purpose is Purpose.DEBT:
+        debt = debts.find(order.public_id)
+        if debt is None or not 0 < transfer.amount.minor <= debt.left.minor:
+            message = lazy("Enter an amount between one cent and what is still owed.")
+            raise Invalid("wrong_amount", message, {"amount": message})
+        return
+    if order.state == OrderState.CONFIRMED:
+        raise Refused("order_confirmed", lazy("This order is paid already. Give the transfer back at the bank."))
     if transfer.amount != order.total:
         message = lazy("Only the whole amount due can be entered for an order.")
         raise Invalid("wrong_amount", message, {"amount": message})
+
+
+def _check(transfer: Transfer, *, now: datetime) -> None:
+    if not offline_rules.normalised(transfer.bank_reference):
+        message = lazy("Enter the reference by which the bank shows the transfer.")
+        raise Invalid("no_reference", message, {"bank_reference": message})
     if transfer.received_on > offline_rules.day_of(now):
         message = lazy("The day has not come yet.")
         raise Invalid("future_day", message, {"received_on": message})
@@ -121,6 +134,7 @@ def _settle(payment: OfflinePayment, *, now: datetime) -> None:
         PaymentAttempt(
             order_id=payment.order_id,
             method="offline",
+            purpose=payment.purpose,
             # Never live: a page of Stripe's may be open for the same order, and is closed once this has settled it.
             state=AttemptState.PAID,
             paid_at=now,

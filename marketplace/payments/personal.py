@@ -12,7 +12,8 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.personal_data import GONE, Identity, Section, plain_money
-from marketplace.payments.desk_models import OfflinePayment, StaffAct
+from marketplace.payments import debts
+from marketplace.payments.desk_models import OfflinePayment, StaffAct, WriteOff
 from marketplace.payments.invoice_models import FapiaoRequest, Invoice
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 
@@ -76,10 +77,12 @@ def _refunds(person_id: int) -> Sequence[Refund]:
 
 
 def find_obstacle(person_id: int) -> Refused | None:
-    """Money on its way back would come to nobody's notice."""
-    if all(refund.state not in {"requested", "pending"} for refund in _refunds(person_id)):
-        return None
-    return Refused("refund_on_its_way", lazy("Money is on its way back to you. Wait until it has arrived."))
+    """Money on its way back would come to nobody's notice, and what is owed could be asked of nobody."""
+    if any(refund.state in {"requested", "pending"} for refund in _refunds(person_id)):
+        return Refused("refund_on_its_way", lazy("Money is on its way back to you. Wait until it has arrived."))
+    if debts.list_of(person_id):
+        return Refused("owes", lazy("You still owe money for a subsidy. Pay it first, or ask us about it."))
+    return None
 
 
 def forget(identity: Identity, *, now: datetime) -> None:  # noqa: ARG001 - every room has the same signature
@@ -127,5 +130,7 @@ def _blank_words_of_the_desk(identity: Identity) -> None:
     mine = select(Order.id).filter_by(person_id=identity.person_id)
     for payment in db.session.scalars(select(OfflinePayment).where(OfflinePayment.order_id.in_(mine))):
         payment.reason = identity.blanked(payment.reason)
+    for row in db.session.scalars(select(WriteOff).where(WriteOff.order_id.in_(mine))):
+        row.reason = identity.blanked(row.reason)
     naming = or_(*(StaffAct.reason.icontains(word, autoescape=True) for word in identity.words))
     db.session.execute(update(StaffAct).where(naming).values(reason=GONE))

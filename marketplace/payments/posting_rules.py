@@ -35,6 +35,7 @@ class Account(StrEnum):
     PLATFORM_FEE = "platform_fee"
     PROCESSOR_FEE = "processor_fee"
     VOUCHER_COST = "voucher_cost"
+    WRITTEN_OFF = "written_off"
     CURRENCY_EXCHANGE = "currency_exchange"
 
 
@@ -79,9 +80,27 @@ def received(amount: Money, *, into: str, is_kept: bool) -> Entries:
     return move(into, Account.UNEARNED_REVENUE if is_kept else Account.REFUNDS_PAYABLE, amount)
 
 
-def given_back(amount: Money, *, out_of: str, was_kept: bool) -> Entries:
-    """Money that went back to a learner, of a place or of what never bought one."""
-    return move(Account.UNEARNED_REVENUE if was_kept else Account.REFUNDS_PAYABLE, out_of, amount)
+def given_back(amount: Money, *, out_of: str, whose: Account = Account.UNEARNED_REVENUE) -> Entries:
+    """Money that went back to a learner: of a place, of what never bought one, or of a debt that is open again."""
+    return move(whose, out_of, amount)
+
+
+def debt_paid(amount: Money, surplus: Money, *, into: str, programme_id: int) -> Entries:
+    """Money of a learner for a subsidy they owe; what is beyond the debt is owed back to them."""
+    entries = [Entry(into, amount + surplus), Entry(Account.LEARNER_RECEIVABLE, -amount, programme_id=programme_id)]
+    return _kept([*entries, Entry(Account.REFUNDS_PAYABLE, -surplus)])
+
+
+def debt_gone(amount: Money, *, programme_id: int) -> Entries:
+    """What was paid for a debt that is owed no more is owed back to the learner."""
+    owed = Entry(Account.LEARNER_RECEIVABLE, amount, programme_id=programme_id)
+    return _kept([owed, Entry(Account.REFUNDS_PAYABLE, -amount)])
+
+
+def written_off(amount: Money, *, programme_id: int) -> Entries:
+    """A debt is given up and the marketplace bears it; negative when there was none after all."""
+    owed = Entry(Account.LEARNER_RECEIVABLE, -amount, programme_id=programme_id)
+    return _kept([Entry(Account.WRITTEN_OFF, amount), owed])
 
 
 @dataclass(frozen=True)
@@ -183,9 +202,9 @@ def dispute_opened(amount: Money) -> Entries:
     return move(Account.DISPUTES_HELD, Account.STRIPE_BALANCE, amount)
 
 
-def dispute_lost(amount: Money, *, was_kept: bool) -> Entries:
+def dispute_lost(amount: Money, *, whose: Account = Account.UNEARNED_REVENUE) -> Entries:
     """The cardholder keeps the money: it is as if it had been refunded."""
-    return given_back(amount, out_of=Account.DISPUTES_HELD, was_kept=was_kept)
+    return given_back(amount, out_of=Account.DISPUTES_HELD, whose=whose)
 
 
 def unmatched(amount: Money) -> Entries:

@@ -25,8 +25,8 @@ from marketplace.funding.voucher_models import VoucherMovement, VoucherRedemptio
 from marketplace.payments import ledger, posting_rules
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import DisputeState
-from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, RevenueTerms
-from marketplace.payments.posting_rules import UNEARNED, Entries, Entry, Step, Terms
+from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, Purpose, RevenueTerms
+from marketplace.payments.posting_rules import UNEARNED, Account, Entries, Entry, Step, Terms
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.elements import ColumnElement
@@ -138,7 +138,7 @@ def _disputes(since: datetime) -> list[Fact]:
         RefundDue.reason.in_(NEVER_SOLD),
     )
     query = (
-        select(Dispute, PaymentAttempt.order_id, is_opened, ~never_sold)
+        select(Dispute, PaymentAttempt, is_opened, ~never_sold)
         .join(Dispute.attempt)
         .where(
             or_(Dispute.recorded_at >= since, Dispute.closed_at >= since),
@@ -155,23 +155,30 @@ def _disputes(since: datetime) -> list[Fact]:
     found = db.session.execute(query.limit(BATCH))
     return [
         fact
-        for one, order_id, is_known, was_kept in found
-        for fact in _dispute_facts(one, order_id, is_opened=is_known, was_kept=was_kept)
+        for one, attempt, is_known, was_kept in found
+        for fact in _dispute_facts(one, attempt, is_opened=is_known, was_kept=was_kept)
     ]
 
 
-def _dispute_facts(one: Dispute, order_id: int, *, is_opened: bool, was_kept: bool) -> list[Fact]:
-    facts = []
+def _dispute_facts(one: Dispute, attempt: PaymentAttempt, *, is_opened: bool, was_kept: bool) -> list[Fact]:
+    facts, order_id = [], attempt.order_id
     if not is_opened:
         entries = posting_rules.dispute_opened(one.amount)
         facts.append(Fact(f"dispute_opened:{one.public_id}", "dispute", entries, order_id, one.opened_at))
     if one.closed_at is not None:
         is_lost = one.state == DisputeState.LOST
-        lost = posting_rules.dispute_lost(one.amount, was_kept=was_kept)
+        lost = posting_rules.dispute_lost(one.amount, whose=_taken_from(attempt, was_kept=was_kept))
         closed = lost if is_lost else posting_rules.dispute_opened(-one.amount)
         kind = "dispute_lost" if is_lost else "dispute_won"
         facts.append(Fact(f"dispute_closed:{one.public_id}", kind, closed, order_id, one.closed_at))
     return facts
+
+
+def _taken_from(attempt: PaymentAttempt, *, was_kept: bool) -> Account:
+    """What stood for the money that a bank took back: a debt, a place, or that it was owed back."""
+    if attempt.purpose == Purpose.DEBT:
+        return Account.LEARNER_RECEIVABLE
+    return Account.UNEARNED_REVENUE if was_kept else Account.REFUNDS_PAYABLE
 
 
 SOURCES = (_voucher_movements, _subsidy_steps, _disputes)

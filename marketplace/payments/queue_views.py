@@ -19,6 +19,7 @@ from marketplace.payments import (
     stripe_feeds,
     stripe_lists,
     stripe_matching,
+    write_offs,
 )
 from marketplace.payments.blueprint import blueprint
 
@@ -39,6 +40,7 @@ def staff_queues() -> ResponseReturnValue:
         counts=queues.counts(),
         names=desk_pages.queue_names(),
         transfers=offline.list_waiting(),
+        write_offs=write_offs.list_waiting(),
         bank_refunds=queues.list_bank_refunds(),
         discrepancies=discrepancies.list_open(),
         events=queues.list_unknown_events(),
@@ -67,6 +69,8 @@ def treat(kind: str, reference: str) -> ResponseReturnValue:
         ),
         ("transfer", "approve"): lambda note: offline.approve(reference, **note),
         ("transfer", "decline"): lambda note: offline.decline(reference, **note),
+        ("write_off", "approve"): lambda note: write_offs.approve(reference, **note),
+        ("write_off", "decline"): lambda note: write_offs.decline(reference, **note),
     }
     act = acts.get((kind, request.form.get("act", "")))
     if act is None:

@@ -14,7 +14,7 @@ from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.payments import acts, discrepancies, events, refunds, stripe_matching
-from marketplace.payments.desk_models import OfflinePayment, OfflineState, StaffAct
+from marketplace.payments.desk_models import OfflinePayment, OfflineState, StaffAct, WriteOff
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 from marketplace.payments.stripe_models import StripeTransaction
 
@@ -32,6 +32,7 @@ class Counts:
     """How much waits in each queue."""
 
     transfers: int
+    write_offs: int
     bank_refunds: int
     failed_refunds: int
     discrepancies: int
@@ -50,6 +51,7 @@ def counts() -> Counts:
     open_ones = select(func.count()).select_from(Discrepancy).where(Discrepancy.resolved_at.is_(None))
     query = select(
         select(func.count()).select_from(OfflinePayment).filter_by(state=OfflineState.PROPOSED).scalar_subquery(),
+        select(func.count()).select_from(WriteOff).filter_by(state=OfflineState.PROPOSED).scalar_subquery(),
         _bank_refunds(select(func.count()).select_from(Refund)).scalar_subquery(),
         open_ones.where(Discrepancy.kind == "refund_failed").scalar_subquery(),
         open_ones.where(Discrepancy.kind.not_in([UNMATCHED, "refund_failed"])).scalar_subquery(),

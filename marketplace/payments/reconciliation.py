@@ -11,8 +11,8 @@ from sqlalchemy import exists, select
 from marketplace.enrolment.models import Order, RefundDue
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, transaction
-from marketplace.payments import attempts, discrepancies, events, ledger, refunds
-from marketplace.payments.models import AttemptState, Discrepancy, LedgerTransaction, PaymentAttempt, Refund
+from marketplace.payments import attempts, debts, discrepancies, events, ledger, refunds
+from marketplace.payments.models import AttemptState, Discrepancy, LedgerTransaction, PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +53,7 @@ def _push_refunds(*, older_than: datetime) -> int:
 
 
 def _queue_discrepancies(*, now: datetime) -> int:
-    found = [*_paid_not_enrolled(), *_enrolled_unpaid(), *_stuck(now), *_failed_refunds(), *_unposted()]
+    found = [*_paid_not_enrolled(), *_enrolled_unpaid(), *_stuck(now), *_failed_refunds(), *_unposted(), *_debts(now)]
     if not ledger.is_balanced():
         found.append(("ledger_unbalanced", "ledger", {}))
     with transaction():
@@ -71,6 +71,7 @@ def _paid_not_enrolled() -> Found:
         .join(PaymentAttempt.order)
         .where(
             PaymentAttempt.state == AttemptState.PAID,
+            PaymentAttempt.purpose == Purpose.ORDER,
             Order.confirmed_at.is_(None),
             ~exists().where(RefundDue.attempt_public_id == PaymentAttempt.public_id),
         )
@@ -80,7 +81,11 @@ def _paid_not_enrolled() -> Found:
 
 def _enrolled_unpaid() -> Found:
     """The order is confirmed and had a price, but no money is here."""
-    paid = exists().where(PaymentAttempt.order_id == Order.id, PaymentAttempt.state == AttemptState.PAID)
+    paid = exists().where(
+        PaymentAttempt.order_id == Order.id,
+        PaymentAttempt.state == AttemptState.PAID,
+        PaymentAttempt.purpose == Purpose.ORDER,
+    )
     query = select(Order.public_id).where(Order.state == "confirmed", Order.total_minor > 0, ~paid)
     return [("enrolled_unpaid", order, {}) for order in db.session.scalars(query)]
 
@@ -119,3 +124,16 @@ def _unposted() -> Found:
     posted = exists().where(LedgerTransaction.key == "payment:" + PaymentAttempt.public_id)
     query = select(PaymentAttempt.public_id).where(PaymentAttempt.state == AttemptState.PAID, ~posted)
     return [("payment_not_posted", attempt, {}) for attempt in db.session.scalars(query)]
+
+
+def _debts(now: datetime) -> Found:
+    """What learners owe by the facts is not what the ledger says that they owe."""
+    found = debts.list_differing(quiet_since=now - QUIET_FOR)
+    return [
+        (
+            "debt_differs",
+            one.order.public_id,
+            {"order": one.order.public_id, "left": one.left.minor, "ledger": booked.minor},
+        )
+        for one, booked in found
+    ]

@@ -9,14 +9,23 @@ from sqlalchemy import case, func, select
 
 from marketplace.enrolment import orders, places, returns
 from marketplace.enrolment.models import Order, RefundDue
-from marketplace.enrolment.refund_rules import NEVER_SOLD, Part, Payer, Share, left_of, of_buyer, split_refund
+from marketplace.enrolment.refund_rules import (
+    DEBT_RETURNED,
+    NEVER_SOLD,
+    Part,
+    Payer,
+    Share,
+    left_of,
+    of_buyer,
+    split_refund,
+)
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
 from marketplace.payments import external_refunds, fapiao_gate, ledger, letters, posting_rules, stripe_gateway
-from marketplace.payments.models import PaymentAttempt, Refund
+from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.stripe_gateway import GatewayError, RefundAnswer
 
@@ -226,10 +235,18 @@ def book(refund_id: int, answer: RefundAnswer, *, now: datetime) -> None:
 def _book_succeeded(refund: Refund, fact: RefundDue, attempt: PaymentAttempt, *, now: datetime) -> None:
     order = db.session.get_one(Order, attempt.order_id)
     out_of = Account.BANK if attempt.method == "offline" else Account.STRIPE_BALANCE
-    entries = posting_rules.given_back(refund.amount, out_of=out_of, was_kept=fact.reason not in NEVER_SOLD)
-    ledger.post(f"refund:{refund.public_id}", "refund", entries, order_id=order.id, occurred_at=now)
+    entries = posting_rules.given_back(refund.amount, out_of=out_of, whose=_account_of(fact.reason))
+    kind = "debt_refund" if attempt.purpose == Purpose.DEBT else "refund"
+    ledger.post(f"refund:{refund.public_id}", kind, entries, order_id=order.id, occurred_at=now)
     orders.record(order, "refunded", now=now, details={"refund": refund.public_id})
     jobs.enqueue(letters.tell, refund_id=refund.id)
+
+
+def _account_of(reason: str) -> Account:
+    """What stood for the money until now: a place, a debt, or that it was owed back."""
+    if reason == DEBT_RETURNED:
+        return Account.LEARNER_RECEIVABLE
+    return Account.REFUNDS_PAYABLE if reason in NEVER_SOLD else Account.UNEARNED_REVENUE
 
 
 def sync(stripe_refund_id: str, *, now: datetime) -> bool:

@@ -15,7 +15,8 @@ from marketplace.foundation.money import Money
 from marketplace.funding import vouchers
 from marketplace.funding.subsidy_models import Subsidy
 from marketplace.funding.subsidy_rules import State
-from marketplace.payments.models import AttemptState, PaymentAttempt, Refund
+from marketplace.payments import debts
+from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
     from marketplace.enrolment.models import Order, OrderLine
@@ -32,7 +33,8 @@ def story_of(order: Order) -> list[str]:
         *_price(order, line),
         *_subsidy(order, line),
         *_voucher(line),
-        *_paid(order, paid),
+        *_paid(order, [one for one in paid if one.purpose == Purpose.ORDER]),
+        *_debt(order, [one for one in paid if one.purpose == Purpose.DEBT]),
         *_given_back([one.id for one in paid]),
     ]
 
@@ -101,6 +103,26 @@ def _paid(order: Order, paid: list[PaymentAttempt]) -> list[str]:
     if order.is_open:
         return [_("You have still to pay %(amount)s.", amount=format_money(order.total))]
     return [_("Nothing was charged.")]
+
+
+def _debt(order: Order, paid: list[PaymentAttempt]) -> list[str]:
+    """What became of what they owed for the subsidy."""
+    debt = debts.find(order.public_id)
+    if debt is None:
+        return []
+    told = [
+        _(
+            "You paid %(amount)s of what you owed on %(day)s.",
+            amount=format_money(one.amount),
+            day=format_date(one.paid_at or one.created_at, "long"),
+        )
+        for one in paid
+    ]
+    if not debt.written_off.is_zero:
+        told.append(_("%(amount)s of what you owed is waived.", amount=format_money(debt.written_off)))
+    if debt.is_open and debt.left != debt.owed:
+        told.append(_("You still owe %(amount)s.", amount=format_money(debt.left)))
+    return told
 
 
 def _given_back(attempt_ids: list[int]) -> list[str]:

@@ -24,6 +24,9 @@ class Step(StrEnum):
     REFUNDED = "refunded"
     DISPUTED = "disputed"
     RETURNING = "returning"
+    DEBT_PAID = "debt_paid"
+    DEBT_LEFT = "debt_left"
+    WRITTEN_OFF = "written_off"
     KEPT = "kept"
     TAX = "tax"
     PLATFORM_FEE = "platform_fee"
@@ -68,6 +71,8 @@ class Moved:
     refunded: Money
     disputed: Money
     balances: dict[str, int]
+    # Paid for a subsidy that was not earned, less what of it went back.
+    debt_paid: int = 0
 
 
 def waterfall(sold: Sold, moved: Moved) -> list[Bar]:
@@ -104,9 +109,15 @@ def _shares(moved: Moved, funded: Money, currency: str) -> list[tuple[Step, Mone
     kept = earned + waiting
     returning = Money(_credit(moved, Account.REFUNDS_PAYABLE), currency)
     others = kept - (moved.paid - moved.refunded - moved.disputed - returning)
+    debt = {
+        Step.DEBT_PAID: Money(moved.debt_paid, currency),
+        Step.DEBT_LEFT: Money(moved.balances.get(Account.LEARNER_RECEIVABLE, 0), currency),
+        Step.WRITTEN_OFF: Money(moved.balances.get(Account.WRITTEN_OFF, 0), currency),
+    }
     return [
         (Step.RETURNING, -returning),
-        (Step.FUNDED, others),
+        *debt.items(),
+        (Step.FUNDED, others - sum(debt.values(), Money(0, currency))),
         (Step.KEPT, kept),
         (Step.UNEARNED, -waiting),
         (Step.TAX, -tax),

@@ -14,13 +14,20 @@ IDS = st.integers(1, 9)
 TERMS = st.builds(Terms, version=st.just(1), platform_fee=st.integers(0, 10_000), tax=st.integers(0, 10_000))
 EVERY_RULE = {
     "received": lambda a, i, b: rules.received(a, into=Account.BANK if b else Account.STRIPE_BALANCE, is_kept=b),
-    "given_back": lambda a, i, b: rules.given_back(a, out_of=Account.STRIPE_BALANCE, was_kept=b),
+    "given_back": lambda a, i, b: rules.given_back(
+        a, out_of=Account.STRIPE_BALANCE, whose=Account.UNEARNED_REVENUE if b else Account.LEARNER_RECEIVABLE
+    ),
     "voucher_redeemed": lambda a, i, b: rules.voucher_redeemed(a, sponsor_id=i if b else None),
     "processor_fee": lambda a, i, b: rules.processor_fee(a),
     "payout_left": lambda a, i, b: rules.payout_left(a),
     "payout_arrived": lambda a, i, b: rules.payout_arrived(a),
     "dispute_opened": lambda a, i, b: rules.dispute_opened(a),
-    "dispute_lost": lambda a, i, b: rules.dispute_lost(a, was_kept=b),
+    "dispute_lost": lambda a, i, b: rules.dispute_lost(
+        a, whose=Account.REFUNDS_PAYABLE if b else Account.LEARNER_RECEIVABLE
+    ),
+    "debt_paid": lambda a, i, b: rules.debt_paid(a, a if b else a - a, into=Account.BANK, programme_id=i),
+    "debt_gone": lambda a, i, b: rules.debt_gone(a, programme_id=i),
+    "written_off": lambda a, i, b: rules.written_off(a, programme_id=i),
     "unmatched": lambda a, i, b: rules.unmatched(a),
     "exchanged": lambda a, i, b: rules.exchanged(a, Money(a.minor // 7, "USD")),
 }

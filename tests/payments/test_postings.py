@@ -51,7 +51,7 @@ def after(order):
 
 def give_back(order, minor, *, at):
     amount = Money(minor, "CNY")
-    entries = posting_rules.given_back(amount, out_of=Account.STRIPE_BALANCE, was_kept=True)
+    entries = posting_rules.given_back(amount, out_of=Account.STRIPE_BALANCE)
     with transaction():
         ledger.post(f"refund:test{at}", "refund", entries, order_id=order.id, occurred_at=at)
 

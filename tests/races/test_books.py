@@ -12,11 +12,12 @@ from marketplace.enrolment.models import Enrolment, Order, RefundDue
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.errors import Refused
-from marketplace.payments import attempts, ledger, offline, offline_rules, postings
-from marketplace.payments.models import LedgerTransaction, PaymentAttempt
+from marketplace.payments import attempts, debts, ledger, offline, offline_rules, postings, write_offs
+from marketplace.payments.models import LedgerTransaction, PaymentAttempt, Purpose
 from marketplace.payments.offline import Transfer
 from marketplace.payments.stripe_gateway import Session
 from tests.factories import make_person, make_run, make_staff
+from tests.payments.test_debts import indebted
 
 ROUNDS = 6
 
@@ -116,3 +117,50 @@ def test_an_order_is_earned_once_by_several_workers(race_app, number):
     assert sorted(together(race_app, *[lambda: postings.earn(order_id, now=later)] * 4)) == [False] * 3 + [True]
     with race_app.app_context():
         assert db.session.query(LedgerTransaction).filter_by(kind="earned").count() == 1
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_debt_is_settled_once_however_it_is_paid_and_written_off(race_app, number):
+    """A transfer, Stripe and a write-off of the whole debt at once: what is beyond it goes back to the learner."""
+    with race_app.app_context():
+        now = clock.now()
+        order = indebted(now=now)
+        order_id, number_of, owed = order.id, order.public_id, debts.find(order.public_id).left
+        officer = make_staff("finance_officer").id
+        with transaction():
+            attempt = add(
+                PaymentAttempt(
+                    order_id=order_id,
+                    purpose=Purpose.DEBT,
+                    state="open",
+                    session_id=f"cs_debt_{number}",
+                    amount_minor=owed.minor,
+                    currency="CNY",
+                    expires_at=now + timedelta(hours=1),
+                )
+            )
+        session = Session(
+            id=attempt.session_id,
+            url=None,
+            status="complete",
+            payment_status="paid",
+            amount=owed,
+            payment_intent_id="pi_debt",
+            intent_status="succeeded",
+            failure_code=None,
+            reference=attempt.public_id,
+        )
+        transfer = Transfer(owed, "A1", offline_rules.day_of(now), Purpose.DEBT)
+        db.session.remove()
+
+    together(
+        race_app,
+        lambda: attempts.settle(session, now=now).state,
+        lambda: offline.enter(order_id, transfer, reason="bank", actor_id=officer, now=now).state,
+        lambda: write_offs.propose(order_id, owed, reason="ill", actor_id=officer, now=now).state,
+    )
+
+    with race_app.app_context():
+        debt = debts.find(number_of)
+        assert (debt.left.minor, (debt.paid + debt.written_off).minor) == (0, owed.minor)
+        assert ledger.balances().get(("learner_receivable", "CNY"), 0) == 0
