@@ -7,7 +7,8 @@ prepare_venv() {
     if [ ! -f ".venv/made-from-$stamp" ]; then
         local python
         python="$(find_python)"
-        [ -x .venv/bin/python ] || "$python" -m venv .venv
+        # pip comes last: without it an earlier try was cut short, or Debian's python3-venv was missing.
+        [ -x .venv/bin/pip ] || "$python" -m venv .venv
         .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$pins"
         touch ".venv/made-from-$stamp"
     fi

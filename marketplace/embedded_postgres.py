@@ -66,7 +66,7 @@ def reachable(home: Path) -> Path:
 
 def start(home: Path, *, is_durable: bool = True) -> str:
     """Make the cluster under `home` if there is none, start it if it is not running; the address of its database."""
-    home = reachable(home)
+    home = reachable(home.resolve())
     home.mkdir(parents=True, exist_ok=True)
     server = _Server(home)
     with _locked(home / "lock"):
@@ -79,9 +79,10 @@ def start(home: Path, *, is_durable: bool = True) -> str:
 
 def stop(home: Path) -> None:
     """Stop the server under `home`, if one runs, ending its sessions."""
-    home = reachable(home)
+    home = reachable(home.resolve())
     server = _Server(home)
-    if (home / "data" / "postmaster.pid").exists():
+    # `pg_ctl` signals the number in the file, whose ever it is by now.
+    if (home / "data" / "postmaster.pid").exists() and (_someone_works_in(server.data) or not _tells_folders()):
         server.run("pg_ctl", "stop", "--mode=fast", f"--pgdata={home / 'data'}", "--wait", must_work=False)
 
 
@@ -160,9 +161,11 @@ class _Server:
         shared memory is lost with the file, hence the wait for every process that works in the data folder.
         """
         pid_file = self.data / "postmaster.pid"
-        if not pid_file.exists() or not Path("/proc/self/cwd").exists():
+        if not pid_file.exists() or not _tells_folders():
             return
-        if _is_alive(int(pid_file.read_text().split()[0])):
+        # Empty after a power cut; after a restart of the machine the number may be any program's.
+        first_word = pid_file.read_text().split()[:1]
+        if first_word and _is_alive(int(first_word[0])) and _someone_works_in(self.data):
             return
         deadline = time.monotonic() + START_SECONDS
         while _someone_works_in(self.data) and time.monotonic() < deadline:
@@ -260,21 +263,32 @@ def _is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
+def _tells_folders() -> bool:
+    """Whether this system tells in which folder each process works; macOS does not."""
+    return Path("/proc/self/cwd").exists()
+
+
 def _someone_works_in(folder: Path) -> bool:
     """Whether a process has `folder` as its working directory, as each of a server's processes does."""
+    real = folder.resolve()
     for link in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            if link.readlink() == folder:
+            if link.readlink() == real:
                 return True
         except OSError:  # it ended meanwhile, or is a zombie, or another user's
             continue
     return False
 
 
+def kept_port(path: Path) -> int:
+    """The port written in a file; 0 for none, and for a file whose writing was cut short."""
+    written = path.read_text().strip() if path.exists() else ""
+    return int(written) if written.isdecimal() else 0
+
+
 def _free_port(path: Path) -> int:
     """The port used last time if it is free, so that addresses survive a restart; else any free one."""
-    wanted = int(path.read_text()) if path.exists() else 0
-    for port in (wanted, 0):
+    for port in (kept_port(path), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -29,17 +29,21 @@ from marketplace.foundation import health
 from marketplace.foundation.database import db
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from types import FrameType
 
     from flask import Flask
 
 # What this machine keeps between starts: the cluster, ports, a secret, uploads.
-VAR = Path(os.environ.get("MARKETPLACE_VAR") or ROOT / "var")
+VAR = Path(os.environ.get("MARKETPLACE_VAR") or ROOT / "var").resolve()
 RUNNING = VAR / "running.json"
 WORKERS, THREADS = 2, 4
 STOP_SECONDS = 30
+LARGEST_PORT = 65535
 # A process that dies at once, again and again, is broken: waiting longer each time keeps its message readable.
-LONGEST_PAUSE_SECONDS = 30.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+# One that lived longer than this was no such process.
+HEALTHY_SECONDS = 60
 
 
 class Refusal(Exception):
@@ -48,19 +52,44 @@ class Refusal(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Start everything; 0 after an orderly stop, 1 with the reason on standard error if it cannot start."""
-    is_production = "--production" in arguments
+    if set(arguments) - {"--production"}:
+        print("usage: bin/serve [--production]", file=sys.stderr)
+        return 2
+    is_production = bool(arguments) or os.environ.get("MARKETPLACE_ENV") == "production"
     VAR.mkdir(parents=True, exist_ok=True)
+    # While things are prepared a signal interrupts them; once the processes run, it stops them in order.
+    _on_stop(signal.default_int_handler)
     try:
-        lock = _only_one_here()
-        environment = _production_environment() if is_production else _development_environment()
-        app = create_app(settings_from(environment))
-        _prepare(app, is_production=is_production)
+        with _only_one_here():
+            return _serve(is_production=is_production)
     except (Refusal, SettingsError, embedded_postgres.PostgresError) as error:
         print(error, file=sys.stderr)
         return 1
-    _share_measures(environment)
-    with lock:
-        return _Processes(commands(environment, is_production=is_production), environment, app).run()
+    except KeyboardInterrupt:
+        return 0
+
+
+def _serve(*, is_production: bool) -> int:
+    """Prepare, run and stop everything; whatever happens in between, the database of our own is stopped at the end."""
+    try:
+        environment = _production_environment() if is_production else _development_environment()
+        app = create_app(settings_from(environment))
+        processes = commands(environment, is_production=is_production)
+        _demand_ports(environment, processes)
+        _prepare(app, is_production=is_production)
+        _share_measures(environment)
+        return _Processes(processes, environment, app).run()
+    finally:
+        _on_stop(signal.SIG_IGN)
+        if not is_production and not os.environ.get("DATABASE_URL"):
+            embedded_postgres.stop(VAR / "postgres")
+
+
+def _on_stop(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    """What Ctrl-C, a service manager and a terminal that is closed do; `nohup` keeps the last of them out."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _only_one_here() -> IO[str]:
@@ -80,17 +109,43 @@ def _only_one_here() -> IO[str]:
 
 def _end_orphan(name: str, pid: int) -> None:
     # By now the number may be another program's: only what runs our own Python is ended.
-    found = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True)
-    if sys.executable not in found.stdout:
+    if sys.executable not in _command_of(pid):
         return
     print(f"ending {name}, left behind by an earlier start", file=sys.stderr)
     deadline = time.monotonic() + STOP_SECONDS
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and sys.executable in _command_of(pid):
             time.sleep(0.05)
-            os.kill(pid, 0)
         os.killpg(pid, signal.SIGKILL)
+
+
+def _command_of(pid: int) -> str:
+    """The command line of a process; empty for none, and for one that ended and that nobody has reaped."""
+    if not Path("/proc/self").exists():
+        asked = ["ps", "-o", "command=", "-p", str(pid)]
+        return subprocess.run(asked, check=False, capture_output=True, text=True).stdout
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _demand_ports(environment: dict[str, str], processes: dict[str, list[str]]) -> None:
+    """Raise Refusal for a port that is none, or somebody else's: what answers there is not us."""
+    wanted = [("PORT", environment.get("HOST", "127.0.0.1"))]
+    wanted += [("SANDBOX_PORT", "127.0.0.1")] if "sandbox" in processes else []
+    for name, host in wanted:
+        port = environment[name]
+        if not port.isdecimal() or int(port) > LARGEST_PORT:
+            raise Refusal(f"{name} must be the number of a port, not {port!r}.")
+        try:
+            family, kind, *_, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            raise Refusal(f"Nothing can listen on port {port} of {host}: {error}. Choose another {name}.") from None
 
 
 def _share_measures(environment: dict[str, str]) -> None:
@@ -198,52 +253,69 @@ class _Processes:
         self.environment = environment
         self.app = app
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.pauses = dict.fromkeys(commands, 0.5)
+        self.began: dict[str, float] = {}
+        self.pauses = dict.fromkeys(commands, FIRST_PAUSE_SECONDS)
         self.is_stopping = False
 
     def run(self) -> int:
-        for signal_number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signal_number, self._stop)
-        for name in self.commands:
-            self._start(name)
-        self._greet()
-        while not self.is_stopping:
-            time.sleep(0.2)
-            for name, process in list(self.running.items()):
-                if process.poll() is not None and not self.is_stopping:
-                    self._restart(name, process.returncode)
-        return self._end()
+        _on_stop(self._stop)
+        try:
+            for name in self.commands:
+                self._start(name)
+            self._greet()
+            while not self.is_stopping:
+                self._pause(0.2)
+                for name, process in list(self.running.items()):
+                    if process.poll() is not None and not self.is_stopping:
+                        self._restart(name, process.returncode)
+        finally:
+            self._end()
+        return 0
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, but not through a signal to stop: Python's own sleep goes on after it."""
+        deadline = time.monotonic() + seconds
+        while not self.is_stopping and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _start(self, name: str) -> None:
         # A session of its own: Ctrl-C reaches this supervisor alone, which then stops each in order.
         command = self.commands[name]
         self.running[name] = subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True)
+        self.began[name] = time.monotonic()
         half = RUNNING.with_suffix(".half")
         half.write_text(json.dumps({name: process.pid for name, process in self.running.items()}))
         half.replace(RUNNING)
 
     def _restart(self, name: str, status: int) -> None:
         print(f"{name} ended with status {status}; starting it again", file=sys.stderr)
-        time.sleep(self.pauses[name])
+        self._kill(self.running[name])
+        if time.monotonic() - self.began[name] > HEALTHY_SECONDS:
+            self.pauses[name] = FIRST_PAUSE_SECONDS
+        self._pause(self.pauses[name])
         self.pauses[name] = min(self.pauses[name] * 2, LONGEST_PAUSE_SECONDS)
-        self._start(name)
+        if not self.is_stopping:
+            self._start(name)
 
     def _stop(self, _signal: int, _frame: object) -> None:
         self.is_stopping = True
 
-    def _end(self) -> int:
+    def _end(self) -> None:
         for process in self.running.values():
             process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
         for process in self.running.values():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
+            self._kill(process)
         RUNNING.unlink(missing_ok=True)
-        if self.environment.get("DATABASE_URL") and not os.environ.get("DATABASE_URL"):
-            embedded_postgres.stop(VAR / "postgres")
-        return 0
+
+    @staticmethod
+    def _kill(process: subprocess.Popen[bytes]) -> None:
+        """End what is left of a process and of its own children, who are in a group of theirs."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def _greet(self) -> None:
         """Say where it is once it answers, and with which accounts to look around."""
@@ -267,8 +339,7 @@ def answers(port: int) -> bool:
 def _port(name: str, wanted: int) -> int:
     """The port used last time, else `wanted`, else a free one; remembered, so that links keep working."""
     kept = VAR / f"{name}-port"
-    candidates = [int(kept.read_text())] if kept.exists() else []
-    for port in (*candidates, wanted, 0):
+    for port in (embedded_postgres.kept_port(kept) or wanted, wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

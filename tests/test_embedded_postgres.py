@@ -50,6 +50,24 @@ def test_it_keeps_what_was_committed_over_kill_9(home):
     assert ask(again, "SELECT answer FROM kept") == (42,)
 
 
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="only /proc tells who works in a folder")
+def test_a_pid_that_is_another_programs_by_now_stops_neither(home):
+    embedded_postgres.start(home)
+    embedded_postgres.stop(home)
+    pid_file = home / "data" / "postmaster.pid"
+    user = embedded_postgres._server_user()
+    with subprocess.Popen([shutil.which("sleep"), "60"], cwd="/", user=user) as stranger:
+        for left_behind in (f"{stranger.pid}\n{home}/data\n", ""):
+            pid_file.write_text(left_behind)
+            embedded_postgres.stop(home)
+            began = time.monotonic()
+            assert ask(embedded_postgres.start(home), "SELECT 1") == (1,)
+            assert time.monotonic() - began < 20
+            embedded_postgres.stop(home)
+        assert stranger.poll() is None
+        stranger.kill()
+
+
 def test_many_starts_at_once_make_one_server(home):
     command = [sys.executable, "-m", "marketplace.embedded_postgres", "start", str(home)]
 

@@ -3,17 +3,20 @@
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from threading import Timer
 
 import psycopg
 import pytest
 
 from config import SANDBOX_STRIPE_KEY
-from marketplace import serve
+from marketplace import embedded_postgres, serve
 from tests.inbox import free_port
 
 FIT_FOR_PRODUCTION = {
@@ -90,18 +93,72 @@ def test_after_kill_9_of_everything_but_its_children_it_starts_again_at_the_same
     assert set(json.loads((tmp_path / "running.json").read_text()).values()).isdisjoint(children.values())
 
 
-def test_it_stops_in_order_and_leaves_nothing(run, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_it_stops_in_order_and_leaves_nothing(run, tmp_path, number):
     process = run()
     address(process)
     children = json.loads((tmp_path / "running.json").read_text())
 
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
 
     assert process.wait(timeout=60) == 0
     assert not (tmp_path / "running.json").exists()
     for pid in children.values():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_stopped_while_it_prepares_it_leaves_no_database(run, tmp_path):
+    process = run(DATABASE_URL="", MARKETPLACE_DEMO="")
+    home = embedded_postgres.reachable(tmp_path / "postgres")
+    deadline = time.monotonic() + 60
+    while not (home / "data" / "postmaster.pid").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=60) == 0
+    assert not embedded_postgres._someone_works_in(home / "data")
+    assert not (home / "data" / "postmaster.pid").exists()
+    shutil.rmtree(home)
+
+
+def test_a_pause_before_a_new_start_ends_with_the_signal(app, tmp_path, monkeypatch):
+    monkeypatch.setattr(serve, "RUNNING", tmp_path / "running.json")
+    processes = serve._Processes({"broken": ["false"]}, dict(os.environ), app)
+    processes._start("broken")
+    processes.pauses["broken"] = 20
+    began, first = time.monotonic(), processes.running["broken"]
+    Timer(0.3, processes._stop, (signal.SIGTERM, None)).start()
+
+    processes._restart("broken", first.wait())
+
+    assert time.monotonic() - began < 3
+    assert processes.running["broken"] is first
+
+
+@pytest.mark.parametrize("name", ["PORT", "SANDBOX_PORT"])
+def test_a_port_of_somebody_else_is_refused(name):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ports = {"PORT": "0", "SANDBOX_PORT": "0", name: port}
+
+        with pytest.raises(serve.Refusal, match=f"Nothing can listen on port {port} of 127.0.0.1"):
+            serve._demand_ports(ports, {"web": [], "sandbox": []})
+
+
+@pytest.mark.parametrize("port", ["abc", "99999", "-1", "80 81"])
+def test_a_port_that_is_none_is_refused(port):
+    with pytest.raises(serve.Refusal, match="PORT must be the number of a port"):
+        serve._demand_ports({"PORT": port}, {"web": []})
+
+
+def test_a_mistyped_argument_starts_nothing(run):
+    process = run("--prodution")
+
+    assert process.wait(timeout=60) == 2
+    assert process.stderr.read() == "usage: bin/serve [--production]\n"
 
 
 def test_it_starts_again_what_dies(run, tmp_path):
@@ -125,6 +182,9 @@ def test_it_starts_again_what_dies(run, tmp_path):
         ({"PUBLIC_URL": "http://courses.example.org"}, "PUBLIC_URL is not https"),
         ({"STRIPE_SECRET_KEY": SANDBOX_STRIPE_KEY}, "payments would go to the sandbox"),
         ({"STRIPE_API_BASE": "http://127.0.0.1:1"}, "payments would go to the sandbox"),
+        ({"STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET is the sandbox's"),
+        ({"SMTP_HOST": ""}, "SMTP_HOST is not set"),
+        ({"MARKETPLACE_CLOCK_OFFSET": "60"}, "MARKETPLACE_CLOCK_OFFSET shifts the clock"),
     ],
 )
 def test_production_refuses_what_is_unsafe(run, change, said):
@@ -141,6 +201,9 @@ def test_production_refuses_demo_accounts_and_starts_without_them(run, make_data
             "INSERT INTO person (public_id, email, name, locale, time_zone, active, fs_uniquifier, is_demo, created_at)"
             " VALUES ('a', 'a@example.com', 'A', 'zh', 'Asia/Shanghai', true, 'a', true, now())"
         )
+    asked_by_name = run(**FIT_FOR_PRODUCTION, DATABASE_URL=url, MARKETPLACE_ENV="production")
+    assert asked_by_name.wait(timeout=60) == 1
+    assert "demo accounts" in asked_by_name.stderr.read()
     refused = run("--production", **FIT_FOR_PRODUCTION, DATABASE_URL=url)
     assert refused.wait(timeout=60) == 1
     assert "demo accounts" in refused.stderr.read()
