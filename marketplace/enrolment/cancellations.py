@@ -129,8 +129,7 @@ def carry_out(place: Place, statement: Statement, *, actor_id: int | None, reaso
             decided_by_id=actor_id,
         )
     )
-    places.end(place, "cancelled", now=now, actor_id=actor_id)
-    places.end_orders(place, now=now, actor_id=actor_id)
+    # Before the place ends: a voucher is locked before a funding programme, which is let go of with the place.
     returns.leave(
         statement.shares,
         currency=statement.paid.currency,
@@ -138,6 +137,8 @@ def carry_out(place: Place, statement: Statement, *, actor_id: int | None, reaso
         key=f"cancellation:{cancellation.public_id}",
         now=now,
     )
+    places.end(place, "cancelled", now=now, actor_id=actor_id)
+    places.end_orders(place, now=now, actor_id=actor_id)
     if statement.back.minor:
         record(place.orders[0], "refund_due", now=now, actor_id=actor_id, details={"amount": statement.back.minor})
     _tell(place, cancellation)

@@ -202,7 +202,7 @@ def _defer_now(change: EnrolmentChange, place: Place, step: Move, *, now: dateti
     pool_id = counting.take_seat(step.run, person_id)
     new = add(Enrolment(run_id=step.run.id, person_id=person_id, enrolled_at=now, pool_id=pool_id))
     offers.end_wait(step.run, person_id, now=now)
-    moves.move(place, new, "deferred", actor_id=change.requested_by_id, now=now)
+    # Before the place moves: a voucher is locked before a funding programme.
     if step.difference.minor < 0:
         parts = refund_rules.of_buyer(returns.parts_of(place.order_ids))
         returns.leave(
@@ -212,6 +212,7 @@ def _defer_now(change: EnrolmentChange, place: Place, step: Move, *, now: dateti
             key=f"change:{change.public_id}",
             now=now,
         )
+    moves.move(place, new, "deferred", actor_id=change.requested_by_id, now=now)
     moves.finish(change, new, now=now)
     return change
 

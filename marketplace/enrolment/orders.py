@@ -219,6 +219,7 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
         # Not passed on before this payment is settled: it may be for the very seat that has just expired.
         counting.release_expired_of(run, now=now)
         hold = _locked_hold(order)
+        is_enrolled = counting.find_enrolment(run.id, order.person_id) is not None
         can_seat = run.state == "scheduled" and moves.stands(order)
         verdict = rules.settle(
             order_state=order.state,
@@ -226,14 +227,15 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
             paid=amount,
             is_held=can_seat and hold is not None and hold.ended_at is None,
             has_seat=can_seat and _has_seat(order, run, hold),
-            is_enrolled_otherwise=counting.find_enrolment(run.id, order.person_id) is not None,
+            is_enrolled_otherwise=is_enrolled,
         )
         details = {"attempt": attempt_public_id, "verdict": verdict}
         if verdict is Settlement.ALREADY_SETTLED:
             if not _is_paid_by(order, attempt_public_id):
                 _leave_refund(order, attempt_public_id, amount, reason="paid_twice", now=now)
         elif verdict is Settlement.REFUND_DUE:
-            _leave_refund(order, attempt_public_id, amount, reason="seat_gone", now=now)
+            reason = "paid_twice" if is_enrolled else "seat_gone"
+            _leave_refund(order, attempt_public_id, amount, reason=reason, now=now)
         elif order.state == OrderState.EXPIRED and not claims.claim_again(order, now=now):
             _leave_refund(order, attempt_public_id, amount, reason="claim_gone", now=now)
             verdict = Settlement.REFUND_DUE

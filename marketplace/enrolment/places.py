@@ -136,6 +136,13 @@ def find_of_order(order_id: int) -> Enrolment | None:
     return db.session.scalars(query).first()
 
 
+def lock_run_of(order_id: int) -> None:
+    """Lock the run of the place that a locked order grants, for who locks a voucher before they end it."""
+    enrolment = find_of_order(order_id)
+    if enrolment is not None:
+        locked(CourseRun, enrolment.run_id)
+
+
 def end_of_order(order_id: int, reason: str, *, now: datetime, actor_id: int | None) -> bool:
     """Take back what an order gave: its source is revoked, and the enrolment ended if no other source is left.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +18,7 @@ from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, speaking
 from marketplace.payments import debts, ledger, refunds, stripe_gateway
 from marketplace.payments.models import LIVE_ATTEMPT, AttemptState, PaymentAttempt, Purpose
-from marketplace.payments.stripe_gateway import SHORTEST_SESSION, GatewayError, PageWanted, Session
+from marketplace.payments.stripe_gateway import LONGEST_SESSION, SHORTEST_SESSION, GatewayError, PageWanted, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("payments")
 
 SWEEP_BATCH = 100
+# For the clocks between us and Stripe.
+SKEW = timedelta(minutes=1)
 UNREACHABLE = lazy(
     "The payment page cannot be reached right now. Your seat is still held; please try again in a minute."
 )
@@ -52,6 +55,8 @@ def start_payment(
         session = stripe_gateway.create_session(page)
     except GatewayError as error:
         log.warning("payment page not opened", code=error.code, attempt=key)
+        if error.is_permanent:
+            _give_up(attempt_id, error.code)
         raise Refused("payments_unreachable", UNREACHABLE) from error
     with transaction():
         attempt = locked(PaymentAttempt, attempt_id)
@@ -62,6 +67,14 @@ def start_payment(
     if attempt.url is None:
         raise Refused("payments_unreachable", UNREACHABLE)
     return attempt.url
+
+
+def _give_up(attempt_id: int, code: str) -> None:
+    """End an attempt that Stripe will never open a page for, so that the next press begins anew."""
+    with transaction():
+        attempt = locked(PaymentAttempt, attempt_id)
+        if attempt.state == AttemptState.CREATED:
+            attempt.state, attempt.failure_code = AttemptState.FAILED, code
 
 
 def _page_wanted(attempt: PaymentAttempt, *, return_url: str, cancel_url: str) -> PageWanted:
@@ -97,7 +110,7 @@ def _attempt_for(order_id: int, *, now: datetime) -> PaymentAttempt:
         is_waiting = order.state == OrderState.AWAITING_PAYMENT and order.expires_at is not None
         if not is_waiting or order.hold is None or not order.hold.is_live(now):
             raise Refused("order_not_open", lazy("This order no longer waits for payment."))
-        live = _find_live(order.id, Purpose.ORDER)
+        live = _find_live(order.id, Purpose.ORDER, now=now)
         if live is not None:
             return live
         attempt = PaymentAttempt(
@@ -105,8 +118,8 @@ def _attempt_for(order_id: int, *, now: datetime) -> PaymentAttempt:
             amount_minor=order.total_minor,
             currency=order.currency,
             created_at=now,
-            # A minute more than Stripe's minimum, for the clocks between us.
-            expires_at=max(order.hold.until, now + SHORTEST_SESSION + SHORTEST_SESSION / 30),
+            # A seat on offer may be held for days.
+            expires_at=min(max(order.hold.until, now + SHORTEST_SESSION + SKEW), now + LONGEST_SESSION - SKEW),
         )
         orders.record(order, "payment_started", now=now, actor_id=order.person_id)
         return add(attempt)
@@ -118,7 +131,7 @@ def _attempt_for_debt(order_id: int, *, now: datetime) -> PaymentAttempt:
         debt = debts.lock(order_id)
         if not debt.is_open:
             raise Refused("nothing_owed", lazy("Nothing is owed for this order any more."))
-        live = _find_live(order_id, Purpose.DEBT)
+        live = _find_live(order_id, Purpose.DEBT, now=now)
         if live is not None and live.amount == debt.left:
             return live
         if live is not None:
@@ -130,14 +143,21 @@ def _attempt_for_debt(order_id: int, *, now: datetime) -> PaymentAttempt:
             amount_minor=debt.left.minor,
             currency=debt.left.currency,
             created_at=now,
-            expires_at=now + SHORTEST_SESSION + SHORTEST_SESSION / 30,
+            expires_at=now + SHORTEST_SESSION + SKEW,
         )
         return add(attempt)
 
 
-def _find_live(order_id: int, purpose: Purpose) -> PaymentAttempt | None:
+def _find_live(order_id: int, purpose: Purpose, *, now: datetime) -> PaymentAttempt | None:
+    """The live attempt, but for one whose page was never opened and cannot be any more: that one ends here."""
     query = select(PaymentAttempt).filter_by(order_id=order_id, purpose=purpose).where(LIVE_ATTEMPT)
-    return db.session.scalars(query).one_or_none()
+    live = db.session.scalars(query).one_or_none()
+    if live is not None and live.state == AttemptState.CREATED and live.expires_at < now + SHORTEST_SESSION:
+        # What was asked for then is too short for Stripe by now.
+        live.state = AttemptState.EXPIRED
+        db.session.flush()
+        return None
+    return live
 
 
 def settle(session: Session, *, now: datetime) -> PaymentAttempt | None:
@@ -167,7 +187,9 @@ def _locked_attempt_of(session: Session) -> PaymentAttempt | None:
         return None
     attempt = locked(PaymentAttempt, attempt_id)
     if attempt.session_id is None:
-        attempt.session_id, attempt.url, attempt.state = session.id, session.url, AttemptState.OPEN
+        attempt.session_id, attempt.url = session.id, session.url
+        if attempt.state == AttemptState.CREATED:
+            attempt.state = AttemptState.OPEN
     return attempt if attempt.session_id == session.id else None
 
 

@@ -99,12 +99,24 @@ def withdraw(public_id: str, *, actor_id: int, now: datetime) -> FapiaoRequest:
 
 
 def issue(
-    public_id: str, *, number: str, issued_on: date, file: tuple[str, bytes], actor_id: int, now: datetime
+    public_id: str,
+    *,
+    number: str,
+    issued_on: date,
+    file: tuple[str, bytes],
+    actor_id: int,
+    now: datetime,
+    shown_minor: int | None = None,
 ) -> FapiaoRequest:
-    """Record the fapiao made in the tax system, keep its file and write to the learner. Locks the request."""
+    """Record the fapiao made in the tax system, keep its file and write to the learner. Locks the request.
+
+    Raises Refused when the amount is no longer the one that was shown, in minor units.
+    """
     kept_file = checked_file(*file)
     with transaction():
         asked = _moved(public_id, "issue")
+        if shown_minor not in {None, asked.amount_minor}:
+            raise Refused("fapiao_amount", lazy("Money goes back, so the amount has changed. Please look at it again."))
         asked.number, asked.issued_on = number, issued_on
         _keep(asked, "fapiao", kept_file, now=now)
         note(asked, "issue", now=now, actor_id=actor_id, number=number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
-from wtforms import DateField, RadioField, StringField, SubmitField, TextAreaField
+from wtforms import DateField, HiddenField, RadioField, StringField, SubmitField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
 from wtforms.validators import Email, InputRequired, Length, Optional, Regexp
 
@@ -94,6 +94,7 @@ class IssueForm(_RecordForm):
     """The fapiao as the tax system made it."""
 
     issued_on = DateField(lazy("Date"), [InputRequired(lazy("Enter the date."))])
+    shown_minor = HiddenField(validators=[Optional(), Regexp(r"\d{1,15}$")])
     submit_issue = SubmitField(lazy("Record and send it"))
 
 

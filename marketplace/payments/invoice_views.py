@@ -171,8 +171,17 @@ def issue_fapiao(public_id: str) -> ResponseReturnValue:
         return _fapiao_page(fapiao.get(public_id), issue_form=form), 422
     file = (form.file.data.filename or "", form.file.data.read())
     number, day = form.number.data or "", form.issued_on.data or clock.now().date()
+    shown = int(form.shown_minor.data) if form.shown_minor.data else None
     try:
-        fapiao.issue(public_id, number=number, issued_on=day, file=file, actor_id=person().id, now=clock.now())
+        fapiao.issue(
+            public_id,
+            number=number,
+            issued_on=day,
+            file=file,
+            shown_minor=shown,
+            actor_id=person().id,
+            now=clock.now(),
+        )
     except Refused as refusal:
         _show(form, refusal)
         return _fapiao_page(fapiao.get(public_id), issue_form=form), refusal.status
@@ -216,8 +225,9 @@ def _done(sentence: str) -> Response:
 
 
 def _fapiao_page(asked: FapiaoRequest, **forms: FlaskForm) -> str:
-    own = {"issue_form": IssueForm, "reject_form": RejectForm, "reverse_form": ReverseForm}
+    own: dict[str, type[FlaskForm]] = {"issue_form": IssueForm, "reject_form": RejectForm, "reverse_form": ReverseForm}
     shown = {name: forms.get(name) or kind(formdata=None) for name, kind in own.items()}
+    shown["issue_form"]["shown_minor"].data = str(asked.amount_minor)
     return render_template("payments/staff_fapiao.html", asked=asked, **shown)
 
 

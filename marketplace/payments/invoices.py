@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from marketplace.catalog.models import CourseProvider, CourseRun
 from marketplace.enrolment import orders
-from marketplace.enrolment.models import Order, OrderLine, OrderState
+from marketplace.enrolment.models import Order, OrderLine, OrderState, RefundDue
+from marketplace.enrolment.refund_rules import BESIDE_THE_PRICE
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
@@ -185,17 +186,25 @@ def _facts_of_line(line: OrderLine) -> dict[str, Any]:
 def credit_refunds(*, now: datetime) -> int:
     """A credit note for every refund of an invoiced order that went through, each once; how many were written.
 
-    A refund asked for before the invoice is not in the invoice's amount and needs none. Locks each order, then series.
+    A refund asked for before the newest invoice is not in its amount and needs none. Locks each order, then series.
     """
     noted = select(Invoice.refund_id).where(Invoice.refund_id.is_not(None))
+    newer = aliased(Invoice)
+    is_newest = ~exists().where(
+        newer.order_id == Invoice.order_id, newer.kind == PaperKind.INVOICE, newer.id > Invoice.id
+    )
     query = (
         select(Refund.id, PaymentAttempt.order_id)
         .join(Refund.attempt)
+        .join(Refund.refund_due)
         .join(Invoice, Invoice.order_id == PaymentAttempt.order_id)
         .where(
             Refund.state == "succeeded",
+            # Money that bought nothing is on no invoice.
+            RefundDue.reason.not_in(BESIDE_THE_PRICE),
             Refund.id.not_in(noted),
             Invoice.kind == PaperKind.INVOICE,
+            is_newest,
             Refund.created_at > Invoice.issued_at,
         )
         .distinct()

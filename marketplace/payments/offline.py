@@ -18,7 +18,7 @@ from marketplace.enrolment.models import Order, OrderState
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import acts, attempts, debts, offline_rules, refunds
+from marketplace.payments import acts, attempts, debts, fapiao_gate, offline_rules, refunds
 from marketplace.payments.desk_models import OfflinePayment, OfflineState
 from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
@@ -151,7 +151,8 @@ def _settle(payment: OfflinePayment, *, now: datetime) -> None:
 def refund_sent(public_id: str, *, bank_reference: str, reason: str, actor_id: int, now: datetime) -> Refund:
     """Book a refund of a transfer that was sent at the bank. Locks attempt, refund and order; once is enough.
 
-    Raises Invalid without a reference, Refused for a refund that Stripe sends or that is over.
+    Raises Invalid without a reference, Refused for a refund that Stripe sends, that is over, or that must wait until
+    the order's fapiao is reversed.
     """
     reference = offline_rules.normalised(bank_reference)
     if not reference:
@@ -167,6 +168,8 @@ def refund_sent(public_id: str, *, bank_reference: str, reason: str, actor_id: i
         refund = locked(Refund, found[0])
         if attempt.method != "offline" or refund.state not in {"requested", "pending"}:
             raise Refused("not_waiting", lazy("This does not wait any more."))
+        if fapiao_gate.must_wait(attempt.order_id, refund.refund_due.reason, now=now):
+            raise Refused("waits_for_fapiao", lazy("The fapiao of this order must be reversed before money goes back."))
         acts.record(
             "bank_refund_sent",
             f"refund:{public_id}",

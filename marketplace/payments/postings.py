@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import Text, cast, exists, func, or_, select
+from sqlalchemy import Text, cast, exists, false, func, or_, select
 from sqlalchemy.orm import contains_eager
 
 from marketplace.catalog.models import CourseProvider, CourseRun
@@ -21,6 +21,7 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.money import Money
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
+from marketplace.funding.subsidy_rules import State
 from marketplace.funding.voucher_models import VoucherMovement, VoucherRedemption
 from marketplace.payments import ledger, posting_rules
 from marketplace.payments.dispute_models import Dispute
@@ -96,6 +97,13 @@ def _voucher_movements(since: datetime) -> list[Fact]:
 STILL_ACTS = ("approve", "claim", "extend")
 
 
+def _moves_nothing() -> ColumnElement[bool]:
+    """What is borne after it was earned stays owed by the programme; left in, it would be looked at for ever."""
+    was_earned = SubsidyEvent.from_state.in_([State.EARNED, State.CLAIMED])
+    is_borne = SubsidyEvent.to_state.in_([State.LAPSED, State.REJECTED]) & (SubsidyEvent.owed_minor == 0)
+    return SubsidyEvent.act.in_(STILL_ACTS) | func.coalesce(was_earned & is_borne, false())
+
+
 def _subsidy_steps(since: datetime) -> list[Fact]:
     """A programme promised, owes, paid or let go of its part of a line."""
     key = "subsidy:" + cast(SubsidyEvent.id, Text)
@@ -103,7 +111,7 @@ def _subsidy_steps(since: datetime) -> list[Fact]:
         select(SubsidyEvent, OrderLine.order_id, key)
         .join(SubsidyEvent.subsidy)
         .join(OrderLine, OrderLine.id == Subsidy.order_line_id)
-        .where(SubsidyEvent.act.not_in(STILL_ACTS), SubsidyEvent.recorded_at >= since, ~_is_posted(key))
+        .where(~_moves_nothing(), SubsidyEvent.recorded_at >= since, ~_is_posted(key))
         .options(contains_eager(SubsidyEvent.subsidy))
         .order_by(SubsidyEvent.id)
     )
@@ -193,13 +201,21 @@ def earn_hourly() -> None:
         log.info("revenue earned", orders=done)
 
 
-# The run each order is for now: that of its place, which may have been moved since, else the one it was sold for.
-PLACES = (
-    select(OrderLine.order_id, func.coalesce(Enrolment.run_id, OrderLine.run_id).label("run_id"))
-    .outerjoin(EnrolmentSource, (EnrolmentSource.order_line_id == OrderLine.id) & EnrolmentSource.revoked_at.is_(None))
-    .outerjoin(Enrolment, Enrolment.id == EnrolmentSource.enrolment_id)
-    .subquery("place")
-)
+# The run each order is for: that of the place it granted last, which may have been moved, else the one it was sold for.
+# What is kept of a place that was given up belongs to that run too, whatever became of those before.
+PLACES = select(
+    OrderLine.order_id,
+    func.coalesce(
+        select(Enrolment.run_id)
+        .join(EnrolmentSource, EnrolmentSource.enrolment_id == Enrolment.id)
+        .where(EnrolmentSource.order_line_id == OrderLine.id)
+        .order_by(EnrolmentSource.id.desc())
+        .limit(1)
+        .correlate(OrderLine)
+        .scalar_subquery(),
+        OrderLine.run_id,
+    ).label("run_id"),
+).subquery("place")
 
 
 def earn_due(*, now: datetime) -> int:

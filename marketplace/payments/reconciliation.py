@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import exists, select
 
 from marketplace.enrolment.models import Order, RefundDue
+from marketplace.enrolment.rules import PENDING_FOR
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, transaction
 from marketplace.payments import attempts, debts, discrepancies, events, ledger, refunds
@@ -92,9 +93,10 @@ def _enrolled_unpaid() -> Found:
 
 def _stuck(now: datetime) -> Found:
     """Attempts that Stripe never heard of, or whose delayed payment takes longer than any should."""
-    query = select(PaymentAttempt.public_id, PaymentAttempt.state).where(
-        PaymentAttempt.state == AttemptState.CREATED, PaymentAttempt.created_at <= now - STUCK_AFTER
-    )
+    is_unheard = (PaymentAttempt.state == AttemptState.CREATED) & (PaymentAttempt.created_at <= now - STUCK_AFTER)
+    too_long = now - PENDING_FOR - STUCK_AFTER
+    is_late = (PaymentAttempt.state == AttemptState.PROCESSING) & (PaymentAttempt.created_at <= too_long)
+    query = select(PaymentAttempt.public_id, PaymentAttempt.state).where(is_unheard | is_late)
     return [("stuck_attempt", attempt, {"state": state}) for attempt, state in db.session.execute(query)]
 
 

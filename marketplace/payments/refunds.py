@@ -118,8 +118,8 @@ def request_refund(
     """Give back all or part of what was paid for an order, by hand of finance staff; a job sends it.
 
     The amount is divided between learner and voucher; the learner's part becomes the refunds returned here. Whether the
-    place ends is a decision of its own, taken and recorded now. Locks the order, and its run if the place ends. Raises
-    Invalid for an amount beyond what is left, Refused for an order nobody paid for.
+    place ends is a decision of its own, taken and recorded now. Locks the order, its run if the place ends, then the
+    voucher. Raises Invalid for an amount beyond what is left, Refused for an order nobody paid for.
     """
     with transaction():
         order = locked(Order, order_id)
@@ -129,6 +129,8 @@ def request_refund(
         if amount.currency != order.currency or not 0 < amount.minor <= left_of(parts):
             message = lazy("Enter an amount between one cent and what has not been given back yet.")
             raise Invalid("refund_amount", message, {"amount": message})
+        if ends_place:
+            places.lock_run_of(order_id)
         shares = split_refund(parts, amount.minor)
         facts = returns.leave(shares, currency=order.currency, reason="staff", key=f"staff:{ids.public_id()}", now=now)
         made = [_take_up(fact, now=now) for fact in facts if fact.payer == Payer.LEARNER]
@@ -183,10 +185,10 @@ def send(refund_id: int) -> None:
         return
     attempt = db.session.get_one(PaymentAttempt, refund.attempt_id)
     key, amount, intent, known = refund.public_id, refund.amount, attempt.payment_intent_id, refund.stripe_refund_id
+    if known is None and fapiao_gate.must_wait(attempt.order_id, refund.refund_due.reason, now=clock.now()):
+        return
     if attempt.method == "offline":
         # Staff send it at the bank: offline.refund_sent.
-        return
-    if known is None and fapiao_gate.must_wait(attempt.order_id, refund.reason, now=clock.now()):
         return
     db.session.rollback()
     try:

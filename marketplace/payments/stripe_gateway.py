@@ -22,8 +22,8 @@ from marketplace.foundation.money import Money
 if TYPE_CHECKING:
     from config import Settings
 
-# Stripe's minimum: https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at
-SHORTEST_SESSION = timedelta(minutes=30)
+# Stripe's bounds: https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-expires_at
+SHORTEST_SESSION, LONGEST_SESSION = timedelta(minutes=30), timedelta(hours=24)
 TIMEOUT_SECONDS = 20
 LONGEST_PAGE = 100
 Item = TypeVar("Item")

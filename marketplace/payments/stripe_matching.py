@@ -108,11 +108,13 @@ def match(row_id: int, *, now: datetime) -> bool:
         _post(f"stripe_fee:{row.transaction_id}", "processor_fee", posting_rules.processor_fee(row.fee), row)
         ours = _fact_of(row)
         verdict = matching_rules.judge(row.amount, row.exchange_rate, ours)
-        if verdict is Verdict.MATCHED and ours is not None:
-            _post_matched(row, ours)
-        elif verdict is Verdict.UNKNOWN:
+        if verdict is Verdict.UNKNOWN:
             # Our balance at Stripe is what Stripe says, whatever it is for.
             _post(f"unmatched:{row.transaction_id}", "unmatched", posting_rules.unmatched(row.amount), row)
+        elif verdict is not Verdict.MISSING_HERE:
+            _take_back_unmatched(row)
+        if verdict is Verdict.MATCHED and ours is not None:
+            _post_matched(row, ours)
         return _conclude(row, verdict, ours, now=now)
 
 
@@ -181,9 +183,14 @@ def _dispute_of(row: StripeTransaction) -> OurFact | None:
     return OurFact(f"dispute:{dispute.public_id}", amount, is_booked=not is_back or dispute.state == DisputeState.WON)
 
 
-def _post_matched(row: StripeTransaction, ours: OurFact) -> None:
-    if row.state == Verdict.UNKNOWN:
+def _take_back_unmatched(row: StripeTransaction) -> None:
+    """The fact of a movement is in our books: what stood for it while it was unknown would count it twice."""
+    key = f"unmatched:{row.transaction_id}"
+    if db.session.scalar(select(LedgerTransaction.id).filter_by(key=key)) is not None:
         _post(f"known:{row.transaction_id}", "unmatched", posting_rules.unmatched(-row.amount), row)
+
+
+def _post_matched(row: StripeTransaction, ours: OurFact) -> None:
     if row.type in matching_rules.PAYOUTS | matching_rules.PAYOUT_FAILURES:
         _post(f"stripe:{row.transaction_id}", "payout", posting_rules.payout_left(-row.amount), row)
     elif row.type in matching_rules.FEES:

@@ -96,9 +96,11 @@ def read_wish(arguments: Mapping[str, str], *, now: datetime) -> Wish:
 
 def _day(written: str) -> date | None:
     try:
-        return date.fromisoformat(written)
+        day = date.fromisoformat(written)
     except ValueError:
         return None
+    # The days beside the first and the last one of the calendar cannot be reckoned with.
+    return day if date.min.year < day.year < date.max.year else None
 
 
 def end_of(day: date) -> datetime:

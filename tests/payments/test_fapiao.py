@@ -10,10 +10,10 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import fapiao, refunds
+from marketplace.payments import attempts, fapiao, offline, refunds
 from marketplace.payments.fapiao import FapiaoWish
 from marketplace.payments.invoice_models import FapiaoEvent
-from marketplace.payments.models import PaymentAttempt
+from marketplace.payments.models import PaymentAttempt, Refund
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.payments.test_invoices import paid_order
 from tests.payments.test_payments import deliver, place, start
@@ -172,3 +172,53 @@ def test_learner_and_staff_walk_through_the_pages(client, order, officer, now):
     sign_in(client, order.person)
     answer = client.get(f"/fapiao-files/{file}")
     assert (answer.data, answer.headers["Content-Disposition"]) == (PDF[1], "attachment; filename=f.pdf")
+
+
+def test_a_fapiao_that_is_asked_for_is_lowered_by_what_goes_back(client, sandbox, officer, now):
+    order = stripe_paid(sandbox, now=now)
+    asked = fapiao.request(order.id, COMPANY, now=now)
+    give_back(order, 28000, officer, now=now)
+
+    assert (asked.amount, [event.act for event in asked.events]) == (Money(100000, "CNY"), ["request", "lower"])
+    with pytest.raises(Refused, match="fapiao_amount"):
+        fapiao.issue(
+            asked.public_id,
+            number="1",
+            issued_on=date(2026, 3, 10),
+            file=PDF,
+            actor_id=officer.id,
+            now=now,
+            shown_minor=128000,
+        )
+    sign_in(client, officer)
+    assert 'value="100000"' in client.get(f"/staff/fapiao/{asked.public_id}").text
+    give_back(order, 100000, officer, now=now)
+    assert asked.state == "withdrawn"
+
+
+def stripe_paid(sandbox, *, now):
+    order = place(make_run(), now=now)
+    sandbox.pay(start(order, now=now))
+    attempts.settle_returned(order.id, now=now)
+    return order
+
+
+def give_back(order, minor, officer, *, now):
+    amount = Money(minor, "CNY")
+    refunds.request_refund(order.id, amount, reason="x", ends_place=False, actor_id=officer.id, now=now)
+    jobs.run_pending()
+    db.session.expire_all()
+
+
+def test_a_refund_of_a_bank_transfer_waits_for_the_reversal_too(order, officer, now):
+    db.session.query(PaymentAttempt).one().method = "offline"
+    made = issued(order, officer, now=now)
+    give_back(order, 28000, officer, now=now)
+    refund = db.session.query(Refund).one()
+    sent = {"bank_reference": "B1", "reason": "x", "actor_id": officer.id, "now": now}
+
+    assert made.state == "reversal_needed"
+    with pytest.raises(Refused, match="waits_for_fapiao"):
+        offline.refund_sent(refund.public_id, **sent)
+    fapiao.reverse(made.public_id, number="2", file=PDF, actor_id=officer.id, now=now)
+    assert offline.refund_sent(refund.public_id, **sent).state == "succeeded"

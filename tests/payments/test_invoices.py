@@ -257,3 +257,13 @@ def test_the_series_knows_the_last_number(order):
     assert list(rows) == [("credit_note", 2026, 1), ("invoice", 2026, 2)]
     assert refunds.refundable(db.session.query(PaymentAttempt).filter_by(order_id=order.id).one()).minor == 128000
     jobs.run_pending()
+
+
+def test_what_was_paid_twice_and_given_back_is_on_no_credit_note(order):
+    invoices.issue(order.id, WEN, actor_id=order.person_id, now=MARCH)
+    later = MARCH + timedelta(minutes=5)
+    refund = give_back(order, 128000, at=later)
+    refund.refund_due.reason = "paid_twice"
+    db.session.flush()
+
+    assert invoices.credit_refunds(now=later) == 0

@@ -6,15 +6,18 @@ import time
 from datetime import timedelta
 
 import pytest
+from flask import render_template
 
-from marketplace.enrolment import orders, rules
+from marketplace.enrolment import orders, rules, waiting
 from marketplace.enrolment.models import Enrolment, RefundDue
+from marketplace.enrolment.seat_models import First
 from marketplace.foundation import clock, ids, jobs
-from marketplace.foundation.database import db
+from marketplace.foundation.database import add, db
 from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.i18n import speaking
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import attempts, discrepancies, ledger, reconciliation, refunds
+from marketplace.payments import attempts, discrepancies, ledger, reconciliation, refunds, stripe_gateway
 from marketplace.payments.models import Discrepancy, LedgerTransaction, PaymentAttempt, Refund, StripeEvent
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.payments.conftest import signed
@@ -305,3 +308,77 @@ def test_finance_staff_see_the_desk_and_others_do_not(client, sandbox, order, no
 
     sign_in(client, order.person)
     assert client.get("/staff/payments").status_code == 403
+
+
+def test_a_page_can_be_opened_long_after_stripe_was_out_of_reach(sandbox, order, now, monkeypatch):
+    sandbox.store.turn("fail_before", "9")
+    with pytest.raises(Refused, match="payments_unreachable"):
+        start(order, now=now)
+    sandbox.store.turn("fail_before", "0")
+
+    later = now + timedelta(minutes=10)
+    monkeypatch.setenv("MARKETPLACE_CLOCK_OFFSET", "600")
+    clock.set_to(later)
+    assert start(order, now=later).state == "open"
+    assert [attempt.state for attempt in db.session.query(PaymentAttempt).order_by(PaymentAttempt.id)] == [
+        "expired",
+        "open",
+    ]
+
+
+def test_what_stripe_refuses_for_good_can_be_tried_anew(sandbox, order, now, monkeypatch):
+    # Their clock runs ahead, so the page would end too soon.
+    monkeypatch.setenv("MARKETPLACE_CLOCK_OFFSET", "7200")
+    with pytest.raises(Refused, match="payments_unreachable"):
+        start(order, now=now)
+    first = db.session.query(PaymentAttempt).one()
+    assert (first.state, first.failure_code) == ("failed", "InvalidRequestError")
+
+    monkeypatch.setenv("MARKETPLACE_CLOCK_OFFSET", "0")
+    assert start(order, now=now).state == "open"
+
+
+def test_a_seat_that_is_offered_for_days_can_be_paid_at_once(sandbox, order, now):
+    run, someone = order.lines[0].run, make_person()
+    waiting.set_rule(run.id, first=First.TIME, offer_hours=168)
+    waiting.join(run.id, someone.id, seat_code=None, now=now)
+    orders.cancel_order(order.id, actor_id=None, now=now)
+
+    mine = place(run, now=now, person=someone)
+    assert (mine.expires_at, start(mine, now=now).state) == (now + timedelta(days=7), "open")
+
+
+def test_who_is_enrolled_otherwise_is_told_that_they_paid_twice(sandbox, now):
+    run, someone = make_run(), make_person()
+    old = place(run, now=now, person=someone)
+    attempt = start(old, now=now)
+    orders.cancel_order(old.id, actor_id=None, now=now)
+    new = place(run, now=now, person=someone)
+    paid(sandbox, new, now)
+
+    sandbox.pay(attempt)
+    attempts.settle(stripe_gateway.retrieve_session(attempt.session_id), now=now)
+    assert db.session.query(RefundDue).one().reason == "paid_twice"
+
+
+def test_late_money_whose_voucher_is_gone_is_told_so(order, now):
+    refund = Refund(amount_minor=100, currency="CNY", reason="claim_gone")
+    given = {"refund": refund, "order": order, "line": order.lines[0], "person": order.person}
+    with speaking("en"):
+        text = render_template("emails/payments/refund_due.txt", public_url="", **given)
+    assert "You are not enrolled" in text
+
+
+def test_reconciliation_queues_attempts_that_take_too_long(order, now):
+    values = {"amount_minor": 1, "currency": "CNY", "expires_at": now}
+    late = {"created": timedelta(days=1), "processing": timedelta(days=8)}
+    for state, age in late.items():
+        other = order if state == "created" else place(make_run(), now=now)
+        add(PaymentAttempt(order_id=other.id, state=state, created_at=now - age, **values))
+
+    reconciliation.reconcile(now=now - timedelta(seconds=1))
+    assert discrepancies.list_open() == []
+    reconciliation.reconcile(now=now)
+    assert [(one.kind, one.details["state"]) for one in discrepancies.list_open()] == [
+        ("stuck_attempt", state) for state in late
+    ]

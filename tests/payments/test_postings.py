@@ -169,3 +169,31 @@ def test_paid_revenue_does_not_change_when_it_is_earned(order, now):
     assert db.session.query(Order).count() == 1
     assert computation.compute(indicators.PAID_REVENUE, scope) == before
     assert before[()].value == 100000
+
+
+def test_what_is_kept_of_a_place_is_earned_with_its_last_run_though_the_first_was_cancelled(order):
+    line, later_run = order.lines[0], make_run(starts_at=after(order), ends_at=after(order) + timedelta(days=1))
+    with transaction():
+        source = db.session.query(EnrolmentSource).filter_by(order_line_id=line.id).one()
+        source.revoked_at = source.enrolment.ended_at = clock.now()
+        new = add(Enrolment(run_id=later_run.id, person_id=order.person_id, enrolled_at=clock.now()))
+        add(EnrolmentSource(enrolment_id=new.id, order_line_id=line.id, granted_at=clock.now(), revoked_at=clock.now()))
+        line.run.state = "cancelled"
+
+    assert postings.earn_due(now=later_run.ends_at) == 1
+    assert own("unearned_revenue") == 0
+
+
+def test_a_step_that_moves_nothing_is_not_looked_at_for_ever(now, monkeypatch):
+    monkeypatch.setattr(postings, "BATCH", 1)
+    programme = make_programme(rule=Rule(percent=50))
+    late = make_subsidy(programme)
+    subsidies.earn(late.id, {}, now=now)
+    subsidies.lapse(late.id, {}, now=late.claim_by)
+    for _ in range(2):
+        postings.post_facts()
+    assert own("subsidy_receivable") == 64000
+
+    make_subsidy(programme)
+    postings.post_facts()
+    assert own("subsidy_promised") == 64000

@@ -4,14 +4,16 @@ from datetime import timedelta
 
 import pytest
 
+from marketplace.enrolment import orders
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
-from marketplace.payments import discrepancies, ledger, postings, refunds, stripe_matching
+from marketplace.payments import attempts, discrepancies, ledger, postings, refunds, stripe_gateway, stripe_matching
 from marketplace.payments.models import Discrepancy, LedgerTransaction, PaymentAttempt, Refund
 from marketplace.payments.sandbox import balance, checkout
 from marketplace.payments.sandbox import disputes as bank
 from marketplace.payments.sandbox import refunds as dashboard
+from marketplace.payments.stripe_gateway import RefundAnswer
 from marketplace.payments.stripe_models import StripeTransaction
 from tests.factories import make_run, make_staff
 from tests.payments.test_disputes import disputed
@@ -180,3 +182,33 @@ def test_a_refund_made_outside_is_noticed_though_no_event_told_of_it(sandbox, or
     assert (refund.state, refund.amount.minor) == ("succeeded", 28000)
     assert found() == []
     assert own("stripe_balance") == 100000 - balance.fee_of(128000)
+
+
+def test_money_that_was_unknown_counts_once_when_its_fact_turns_up_in_steps(sandbox, order, now):
+    attempt = start(order, now=now)
+    sandbox.pay(attempt)
+    reconcile()
+    assert own("unmatched_money") == -128000
+
+    attempt = db.session.get(PaymentAttempt, attempt.id)
+    attempt.payment_intent_id = sandbox.session_of(attempt)["payment_intent"]
+    db.session.flush()
+    stripe_matching.match_all(now=clock.now())
+    attempts.settle_returned(order.id, now=clock.now())
+    stripe_matching.match_all(now=clock.now())
+    assert own("unmatched_money") == 0
+    assert own("stripe_balance") == 128000 - balance.fee_of(128000)
+
+
+def test_money_that_bought_nothing_is_owed_back_until_somebody_sends_it(sandbox, order, now):
+    attempt = start(order, now=now)
+    orders.cancel_order(order.id, actor_id=None, now=now)
+    sandbox.pay(attempt)
+    attempts.settle(stripe_gateway.retrieve_session(attempt.session_id), now=now)
+    refunds.take_up_refunds(now=now)
+    refund = db.session.query(Refund).one()
+    refunds.book(refund.id, RefundAnswer(id="", status="failed", failure_code="x"), now=now)
+
+    asked = {"payment_intent": attempt.payment_intent_id, "amount": 28000}
+    refunds.sync(dashboard.create(sandbox.store, asked)["id"], now=now)
+    assert (own("refunds_payable"), own("unearned_revenue")) == (-100000, 0)

@@ -66,3 +66,9 @@ def test_what_cannot_be_read_is_this_month_until_today(app):
     wish = trial_balance.read_wish({"day": "soon", "first": "?"}, now=SECOND)
 
     assert (wish.first, wish.day, wish.known) == (date(2026, 3, 1), date(2026, 3, 2), None)
+
+
+def test_days_at_the_ends_of_the_calendar_are_no_days():
+    now = datetime(2026, 3, 10, 2, tzinfo=UTC)
+    for name, day in (("day", "9999-12-31"), ("first", "0001-01-01"), ("known", "9999-12-31")):
+        assert trial_balance.read_wish({name: day}, now=now) == trial_balance.read_wish({}, now=now)
