@@ -29,6 +29,7 @@ from marketplace.foundation.formats import (
     in_reader_zone,
 )
 from marketplace.foundation.i18n import gettext, lazy
+from marketplace.foundation.phrases import phrased
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -225,6 +226,7 @@ def _install_filters(app: Flask) -> None:
         time=format_time,
         decimal=format_decimal,
         percent=format_percent,
+        phrased=phrased,
     )
     app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now, cover_address=cover_address)
     app.jinja_env.globals.update(url_for=address_of, asset=asset, in_reader_zone=in_reader_zone)

@@ -119,7 +119,7 @@ def test_files_of_pages_carry_a_mark_of_their_content(client):
 def test_the_style_guide_shows_the_visual_language(client):
     """Those macros aside that need a row of a room: they are seen on that room's pages."""
     of_rooms = {"course_card", "cover", "picture", "money", "price", "why_price", "facet", "language_text", "companion"}
-    of_rooms |= {"group"}
+    of_rooms |= {"group", "heading_text", "languages_of"}
     macros = set(re.findall(r"{% set (\w+) =", (TEMPLATES / "ui" / "all.html").read_text()))
     shown = set(re.findall(r"ui\.(\w+)\(", (TEMPLATES / "styleguide.html").read_text()))
 

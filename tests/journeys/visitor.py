@@ -41,6 +41,11 @@ class Visitor:
         self.context.add_cookies([{"name": "session", "value": cookie, "url": self.live.address}])
         return self
 
+    def speak(self):
+        """See pages in the visitor's language rather than in that of the account."""
+        self.context.add_cookies([{"name": "language", "value": self.language, "url": self.live.address}])
+        return self
+
     def open(self, path):
         """Go somewhere and look."""
         self.page.goto(path)
