@@ -195,6 +195,7 @@ DOORS = [
         "payments.books",
         "payments.reconciliation_page",
         "payments.seller",
+        "payments.staff_debts",
         "funding.funding_desk",
         "funding.new_programme",
         "funding.staff_programme public_id=programme",
