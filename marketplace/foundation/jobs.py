@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import procrastinate
 import structlog
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 from sqlalchemy import text
 
@@ -56,7 +57,7 @@ def task(
 
 
 def periodic(*, cron: str, name: str, queue: str = "default") -> Callable[[Callable[[], None]], Task[..., Any, Any]]:
-    """Make a function without arguments a task run on a cron schedule in UTC, one at a time."""
+    """Make a function without arguments a task run on a cron schedule in UTC; a second one never waits beside it."""
 
     def decorate(function: Callable[[], None]) -> Task[..., Any, Any]:
         def run(timestamp: int) -> None:
@@ -154,10 +155,20 @@ UPDATE procrastinate_jobs SET status = 'doing', attempts = attempts + 1
 RETURNING id, task_name, args
 """
 _FINISH = "UPDATE procrastinate_jobs SET status = CAST(:status AS procrastinate_job_status) WHERE id = :id"
+# Only one job of a key may wait: of several dead ones the newest does, and none if another is waiting already.
 _REVIVE = """
-UPDATE procrastinate_jobs SET status = 'todo', attempts = 0, scheduled_at = NULL
- WHERE status = 'failed' AND (CAST(:id AS bigint) IS NULL OR id = CAST(:id AS bigint))
-RETURNING id
+WITH dead AS (
+    SELECT id, row_number() OVER (PARTITION BY coalesce(queueing_lock, id::text) ORDER BY id DESC) = 1
+               AND NOT EXISTS (SELECT FROM procrastinate_jobs AS other
+                                WHERE other.status = 'todo' AND other.queueing_lock = job.queueing_lock) AS is_needed
+      FROM procrastinate_jobs AS job
+     WHERE status = 'failed' AND (CAST(:id AS bigint) IS NULL OR id = CAST(:id AS bigint))
+)
+UPDATE procrastinate_jobs AS job
+   SET status = CAST(CASE WHEN is_needed THEN 'todo' ELSE 'cancelled' END AS procrastinate_job_status),
+       attempts = 0, scheduled_at = NULL
+  FROM dead WHERE job.id = dead.id
+RETURNING job.id
 """
 
 
@@ -168,7 +179,10 @@ def dead_letters() -> list[tuple[int, str, dict[str, Any]]]:
 
 
 def retry_dead_letters(job_id: int | None = None) -> int:
-    """Put one failed job, or all of them, back in the queue; returns how many."""
+    """Put one failed job, or all of them, back in the queue; returns how many.
+
+    Of those with one key a single one waits, as it does the work of all.
+    """
     with transaction():
         return len(db.session.execute(text(_REVIVE), {"id": job_id}).all())
 
@@ -207,7 +221,11 @@ async def retry_stalled(context: procrastinate.JobContext, timestamp: int) -> No
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_SECONDS):
         log.warning("stalled job put back", job=job.id, task_name=job.task_name, tick=timestamp)
-        await manager.retry_job(job)
+        try:
+            await manager.retry_job(job)
+        except UniqueViolation:
+            # Another with its key waits meanwhile and does the same work.
+            await manager.finish_job(job, status=Status.ABORTED, delete_job=False)
 
 
 @app.periodic(cron="17 3 * * *")
