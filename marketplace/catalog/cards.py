@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sqlalchemy import Row
-
 # Fewer than these seats, and a card says how many.
 FEW_SEATS = 5
 
@@ -91,7 +89,7 @@ class Card:
     run: NextRun | None
 
 
-def card_of(row: Row[Any]) -> Card:
+def card_of(row: Any) -> Card:
     """Read one row of CARDS."""
     shelf, lang = find_shelf(row.category_id), language()
     return Card(
@@ -107,12 +105,12 @@ def card_of(row: Row[Any]) -> Card:
     )
 
 
-def priced_runs(rows: Iterable[Row[Any]]) -> list[NextRun]:
+def priced_runs(rows: Iterable[Any]) -> list[NextRun]:
     """The runs on these cards whose price is more than the list price: what `pricing.public_prices` must decide."""
     return [_next_run(row) for row in rows if row.has_price_rules]
 
 
-def _next_run(row: Row[Any]) -> NextRun:
+def _next_run(row: Any) -> NextRun:
     zone = ZoneInfo(row.zone)
     return NextRun(
         id=row.run_id,

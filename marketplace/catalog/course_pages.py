@@ -7,23 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
-
-from sqlalchemy import text
 
 from marketplace.catalog.models import PairedTexts, last_whole_day
 from marketplace.catalog.shelves import Shelf, SkillName, find_shelf
-from marketplace.foundation.database import db
+from marketplace.foundation.database import read_rows
 from marketplace.foundation.errors import NotFound
 from marketplace.foundation.models import ShownPicture
 from marketplace.foundation.money import Money
 
-if TYPE_CHECKING:
-    from sqlalchemy import Row
-
 # Runs that are over are history; drafts are nobody's business yet.
-PAGE = text("""
+PAGE = """
     SELECT id, public_id, title_zh, title_en, summary_zh, summary_en, description_zh, description_en,
            outcomes_zh, outcomes_en, syllabus_zh, syllabus_en, translation_state, original_language, level, category_id,
            (SELECT json_build_array(renditions, alt_zh, alt_en) FROM picture WHERE picture.id = picture_id) AS picture,
@@ -47,7 +42,7 @@ PAGE = text("""
               FROM course_run
              WHERE course_id = course.id AND state <> 'draft' AND ends_at > :now) AS runs
       FROM course WHERE public_id = :public_id AND state = 'published'
-""")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +168,13 @@ TEXTS = (
 
 def get(public_id: str, *, now: datetime) -> CourseOnPage:
     """The page of a published course, in one query; raises NotFound."""
-    row = db.session.execute(PAGE, {"public_id": public_id, "now": now}).one_or_none()
-    if row is None:
+    rows = read_rows(PAGE, {"public_id": public_id, "now": now})
+    if not rows:
         raise NotFound
-    return _course(row)
+    return _course(rows[0])
 
 
-def _course(row: Row[Any]) -> CourseOnPage:
+def _course(row: Any) -> CourseOnPage:
     # Written out first: reading the runs takes them apart. As a tuple, since rows shorten what they show of themselves.
     facts = repr(tuple(row))
     return CourseOnPage(

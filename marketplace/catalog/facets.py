@@ -19,7 +19,7 @@ from sqlalchemy.orm import selectinload
 from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.models import LAST, Course, CourseProvider, StaleCourse
 from marketplace.foundation import clock, jobs
-from marketplace.foundation.database import db, transaction
+from marketplace.foundation.database import db, read_rows, transaction
 from marketplace.foundation.keeping import Shelf
 from marketplace.foundation.money import DEFAULT_CURRENCY
 
@@ -183,7 +183,7 @@ def _count(views: list[View], others: Sequence[Condition], *, limit: int | None)
         )
     values |= {place: value for part in others for place, value in part.values.items()}
     found: dict[View, dict[str, int]] = {view: {} for view in views}
-    for number, key, courses in db.session.execute(text(" UNION ALL ".join(statements)), values):
+    for number, key, courses in read_rows(" UNION ALL ".join(statements), values):
         found[views[number]][key] = courses
     return found
 

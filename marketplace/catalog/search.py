@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import cast, func, literal, literal_column, select, text, update
+from sqlalchemy import cast, func, literal, literal_column, select, update
 from sqlalchemy.dialects.postgresql import REGCONFIG, insert
 from sqlalchemy.orm import selectinload
 
@@ -18,13 +18,13 @@ from marketplace.catalog.facets import Condition
 from marketplace.catalog.models import Course, CourseSkill, CourseState
 from marketplace.catalog.words import LONGEST_QUERY, TOKENISER_VERSION, Query, folded, latin_words, query_of, tokens
 from marketplace.foundation import clock, jobs
-from marketplace.foundation.database import db, transaction
+from marketplace.foundation.database import db, read_rows, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Row, TextClause
+    from sqlalchemy import ColumnElement
 
 PAGE = 24
 # Below this the nearest titles are noise: "交互" and "交友" share half of their trigrams.
@@ -55,10 +55,10 @@ RELEVANCE = """
         SELECT id, CAST(ts_rank_cd(words, {query}, 2) * 1000000 AS bigint) AS key
           FROM (SELECT course_id AS id, words FROM course_entry AS entry
                  WHERE {where} AND words @@ ({query}) AND NOT title_words @@ ({query})
-                   AND (SELECT count(*) FROM titled WHERE {after}) < :limit
+                   AND (SELECT count(*) FROM titled WHERE {after}) < {limit}
                  ORDER BY published_at DESC, course_id DESC LIMIT {most_others}) AS newest)
     SELECT id, key FROM (SELECT * FROM titled UNION ALL SELECT * FROM others) AS ranked
-     WHERE {after} ORDER BY key DESC, id DESC LIMIT :limit
+     WHERE {after} ORDER BY key DESC, id DESC LIMIT {limit}
 """
 # A sold-out run leaves the list at once; the counts follow within a minute (docs/search.md).
 HAS_SEATS = """EXISTS (SELECT FROM course_run WHERE course_id = entry.course_id AND state = 'scheduled'
@@ -136,7 +136,7 @@ class Found:
     """One page of courses; `next_after` continues it; `is_nearest` when only titles like the words were found."""
 
     # Rows of CARDS: all that the page tells of its courses.
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Any]
     next_after: tuple[int, int] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     total: int = 0
@@ -194,9 +194,10 @@ def _page(
     conditions = [*others, *facets.conditions(wish.facets)]
     if "seats:left" in wish.facets:
         conditions.append(Condition(HAS_SEATS, {}))
-    values: dict[str, object] = {"limit": limit + 1, "after_key": None, "after_id": None}
+    # How many is a word of the statement: PostgreSQL plans one with a place for it anew each time.
+    values: dict[str, object] = {}
     if wish.after is not None:
-        values |= {"after_key": wish.after[0], "after_id": wish.after[1]}
+        values = {"after_key": wish.after[0], "after_id": wish.after[1]}
     for part in conditions:
         values |= part.values
     where = " AND ".join(part.sql for part in conditions) or "true"
@@ -205,21 +206,22 @@ def _page(
         # PostgreSQL thinks that @@ costs nothing, and would unpack the long words of every course.
         db.session.execute(select(func.set_config("enable_seqscan", "off", True)))
     if wish.order == "relevance" and query is not None:
-        direction, chosen = "DESC", _by_relevance(query, where, has_after=wish.after is not None)
+        direction, chosen = "DESC", _by_relevance(query, where, has_after=wish.after is not None, limit=limit + 1)
     else:
-        direction, chosen = _by_column(wish, query, where)
+        direction, chosen = _by_column(wish, query, where, limit=limit + 1)
     rows = _cards(chosen, values, direction, now=now)
     last = (rows[limit - 1].key, rows[limit - 1].id) if len(rows) > limit else None
     found = Found(rows[:limit], next_after=last)
     return found, rows[0].version if rows else None
 
 
-def _by_relevance(query: Query, where: str, *, has_after: bool) -> str:
+def _by_relevance(query: Query, where: str, *, has_after: bool, limit: int) -> str:
     after = "(key, id) < (CAST(:after_key AS bigint), CAST(:after_id AS bigint))" if has_after else "true"
-    return RELEVANCE.format(query=query.sql, where=where, after=after, most_titled=MOST_TITLED, most_others=MOST_OTHERS)
+    most = {"most_titled": MOST_TITLED, "most_others": MOST_OTHERS, "limit": limit}
+    return RELEVANCE.format(query=query.sql, where=where, after=after, **most)
 
 
-def _by_column(wish: Wish, query: Query | None, where: str) -> tuple[str, str]:
+def _by_column(wish: Wish, query: Query | None, where: str, *, limit: int) -> tuple[str, str]:
     key, column, direction = ORDERS.get(wish.order, ORDERS["newest"])
     if query is not None:
         where += f" AND entry.words @@ ({query.sql})"
@@ -228,32 +230,26 @@ def _by_column(wish: Wish, query: Query | None, where: str) -> tuple[str, str]:
     order = f"{column} {direction}, entry.course_id {direction}"
     return (
         direction,
-        f"SELECT course_id AS id, {key} AS key FROM course_entry AS entry WHERE {where} ORDER BY {order} LIMIT :limit",
+        f"SELECT course_id AS id, {key} AS key FROM course_entry AS entry WHERE {where} ORDER BY {order} LIMIT {limit}",
     )
 
 
-def _cards(chosen: str, values: dict[str, object], direction: str, *, now: datetime) -> Sequence[Row[Any]]:
+def _cards(chosen: str, values: dict[str, object], direction: str, *, now: datetime) -> list[Any]:
     """The rows of cards for a statement that chooses (id, key); the statement is ours, values go by their places."""
-    statement = _statement(CARDS.format(chosen=chosen, direction=direction))
-    return db.session.execute(statement, values | {"now": now}).all()
+    return read_rows(CARDS.format(chosen=chosen, direction=direction), values | {"now": now})
 
 
-@lru_cache(maxsize=256)
-def _statement(sql: str) -> TextClause:
-    return text(sql)
-
-
-def _nearest(wish: Wish, query: Query, *, now: datetime) -> Sequence[Row[Any]]:
+def _nearest(wish: Wish, query: Query, *, now: datetime) -> Sequence[Any]:
     """Titles like the words, for a slip of the finger: like each of them, or else like all of them in a row."""
     db.session.execute(select(func.set_config("pg_trgm.word_similarity_threshold", str(NEAREST), True)))
     whole = (folded(wish.words[:LONGEST_QUERY]),)
-    rows: Sequence[Row[Any]] = ()
+    rows: Sequence[Any] = ()
     if len(query.terms) > 1:
         rows = _like(query.terms, NEAREST_OF_EACH, wish.facets, now=now)
     return rows or _like(whole, NEAREST, wish.facets, now=now)
 
 
-def _like(terms: tuple[str, ...], least: float, narrowed: Sequence[str], *, now: datetime) -> Sequence[Row[Any]]:
+def _like(terms: tuple[str, ...], least: float, narrowed: Sequence[str], *, now: datetime) -> Sequence[Any]:
     """Courses whose titles are like each of the terms, by `least` on average, the likest first."""
     values: dict[str, object] = {f"term{number}": term for number, term in enumerate(terms)}
     likeness = " + ".join(f"word_similarity(:{place}, entry.titles)" for place in values)
@@ -264,8 +260,8 @@ def _like(terms: tuple[str, ...], least: float, narrowed: Sequence[str], *, now:
         parts.append(condition.sql)
         values |= condition.values
     chosen = f"SELECT course_id AS id, {likeness} AS key FROM course_entry AS entry WHERE {' AND '.join(parts)}"
-    values |= {"least": least * len(terms), "limit": PAGE}
-    return _cards(f"{chosen} ORDER BY key DESC, id DESC LIMIT :limit", values, "DESC", now=now)
+    values["least"] = least * len(terms)
+    return _cards(f"{chosen} ORDER BY key DESC, id DESC LIMIT {PAGE}", values, "DESC", now=now)
 
 
 def _what_words_need() -> list[Any]:

@@ -6,7 +6,15 @@ import pytest
 from sqlalchemy import text
 
 from marketplace.foundation import clock, jobs, mail
-from marketplace.foundation.database import TransactionDoomed, db, known, one_row, savepoint, transaction
+from marketplace.foundation.database import (
+    TransactionDoomed,
+    db,
+    known,
+    one_row,
+    read_rows,
+    savepoint,
+    transaction,
+)
 from marketplace.foundation.errors import NotFound
 
 
@@ -107,3 +115,18 @@ def test_a_connection_that_died_while_it_rested_is_replaced_unnoticed(race_app):
 
         assert db.session.scalar(text("SELECT pg_backend_pid()")) != first
         db.session.remove()
+
+
+def test_rows_of_a_page_are_read_without_a_transaction(race_app):
+    percent = "SELECT CAST(:number AS int) + 1 AS more, 'a%' LIKE 'a%' AS found"
+    with race_app.app_context():
+        [row] = read_rows(percent, {"number": 1})
+        assert (row.more, row.found, db.session().in_transaction()) == (2, True, False)
+        # The connection is used again, by sessions whose writes wait for their commit.
+        with transaction():
+            assert db.session.connection().connection.driver_connection.autocommit is False
+            db.session.add(a_mail())
+            db.session.flush()
+            assert [row.number for row in read_rows("SELECT count(*) AS number FROM outgoing_mail", {})] == [1]
+            db.session.rollback()
+        assert mails() == 0
