@@ -6,7 +6,7 @@ counts what is kept (`course_run.seats_kept`), so no code can keep more seats th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -47,8 +47,6 @@ def create_pool(run_id: int, wish: PoolWish, *, actor_id: int | None, now: datet
     with transaction():
         run = locked(CourseRun, run_id)
         _check_size(run, wish.size)
-        if wish.audience == Audience.CODE and not wish.code:
-            raise Invalid("code_missing", NO_CODE, {"code": NO_CODE})
         pool = SeatPool(run_id=run_id, taken=0, created_at=now, created_by_id=actor_id)
         _fill(pool, wish)
         add(pool)
@@ -57,13 +55,16 @@ def create_pool(run_id: int, wish: PoolWish, *, actor_id: int | None, now: datet
 
 
 def change_pool(pool_id: int, wish: PoolWish, *, now: datetime) -> SeatPool:
-    """Change size, audience or release day of a pool that is not released; seats it gives up go to who waits."""
+    """Change size, audience or release day of a pool that is not released; seats it gives up go to who waits.
+
+    A pool of vouchers stays its holders', whatever audience is wished for.
+    """
     with transaction():
         run, pool = _locked_with_run(pool_id)
         if pool.released_at is not None:
             raise Invalid("pool_released", lazy("These seats have been released; keep new ones instead."))
         _check_size(run, wish.size - pool.size)
-        _fill(pool, wish)
+        _fill(pool, replace(wish, audience=pool.audience) if pool.audience == Audience.VOUCHER else wish)
         counting.recount(run)
         offers.pass_on(run, now=now)
         return pool
@@ -134,4 +135,6 @@ def _fill(pool: SeatPool, wish: PoolWish) -> None:
     pool.organisation_id = wish.organisation_id if wish.audience == Audience.ORGANISATION else None
     pool.email_domain = (wish.email_domain or "").strip().lower() if wish.audience == Audience.EMAIL_DOMAIN else None
     kept = pool.code_hash if wish.code is None else counting.code_hash(wish.code)
+    if wish.audience == Audience.CODE and not kept:
+        raise Invalid("code_missing", NO_CODE, {"code": NO_CODE})
     pool.code_hash = kept if wish.audience == Audience.CODE else None

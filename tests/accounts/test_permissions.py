@@ -109,9 +109,10 @@ def test_members_act_in_their_own_organisation_with_their_own_role(app):
 
 def test_an_owner_does_everything_at_home(app):
     mine = make_organisation()
-    with request_of(app, make_member(mine, "owner")):
+    owner = make_member(mine, "owner")
+    with request_of(app, owner):
         for role in MEMBERS:
-            permissions.require(f"provider:{role}", organisation_ids=[mine.id])
+            assert permissions.require(f"provider:{role}", organisation_ids=[mine.id]) is owner
 
 
 def test_links_are_shown_to_those_who_may_follow_them(app, visitors):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -192,3 +193,15 @@ def test_a_code_is_needed_and_kept_as_a_hash(now):
     assert pool.code_hash == counting.code_hash("MUSEUM")
     changed = pools.change_pool(pool.id, PoolWish("campaign", "code", 1, now + DAY), now=now)
     assert changed.code_hash == counting.code_hash("museum")
+
+
+def test_a_pool_that_is_to_be_opened_by_a_code_needs_one(now, sponsor):
+    run = make_run(capacity=2)
+    pool = keep(run, now, organisation_id=sponsor.id)
+    wish = PoolWish("sponsor", "code", 1, now + DAY)
+
+    with pytest.raises(Invalid, match="code_missing"):
+        pools.change_pool(pool.id, wish, now=now)
+
+    pools.change_pool(pool.id, replace(wish, code="museum-2026"), now=now)
+    assert pools.change_pool(pool.id, wish, now=now).code_hash == counting.code_hash("museum-2026")

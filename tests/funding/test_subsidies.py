@@ -32,7 +32,9 @@ def last_step(subsidy):
 
 
 def mails():
-    return [(mail.message, mail.recipient) for mail in db.session.scalars(select(OutgoingMail))]
+    return [
+        (mail.message, mail.recipient) for mail in db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id))
+    ]
 
 
 def refused(programme, person, **values):

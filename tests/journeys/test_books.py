@@ -11,6 +11,9 @@ from marketplace.enrolment.models import Order
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
 from marketplace.payments import stripe_matching
+from marketplace.payments.desk_models import OfflinePayment
+from marketplace.payments.models import Discrepancy
+from marketplace.payments.offline_rules import normalised
 from tests.factories import make_staff
 from tests.journeys.test_seat import GOOD, offered, pay, somebody, take_seat, words
 from tests.journeys.visitor import DESK, PHONE, Visitor, until
@@ -96,7 +99,9 @@ def test_a_difference_to_stripe_waits_in_the_queue_and_is_closed_with_a_note(bro
     desk.look()
     desk.press("Close it")
     desk.sees("Done, and noted.")
-    desk.open("/staff/desk")
+    with live.app.app_context():
+        query = db.session.query(Discrepancy).filter_by(kind="amount_differs").order_by(Discrepancy.id.desc())
+        assert query.first().note == "Asked Stripe: they correct it tomorrow."
 
 
 @BOTH
@@ -128,6 +133,9 @@ def test_a_large_bank_transfer_is_seen_by_two_officers(browser, live, language, 
     until(is_confirmed, lambda: live.log("web")[-2000:])
     buyer.open(order)
     buyer.sees("Your place is confirmed")
+    with live.app.app_context():
+        settled = db.session.query(OfflinePayment).filter_by(bank_reference=normalised(f"ICBC {number}")).one()
+        assert (settled.state, settled.proposed_by_id != settled.decided_by_id) == ("settled", True)
 
 
 @BOTH

@@ -6,11 +6,14 @@ import pytest
 from playwright.sync_api import expect
 
 from marketplace.catalog import pricing, search
+from marketplace.catalog.models import CourseRun
 from marketplace.catalog.pricing_rules import Rule, RuleKind
+from marketplace.enrolment.models import OrderLine
 from marketplace.foundation import clock
-from marketplace.foundation.database import transaction
+from marketplace.foundation.database import db, transaction
 from marketplace.funding import voucher_batches
 from marketplace.funding.voucher_batches import NewBatch
+from marketplace.funding.voucher_models import Voucher
 from marketplace.funding.voucher_rules import Terms, ValueKind
 from tests.factories import make_course, make_person, make_run, make_staff
 from tests.journeys.visitor import DESK, PHONE, Visitor
@@ -57,6 +60,9 @@ def test_a_voucher_pays_a_part_of_an_early_price(browser, live, language, size):
     visitor.page.wait_for_url("**/orders/**")
     expect(visitor.page.locator(".bill-total")).to_contain_text("824.00")
     expect(visitor.page.get_by_role("main").get_by_role("button").first).to_contain_text("824.00")
+    with live.app.app_context():
+        line = db.session.query(OrderLine).join(CourseRun).filter(CourseRun.public_id == run).one()
+        assert (line.price_minor, line.voucher_minor, line.due_minor) == (102400, 20000, 82400)
 
 
 @BOTH
@@ -77,3 +83,6 @@ def test_staff_issue_codes_and_look_at_them(browser, live, language, size):
     staff.page.fill("#reason", "lost 遗失")
     staff.press("End this code now")
     staff.sees("This code has ended")
+    with live.app.app_context():
+        code = db.session.query(Voucher).filter_by(ended_by_id=officer.id).one()
+        assert (code.end_reason, code.batch.size) == ("lost 遗失", 3)

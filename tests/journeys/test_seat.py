@@ -106,12 +106,16 @@ def test_a_delayed_payment_is_seen_waiting(browser, live, language, size, outcom
 
     pay(visitor, words(visitor)["delayed"], number=None)
     visitor.page.wait_for_url(f"{live.address}/orders/**")
+    number = visitor.page.url.rpartition("/")[2].partition("?")[0]
     visitor.sees_soon("Your payment is on its way")
 
     session = visitor.page.request.get(f"{live.sandbox}/").text()
     newest = re.search(r"/pay/(cs_test_\w+)", session)[1]
     visitor.page.request.post(f"{live.sandbox}/pay/{newest}/settle", form={"outcome": outcome})
     visitor.sees_soon(said)
+    with live.app.app_context():
+        state = db.session.query(Order.state).filter_by(public_id=number).scalar()
+        assert state == {"succeed": "confirmed", "fail": "awaiting_payment"}[outcome]
 
 
 @BOTH

@@ -5,7 +5,9 @@ import re
 import pytest
 
 from marketplace.enrolment import orders
+from marketplace.enrolment.seat_models import Wish
 from marketplace.foundation import clock, ids
+from marketplace.foundation.database import db
 from tests.factories import make_person, make_run
 from tests.journeys.visitor import DESK, PHONE, Visitor, until
 
@@ -63,3 +65,6 @@ def test_a_wish_is_made_and_forgotten(browser, live, language, size):
     visitor.sees("Wishes")
     visitor.press("Forget it")
     visitor.sees("The wish is forgotten.")
+    with live.app.app_context():
+        wish = db.session.query(Wish).filter_by(person_id=person.id).one()
+        assert (wish.told_at, wish.removed_at is None) == (None, False)

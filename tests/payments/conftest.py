@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from werkzeug.serving import make_server
@@ -55,7 +56,14 @@ class Sandbox:
 
 
 @pytest.fixture
-def sandbox(app, monkeypatch) -> Iterator[Sandbox]:
+def sandbox(app) -> Iterator[Sandbox]:
+    with running_sandbox(app) as made:
+        yield made
+
+
+@contextmanager
+def running_sandbox(app) -> Iterator[Sandbox]:
+    """A sandbox of its own that this application calls instead of Stripe."""
     store = Store(":memory:")
     wsgi = create_sandbox(store, key=app.config["SETTINGS"].stripe_secret_key)
     server = make_server("127.0.0.1", 0, wsgi, threaded=True)
@@ -69,12 +77,15 @@ def sandbox(app, monkeypatch) -> Iterator[Sandbox]:
         made.requests.append((request.method, request.full_path.rstrip("?"), request.get_data(as_text=True)))
 
     wsgi.before_request(keep)
-    settings = dataclasses.replace(app.config["SETTINGS"], stripe_api_base=made.address)
-    monkeypatch.setitem(app.config, "SETTINGS", settings)
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    settings = app.config["SETTINGS"]
+    app.config["SETTINGS"] = dataclasses.replace(settings, stripe_api_base=made.address)
+    try:
+        yield made
+    finally:
+        app.config["SETTINGS"] = settings
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def signed(app, payload: bytes, *, at: int) -> dict[str, str]:

@@ -40,7 +40,7 @@ class Market(RuleBasedStateMachine):
     def some_are_in(self, people, run):
         """What follows meets people who have paid, more often than chance would have it."""
         for person in range(people):
-            self.world.enrol(person, run, 4)
+            self.world.enrol(person, run, 5)
             self.world.open_page(person)
             self.world.pay(person, "card")
             self.world.deliver(0, 1)
@@ -52,7 +52,7 @@ class Market(RuleBasedStateMachine):
         finally:
             self.undo.close()
 
-    @rule(person=PEOPLE, run=RUNS, code=st.integers(0, 4), is_subsidised=st.booleans(), has_seat_code=st.booleans())
+    @rule(person=PEOPLE, run=RUNS, code=st.integers(0, 5), is_subsidised=st.booleans(), has_seat_code=st.booleans())
     def enrol(self, person, run, code, is_subsidised, has_seat_code):
         self.world.enrol(person, run, code, is_subsidised=is_subsidised, has_seat_code=has_seat_code)
 

@@ -31,11 +31,13 @@ from marketplace.enrolment import (
     run_changes,
     seats,
     transfers,
+    voucher_seats,
     waiting,
 )
 from marketplace.enrolment.models import Enrolment, Order, SeatHold
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
+from marketplace.enrolment.voucher_seats import KeptSeats
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.errors import Refused
@@ -78,15 +80,20 @@ class World(Upsets):
         self.people = [make_person(region="310000").id for _ in range(5)]
         self.officers = [make_staff("finance_officer").id for _ in range(2)]
         amount = Terms(ValueKind.AMOUNT, "CNY", amount=30_000, use_cap=3, money_cap=50_000)
-        batches = [self._batch(Terms(ValueKind.FULL, "CNY", use_cap=1, money_cap=200_000)), self._batch(amount)]
+        full, kept = Terms(ValueKind.FULL, "CNY", use_cap=1, money_cap=200_000), self._kept_seat(hours=20)
+        batches = [self._batch(full), self._batch(amount), self._batch(amount, kept)]
         self.codes = [voucher_batches.code_of(voucher_batches.list_vouchers(batch)[0]) for batch in batches]
         self.programme = make_programme(budget=90_000, rule=Rule(percent=40)).public_id
         self.references = 0
         self.undelivered: list[dict] = []
         self.refusals: Counter[str] = Counter()
 
-    def _batch(self, terms):
-        return voucher_batches.issue(NewBatch("Model", terms), actor_id=self.officers[0], now=self.now).id
+    def _kept_seat(self, *, hours):
+        """One seat of the second run, for whoever pays with the third code."""
+        return KeptSeats(self.runs[1], 1, self.now + timedelta(hours=hours))
+
+    def _batch(self, terms, seats=None):
+        return voucher_seats.issue(NewBatch("Model", terms), seats, actor_id=self.officers[0], now=self.now).id
 
     def _try(self, act, *arguments, **named):
         """Do it; a refusal in the marketplace's own words is an answer too."""
@@ -103,7 +110,7 @@ class World(Upsets):
 
     def enrol(self, person, run, code, *, is_subsidised=False, has_seat_code=False):
         """Ask for the price, then place the order for it, with a voucher, a subsidy, both or neither."""
-        given = {"voucher_code": self.codes[code % 2] if code < 2 else None}
+        given = {"voucher_code": self.codes[code] if code < 3 else None}
         given |= {"seat_code": SEAT_CODE if has_seat_code else None}
         self._try(self._enrol, self.people[person % 5], self.runs[run % 4], given, is_subsidised=is_subsidised)
 
