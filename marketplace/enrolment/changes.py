@@ -6,7 +6,7 @@ the change.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from sqlalchemy.sql.elements import ColumnElement
+
 
 @dataclass(frozen=True)
 class Move:
@@ -74,6 +76,20 @@ def _is_paid_by_others(place: Place) -> bool:
 
 def list_moves(place: Place, *, now: datetime) -> list[Move]:
     """The other runs of the course that can be booked now, soonest first, with the difference to pay."""
+    return _list_moves(place, CourseRun.enrol_opens_at <= now, CourseRun.enrol_closes_at > now, now=now)
+
+
+def list_moves_by_provider(place: Place, *, now: datetime) -> list[Move]:
+    """The other runs of the course that have not begun, whether they can be booked or not; never a charge."""
+    return [_uncharged(step) for step in _list_moves(place, CourseRun.starts_at > now, now=now)]
+
+
+def _uncharged(step: Move) -> Move:
+    """The same without a charge: a cheaper run pays back, a dearer one costs nothing more."""
+    return replace(step, difference=Money(min(0, step.difference.minor), step.price.currency))
+
+
+def _list_moves(place: Place, *wanted: ColumnElement[bool], now: datetime) -> list[Move]:
     query = (
         select(CourseRun)
         .where(
@@ -81,8 +97,7 @@ def list_moves(place: Place, *, now: datetime) -> list[Move]:
             CourseRun.id != place.run.id,
             CourseRun.state == RunState.SCHEDULED,
             CourseRun.currency == returns.currency_of(place.orders),
-            CourseRun.enrol_opens_at <= now,
-            CourseRun.enrol_closes_at > now,
+            *wanted,
         )
         .options(joinedload(CourseRun.course))
         .order_by(CourseRun.starts_at)
@@ -230,9 +245,7 @@ def move_by_provider(place: Place, target: CourseRun, *, actor_id: int | None, n
         raise Refused("other_started", lazy("The other date has begun already."))
     _check_not_in(target, place.enrolment.person_id)
     offers.settle(target, now=now)
-    step = _move_to(place, target, 0, now=now)
-    if step.difference.minor > 0:
-        step = Move(step.run, step.price, Money(0, step.price.currency), step.seats_left)
+    step = _uncharged(_move_to(place, target, 0, now=now))
     close_over(place.enrolment.id, now=now)
     change = add(_deferral(place, step, actor_id=actor_id, now=now))
     return _defer_now(change, place, step, now=now)

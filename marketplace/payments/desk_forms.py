@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask_wtf import FlaskForm
-from wtforms import DateField, StringField, SubmitField, TextAreaField
+from wtforms import DateField, RadioField, StringField, SubmitField, TextAreaField
 from wtforms.validators import InputRequired, Length, ValidationError
 
+from marketplace.foundation.filling import choice
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money, MoneyError
 from marketplace.payments import offline_rules
 from marketplace.payments.acts import LONGEST_REASON
+from marketplace.payments.desk_words import move_words
 from marketplace.payments.models import Purpose
 from marketplace.payments.offline import Transfer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+
+    from marketplace.enrolment.changes import Move
 
 
 class ReasonForm(FlaskForm):
@@ -64,6 +69,23 @@ class TransferForm(ReasonForm):
         if self.received_on.data is None:
             raise ValueError("asked before the form was validated")
         return Transfer(amount, self.bank_reference.data or "", self.received_on.data, self.purpose)
+
+
+class MoveOrderForm(ReasonForm):
+    """Which run, with the difference that was shown for it."""
+
+    to_run = RadioField(lazy("The other run"), validators=[InputRequired(lazy("Choose one of the runs."))])
+    submit = SubmitField(lazy("Move the order"))
+
+    def offer(self, moves: Sequence[Move]) -> None:
+        """Fill in the runs, each said by its dates, its seats and what goes back."""
+        self.moves = {f"{one.run.public_id}/{one.difference.minor}": one for one in moves}
+        self.to_run.choices = [choice(key, move_words(one)) for key, one in self.moves.items()]
+
+    @property
+    def chosen(self) -> Move:
+        """The run that was chosen, once the form is valid."""
+        return self.moves[self.to_run.data or ""]
 
 
 class WriteOffForm(ReasonForm):

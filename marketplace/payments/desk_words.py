@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from marketplace.foundation.formats import format_date, format_money
 from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import ngettext, pick
 from marketplace.payments.next_action_rules import Action, Actor
 from marketplace.payments.waterfall_rules import Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from marketplace.enrolment.changes import Move
 
 
 def actor_names() -> Mapping[Actor, str]:
@@ -90,6 +94,17 @@ def act_names() -> Mapping[str, str]:
         "discrepancy_resolved": _("Discrepancy closed"),
         "discrepancy_retried": _("Discrepancy looked at again"),
     }
+
+
+def move_words(one: Move) -> str:
+    """A run an order could be moved to, in a line."""
+    starts_at = one.run.starts_at
+    day = format_date(starts_at.astimezone(one.run.tzinfo), "long", rebase=False) if starts_at else _("No dates yet")
+    seats = ngettext("%(num)s seat left", "%(num)s seats left", one.seats_left)
+    back = (
+        _("%(amount)s goes back", amount=format_money(-one.difference)) if one.difference.minor else _("nothing to pay")
+    )
+    return f"{day} · {pick(one.run, 'place')} · {format_money(one.price)} · {seats} · {back}"
 
 
 def hit_names() -> Mapping[str, str]:
