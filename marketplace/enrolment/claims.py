@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marketplace.enrolment import subsidising
-from marketplace.foundation.database import savepoint
 from marketplace.funding import subsidies, vouchers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from marketplace.enrolment.models import Order
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from marketplace.foundation.money import Money
 
 
-class _Gone(Exception):
-    """What one payer had given back cannot be taken again; what another gave meanwhile is undone."""
+class ClaimGone(Exception):
+    """What a payer had given back cannot be taken again."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,19 @@ def claim(sold: Sold, quoted: Quote, asked: Asked, *, now: datetime) -> None:
         subsidising.reserve(quoted.subsidised, asked.agreed, sold.order_id, sold.line_id, now=now)
 
 
-def claim_again(order: Order, *, now: datetime) -> bool:
-    """Take again what an expired order had given back, because its money came late; whether that was possible.
+def lock(orders: Iterable[Order]) -> None:
+    """Lock the codes that paid or pay for these orders, by id, before one is given back and another taken."""
+    vouchers.lock_of([line.id for order in orders for line in order.lines])
 
-    On False the late money goes back to the buyer. Nothing may have been taken then.
+
+def claim_again(order: Order, *, now: datetime) -> None:
+    """Take again what an expired order had given back, because its money came late; raises ClaimGone.
+
+    Then the late money goes back to the buyer, and the caller undoes what was taken until then.
     """
-    try:
-        with savepoint():
-            _take_all_again(order, now=now)
-    except _Gone:
-        return False
-    return True
-
-
-def _take_all_again(order: Order, *, now: datetime) -> None:
     for line in order.lines:
         if not vouchers.redeem_again(line.id, now=now) or not subsidies.reinstate(line.id, now=now):
-            raise _Gone
+            raise ClaimGone
 
 
 def give_back(line_id: int, reason: str, *, now: datetime) -> None:

@@ -14,6 +14,7 @@ from marketplace.accounts import letters
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import claims, counting, moves, offers, placing, quotes, rules, seats, subsidising, waivers
+from marketplace.enrolment.claims import ClaimGone
 from marketplace.enrolment.models import (
     Enrolment,
     EnrolmentSource,
@@ -30,7 +31,7 @@ from marketplace.enrolment.quotes import NOTHING
 from marketplace.enrolment.rules import Settlement
 from marketplace.enrolment.timeline import record as record
 from marketplace.foundation import clock, jobs
-from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.database import add, db, locked, savepoint, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
 
@@ -236,13 +237,11 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
         elif verdict is Settlement.REFUND_DUE:
             reason = "paid_twice" if is_enrolled else "seat_gone"
             _leave_refund(order, attempt_public_id, amount, reason=reason, now=now)
-        elif order.state == OrderState.EXPIRED and not claims.claim_again(order, now=now):
+        elif (taken := _take_up(order, run, hold, rivals, verdict, now=now)) is None:
             _leave_refund(order, attempt_public_id, amount, reason="claim_gone", now=now)
             verdict = Settlement.REFUND_DUE
         else:
-            if verdict is Settlement.REHOLD_AND_CONFIRM or hold is None:
-                hold = _take_again(order, run, rivals, now=now)
-            _confirm(order, run, hold, now=now, details=details)
+            _confirm(order, run, taken, now=now, details=details)
             offers.end_wait(run, order.person_id, now=now)
         offers.pass_on(run, now=now)
         return verdict
@@ -276,6 +275,32 @@ def _has_seat(order: Order, run: CourseRun, hold: SeatHold | None) -> bool:
     opened = hold.pool_id if hold else None
     is_held = counting.find_live_hold(run.id, order.person_id) is not None
     return is_held or counting.has_seat_for(run, order.person_id, opened=opened)
+
+
+def _take_up(
+    order: Order,
+    run: CourseRun,
+    hold: SeatHold | None,
+    rivals: list[Order],
+    verdict: Settlement,
+    *,
+    now: datetime,
+) -> SeatHold | None:
+    """The seat the money pays for, with what others pay taken again if the order had let it go; None if that is gone.
+
+    A newer order of the same person gives way first: the code or the budget it holds may be the very one that is
+    needed. On None nothing has changed, and the newer order stands.
+    """
+    try:
+        with savepoint():
+            if verdict is Settlement.REHOLD_AND_CONFIRM or hold is None:
+                claims.lock([order, *rivals])
+                hold = _take_again(order, run, rivals, now=now)
+            if order.state == OrderState.EXPIRED:
+                claims.claim_again(order, now=now)
+    except ClaimGone:
+        return None
+    return hold
 
 
 def _take_again(order: Order, run: CourseRun, rivals: list[Order], *, now: datetime) -> SeatHold:

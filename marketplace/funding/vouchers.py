@@ -25,6 +25,7 @@ from marketplace.funding.voucher_models import MovementKind, Voucher, VoucherMov
 from marketplace.funding.voucher_rules import Standing, VoucherRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from marketplace.funding.facts import Buyer, Offer
@@ -168,6 +169,13 @@ def redeem_again(order_line_id: int, *, now: datetime) -> bool:
         if has_use and has_money:
             _move(voucher, redemption, MovementKind.REDEEMED_AGAIN, missing, uses=1 - uses, now=now)
         return has_use and has_money
+
+
+def lock_of(order_line_ids: Sequence[int]) -> None:
+    """Lock every code that paid or pays for these lines, by id."""
+    query = select(VoucherRedemption.voucher_id).where(VoucherRedemption.order_line_id.in_(order_line_ids))
+    for voucher_id in sorted(set(db.session.scalars(query))):
+        locked(Voucher, voucher_id)
 
 
 def find_redemption(order_line_id: int) -> VoucherRedemption | None:

@@ -247,3 +247,39 @@ def test_a_free_run_asks_for_no_code(client, person):
     run = make_run(price_minor=0)
 
     assert "Voucher code" not in client.get(f"/runs/{run.public_id}/enrol?lang=en").text
+
+
+def late_for(order, *, now):
+    return orders.confirm_payment(order.id, attempt_public_id="late", amount=order.total, now=now)
+
+
+def test_late_money_takes_the_code_from_the_newer_order_of_the_same_person(person):
+    """The newer order gives way, and with it the code it holds; nobody else was using it."""
+    run, spring = make_run(), code(Terms(ValueKind.AMOUNT, "CNY", amount=20000, use_cap=1, money_cap=20000))
+    old = buy(run, person, price=128000, due=108000, voucher_code=spring)
+    later = clock.now() + timedelta(hours=1)
+    orders.expire_orders(now=later)
+    clock.set_to(later)
+    newer = buy(run, person, price=128000, due=108000, voucher_code=spring)
+
+    assert late_for(old, now=later) is Settlement.REHOLD_AND_CONFIRM
+
+    assert (old.state, newer.state, used(spring)) == ("confirmed", "cancelled", (1, 20000))
+    assert [event.kind for event in newer.events] == ["placed", "superseded"]
+
+
+def test_late_money_goes_back_when_somebody_else_has_the_code(person):
+    """Then nothing changes: the newer order keeps its seat and stands."""
+    run, spring = make_run(), code(Terms(ValueKind.AMOUNT, "CNY", amount=20000, use_cap=1, money_cap=20000))
+    old = buy(run, person, price=128000, due=108000, voucher_code=spring)
+    later = clock.now() + timedelta(hours=1)
+    orders.expire_orders(now=later)
+    clock.set_to(later)
+    buy(run, make_person(), price=128000, due=108000, voucher_code=spring)
+    newer = buy(run, person, price=128000)
+
+    assert late_for(old, now=later) is Settlement.REFUND_DUE
+
+    assert (old.state, newer.state, used(spring)) == ("expired", "awaiting_payment", (1, 20000))
+    assert [event.kind for event in newer.events] == ["placed"]
+    assert newer.hold.ended_at is None
