@@ -14,6 +14,7 @@ from sqlalchemy import func, or_, select
 
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person
+from marketplace.catalog import search
 from marketplace.catalog.models import CourseRun, RunState
 from marketplace.enrolment import cancellations, changes, orders, places, run_change_rules
 from marketplace.enrolment.models import Enrolment, Order, OrderLine, OrderState
@@ -52,7 +53,7 @@ def announce(run_id: int, wanted: Wanted, *, actor_id: int | None, now: datetime
         run_change_rules.check_may_change(state=run.state, starts_at=run.starts_at, now=now)
         _check_wanted(run, wanted, now=now)
         before = _plain(run)
-        _apply(run, wanted)
+        _apply(run, wanted, now=now)
         people = db.session.scalars(
             select(Enrolment.id).filter_by(run_id=run_id, ended_at=None).order_by(Enrolment.id)
         ).all()
@@ -95,12 +96,16 @@ def _check_target(run: CourseRun, target: CourseRun | None, *, now: datetime) ->
         raise Refused("merge_target", lazy("Choose another scheduled run of the same course."))
 
 
-def _apply(run: CourseRun, wanted: Wanted) -> None:
+def _apply(run: CourseRun, wanted: Wanted, *, now: datetime) -> None:
     if wanted.kind is RunChangeKind.MOVED:
         _move(run, wanted)
     else:
         run.state = RunState.CANCELLED
+    # A form of the run that somebody has open must not write the old dates back.
+    run.version += 1
     db.session.flush()
+    db.session.expire(run.course, ["runs"])
+    search.index_course(run.course, now=now)
 
 
 def _move(run: CourseRun, wanted: Wanted) -> None:

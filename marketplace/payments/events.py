@@ -66,9 +66,9 @@ def handle(row_id: int) -> None:
     event = db.session.get(StripeEvent, row_id)
     if event is None or event.state in {"handled", "ignored", "unknown"}:
         return
-    kind, subject = event.type, _subject(event.payload)
+    kind, subject, attempt = event.type, _subject(event.payload), _attempt(event.payload)
     db.session.rollback()
-    state = _act_on(kind, subject, now=clock.now())
+    state = _act_on(kind, subject, attempt, now=clock.now())
     with transaction():
         event = locked(StripeEvent, row_id)
         event.state, event.handled_at = state, clock.now()
@@ -79,14 +79,21 @@ def _subject(payload: dict[str, Any]) -> str:
     return str(subject.get("id") or "")
 
 
-def _act_on(kind: str, subject: str, *, now: datetime) -> str:
+def _attempt(payload: dict[str, Any]) -> str:
+    """The attempt that we wrote beside a payment: its event comes before that of its session, which tells its id."""
+    subject = payload.get("data", {}).get("object", {})
+    return str((subject.get("metadata") or {}).get("attempt") or "")
+
+
+def _act_on(kind: str, subject: str, attempt: str, *, now: datetime) -> str:
     """What became of the event: handled, ignored or unknown."""
     if not subject:
         return "ignored"
     if kind in SESSIONS:
         return "handled" if _settle_session(subject, now=now) else "unknown"
     if kind in INTENTS:
-        session_id = db.session.scalar(select(PaymentAttempt.session_id).filter_by(payment_intent_id=subject))
+        is_it = (PaymentAttempt.payment_intent_id == subject) | (PaymentAttempt.public_id == attempt)
+        session_id = db.session.scalars(select(PaymentAttempt.session_id).where(is_it)).first()
         db.session.rollback()
         return "handled" if session_id and _settle_session(session_id, now=now) else "unknown"
     if kind in REFUNDS:

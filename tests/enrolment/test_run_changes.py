@@ -6,6 +6,8 @@ from datetime import UTC, timedelta
 
 import pytest
 
+from marketplace.catalog import search
+from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import minimums, orders, returns, run_changes
 from marketplace.enrolment.models import Enrolment
@@ -283,3 +285,17 @@ def test_too_few_people_is_a_reason_in_the_words_of_who_reads_it(client, now):
     assert "报名人数不足" in db.session.query(OutgoingMail).filter_by(message="enrolment/run_changed").one().text
     sign_in(client, place.person)
     assert "Too few people have enrolled." in client.get(f"/my/run-changes/{answer_of(place).public_id}?lang=en").text
+
+
+def test_the_catalogue_and_open_forms_follow_a_changed_run(now):
+    run, target, _people = filled(1, now=now)
+    target.starts_at = run.starts_at + timedelta(days=60)
+    target.ends_at = target.starts_at + timedelta(days=9)
+    search.index_course(run.course, now=now)
+    entry, version = db.session.query(CourseEntry).filter_by(course_id=run.course_id), run.version
+    first = entry.one().sort_start
+
+    announce(run, RunChangeKind.CANCELLED, now=now)
+    db.session.expire_all()
+    assert entry.one().sort_start - first == timedelta(days=60) // timedelta(microseconds=1)
+    assert run.version == version + 1

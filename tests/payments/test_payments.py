@@ -382,3 +382,12 @@ def test_reconciliation_queues_attempts_that_take_too_long(order, now):
     assert [(one.kind, one.details["state"]) for one in discrepancies.list_open()] == [
         ("stuck_attempt", state) for state in late
     ]
+
+
+def test_an_event_about_a_payment_is_known_before_that_of_its_session(app, client, sandbox, order, now):
+    attempt = start(order, now=now)
+    sandbox.pay(attempt)
+
+    deliver(app, client, sandbox.events())
+    states = {event.type: event.state for event in db.session.query(StripeEvent)}
+    assert states["payment_intent.succeeded"] == states["checkout.session.completed"] == "handled"
