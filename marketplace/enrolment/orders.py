@@ -81,7 +81,9 @@ def place_order(
         quoted = quotes.quote(placing.sale_of(wanted, run), asked, now=now)
         if (quoted.price, quoted.due) != (shown_price, asked.shown_due or shown_price):
             raise PriceChanged(quoted)
-        has_waived = asked.waives is not None and waivers.check(run_id, quoted.price, waives=asked.waives, now=now)
+        has_waived = asked.waives is not None and waivers.check(
+            run_id, run.starts_at, quoted.price, waives=asked.waives, now=now
+        )
         pool_id = placing.find_pool(wanted, run, facts, asked, quoted)
         rules.check_seat(
             is_enrolled=facts.is_enrolled,

@@ -33,7 +33,7 @@ LONGEST_REQUEST_KEY = 64
 _LOCK = """
 SELECT run.state, course.state, run.enrol_opens_at, run.enrol_closes_at, run.capacity, run.seats_taken,
        run.seats_kept, run.price_minor, run.currency, run.is_subsidised, run.zone, run.has_price_rules,
-       run.course_id
+       run.course_id, run.starts_at
   FROM course_run AS run JOIN course ON course.id = run.course_id
  WHERE run.id = %(run)s
    FOR NO KEY UPDATE OF run
@@ -110,6 +110,7 @@ class LockedRun(NamedTuple):
     zone: str
     has_price_rules: bool
     course_id: int
+    starts_at: datetime | None
 
     @property
     def seats_left(self) -> int:

@@ -32,6 +32,10 @@ class Payer(StrEnum):
     VOUCHER = "voucher"
 
 
+# The longest term of ck_refund_policy_withdrawal_days; local days end within two days of any moment in them.
+LONGEST_WITHDRAWAL = timedelta(days=14 + 2)
+
+
 @dataclass(frozen=True)
 class Tier:
     """Until the end of the local day `days_before` days before the start, `kept_percent` of the price is kept."""
@@ -122,6 +126,11 @@ def withdrawal_until(terms: Terms, *, confirmed_at: datetime, starts_at: datetim
         return None
     day = confirmed_at.astimezone(ZoneInfo(zone)).date() + timedelta(days=terms.withdrawal_days)
     return min(end_of_local_day(day, zone), starts_at)
+
+
+def may_need_waiver(*, starts_at: datetime | None, now: datetime) -> bool:
+    """Whether any terms would ask for a waiver: a run that starts later than the longest term needs none."""
+    return starts_at is not None and now < starts_at <= now + LONGEST_WITHDRAWAL
 
 
 def needs_waiver(terms: Terms, *, starts_at: datetime, zone: str, now: datetime) -> bool:
