@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,7 +14,7 @@ from marketplace.enrolment.rules import HOLD_FOR, RunFull
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db, one_row, transaction
 from marketplace.foundation.errors import Invalid, Refused
-from tests.factories import make_member, make_organisation, make_person, make_run
+from tests.factories import make_member, make_organisation, make_person, make_run, make_staff, sign_in
 
 DAY = timedelta(days=1)
 
@@ -103,6 +103,28 @@ def test_unused_seats_are_everyones_from_the_day_on(now, sponsor):
         take(run, make_person(), now=now + DAY - timedelta(seconds=1))
     take(run, make_person(), now=now + DAY)
     assert counted(run) == (1, 0, [(0, 0)])
+
+
+@pytest.mark.parametrize(
+    ("zone", "last_day", "released"),
+    [
+        ("Asia/Shanghai", "2026-02-28", datetime(2026, 2, 28, 16, tzinfo=UTC)),
+        # London's clocks go back that night: its day is 25 hours long.
+        ("Europe/London", "2026-10-25", datetime(2026, 10, 26, 0, tzinfo=UTC)),
+        ("America/New_York", "2026-12-31", datetime(2027, 1, 1, 5, tzinfo=UTC)),
+    ],
+)
+def test_seats_are_kept_to_the_end_of_the_last_day_where_the_run_is(client, sponsor, zone, last_day, released):
+    clock.set_to(datetime(2026, 1, 10, tzinfo=UTC))
+    window = {"enrol_opens_at": clock.now(), "enrol_closes_at": released + DAY}
+    run = make_run(capacity=1, zone=zone, starts_at=released + 9 * DAY, ends_at=released + 20 * DAY, **window)
+    sign_in(client, make_staff("administrator"))
+    form = {"kind": "sponsor", "size": "1", "audience": "organisation", "organisation": sponsor.public_id}
+    client.post(f"/runs/{run.public_id}/seats/new", data=form | {"last_day": last_day})
+
+    with pytest.raises(RunFull):
+        take(run, make_person(), now=released - timedelta(microseconds=1))
+    assert take(run, make_person(), now=released).state == "awaiting_payment"
 
 
 def test_the_job_releases_what_nobody_asked_for(now, sponsor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -94,6 +94,21 @@ def test_a_price_that_was_not_shown_is_not_charged(app, shown):
     with pytest.raises(orders.PriceChanged) as changed:
         buy(run, someone, price=shown)
     assert changed.value.quote.price == Money(102400, "CNY")
+
+
+def test_an_early_price_shown_before_midnight_is_not_charged_after_it(app):
+    """The whole last day belongs to it where the run is; who presses a moment later is shown the new price."""
+    midnight = datetime(2026, 3, 29, 23, tzinfo=UTC)
+    clock.set_to(midnight - timedelta(hours=3))
+    run, first, second = make_run(zone="Europe/London"), make_person(), make_person()
+    rule(run, ends_on=date(2026, 3, 29))
+
+    clock.set_to(midnight - timedelta(microseconds=1))
+    assert amounts(buy(run, first, price=102400).lines[0]) == (102400, 0, 0, 102400)
+    clock.set_to(midnight)
+    with pytest.raises(orders.PriceChanged) as changed:
+        buy(run, second, price=102400)
+    assert changed.value.quote.price == run.price
 
 
 def test_the_third_colleague_pays_less_than_the_second(app):

@@ -92,6 +92,21 @@ def test_an_offer_taken_at_its_last_minute_leaves_time_to_pay(full, now):
     assert (accepted.expires_at, accepted.hold.until) == (late + rules.HOLD_FOR, late + rules.HOLD_FOR)
 
 
+def test_an_offer_stands_until_its_last_moment_and_not_beyond(full, now):
+    run, order = full
+    first, second = make_person(), make_person()
+    for person in (first, second):
+        wait(run, person, now=now)
+    cancel(order, now=now)
+
+    with pytest.raises(RunFull):
+        take(run, second, now=now + HOURS - timedelta(microseconds=1))
+    with pytest.raises(RunFull):
+        take(run, first, now=now + HOURS)
+    assert take(run, second, now=now + HOURS).state == "awaiting_payment"
+    assert states(run) == ["expired", "accepted"]
+
+
 def test_an_offer_that_expires_passes_on(full, now):
     run, order = full
     for _ in range(2):

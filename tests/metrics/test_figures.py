@@ -118,6 +118,32 @@ def test_a_month_begins_at_midnight_in_shanghai(world):
     assert {cell[0]: figure.value for cell, figure in by_month.items()} == {date(2026, 3, 1): 3, date(2026, 4, 1): 1}
 
 
+@pytest.mark.parametrize(
+    ("moment", "month"),
+    [
+        (datetime(2026, 2, 28, 15, 59, 59, 999999, tzinfo=UTC), date(2026, 2, 1)),
+        (datetime(2026, 2, 28, 16, tzinfo=UTC), date(2026, 3, 1)),
+        (datetime(2028, 2, 29, 15, 59, 59, 999999, tzinfo=UTC), date(2028, 2, 1)),
+        (datetime(2028, 2, 29, 16, tzinfo=UTC), date(2028, 3, 1)),
+        (datetime(2026, 12, 31, 15, 59, 59, 999999, tzinfo=UTC), date(2026, 12, 1)),
+        (datetime(2026, 12, 31, 16, tzinfo=UTC), date(2027, 1, 1)),
+    ],
+)
+def test_a_month_ends_with_its_last_moment_in_shanghai_wherever_the_run_is(app, moment, month):
+    clock.set_to(moment)
+    with transaction():
+        run = make_run(zone="America/New_York")
+        enrol(run, make_person(), at=moment)
+        receive(run, make_person(), 100, at=moment)
+        db.session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    scope = Scope(first=date(2026, 1, 1), last=date(2028, 12, 1), as_of=moment + timedelta(days=1))
+
+    for indicator in (indicators.ENROLMENTS, indicators.PEOPLE, indicators.PAID_REVENUE):
+        assert [cell[0] for cell in computation.compute(indicator, scope, ["month"])] == [month]
+    before = Scope(first=scope.first, last=scope.last, as_of=moment - timedelta(microseconds=1))
+    assert computation.compute(indicators.ENROLMENTS, before, ["month"]) == {}
+
+
 def test_attendance_and_hours_agree_with_the_latest_marks(world):
     latest = {}
     for row in db.session.query(Attendance).order_by(Attendance.recorded_at, Attendance.id):

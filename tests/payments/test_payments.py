@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from flask import render_template
 
 from marketplace.enrolment import orders, rules, waiting
 from marketplace.enrolment.models import Enrolment, RefundDue
+from marketplace.enrolment.rules import RunFull
 from marketplace.enrolment.seat_models import First
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import add, db
@@ -158,6 +160,41 @@ def test_money_for_a_seat_that_is_gone_goes_back_by_itself(app, client, sandbox,
     deliver(app, client, sandbox.events())
     assert db.session.query(Refund).count() == 1
     assert told(order) == ["payments/refund_due", "payments/refunded"]
+
+
+@pytest.mark.parametrize(
+    ("after", "is_rival", "state", "came"),
+    [
+        (rules.HOLD_FOR - timedelta(microseconds=1), True, "confirmed", 1),
+        (rules.HOLD_FOR, False, "confirmed", 1),
+        (rules.HOLD_FOR, True, "expired", 0),
+    ],
+)
+def test_a_hold_that_ends_while_the_payment_page_is_open(sandbox, order, now, after, is_rival, state, came):
+    """Paid in the last moment of the hold, after it with the seat still free, and after somebody else took it."""
+    attempt, run = start(order, now=now), order.lines[0].run
+    moment = now + after
+    if is_rival:
+        with suppress(RunFull):
+            place(run, now=moment)
+    orders.expire_orders(now=moment)
+    sandbox.pay(attempt)
+
+    clock.set_to(moment)
+    attempts.settle_stale(older_than=moment, now=moment)
+    jobs.run_pending()
+
+    db.session.refresh(order)
+    active = db.session.query(Enrolment).filter_by(person_id=order.person_id, ended_at=None).count()
+    assert (attempt.state, active) == ("paid", came)
+    assert (order.state, db.session.query(Refund).count(), run.seats_taken) == (state, 1 - came, 1)
+
+
+def test_the_page_is_opened_until_the_last_moment_of_the_hold(sandbox, order, now):
+    last = now + rules.HOLD_FOR - timedelta(microseconds=1)
+    assert start(order, now=last).state == "open"
+    with pytest.raises(Refused, match="order_not_open"):
+        start(order, now=now + rules.HOLD_FOR)
 
 
 def test_the_page_of_a_cancelled_order_is_closed(sandbox, order, now):
