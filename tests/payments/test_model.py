@@ -19,7 +19,7 @@ from marketplace.payments.dispute_rules import PlaceDecision
 from tests.conftest import in_one_transaction
 from tests.payments.world import World
 
-EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES", "30")), int(os.environ.get("MODEL_STEPS", "70"))
+EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES", "24")), int(os.environ.get("MODEL_STEPS", "84"))
 # Shrinking takes minutes: only where somebody waits for it.
 SHRINK = (Phase.shrink,) if os.environ.get("MODEL_SHRINK") else ()
 PEOPLE, RUNS, ANY, PERCENT = st.integers(0, 4), st.integers(0, 3), st.integers(0, 11), st.sampled_from((1, 30, 50, 100))

@@ -56,7 +56,7 @@ from marketplace.payments.sandbox.errors import ApiError
 from tests.factories import make_course, make_person, make_run, make_staff
 from tests.funding.made import make_programme
 from tests.payments.conftest import signed
-from tests.payments.truths import ALWAYS, AT_REST
+from tests.payments.truths import ALWAYS, AT_REST, hold_true
 from tests.payments.upsets import SEAT_CODE, Upsets
 
 BACK = {"return_url": "http://localhost/back", "cancel_url": "http://localhost/cancel"}
@@ -360,9 +360,7 @@ class World(Upsets):
 
     def check(self):
         """After every act."""
-        for name, statement in ALWAYS.items():
-            broken = db.session.execute(text(statement)).all()
-            assert broken == [], f"{name}: {broken}"
+        hold_true(ALWAYS)
 
     def settle_down(self):
         """Everything under way arrives; then nothing may be unexplained."""
@@ -383,9 +381,7 @@ class World(Upsets):
         self._go_on(minutes=60)
         self.read_stripes_list()
         self.check()
-        for name, statement in AT_REST.items():
-            broken = db.session.execute(text(statement)).all()
-            assert broken == [], f"{name}: {broken}"
+        hold_true(AT_REST)
         self._agree_with_stripe()
 
     def _go_on(self, *, minutes):
