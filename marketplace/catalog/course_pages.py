@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from marketplace.catalog.models import PairedTexts, last_whole_day
 from marketplace.catalog.shelves import Shelf, SkillName, find_shelf
 from marketplace.foundation.database import read_rows
-from marketplace.foundation.errors import NotFound
+from marketplace.foundation.errors import Gone, NotFound
+from marketplace.foundation.i18n import lazy
 from marketplace.foundation.models import ShownPicture
 from marketplace.foundation.money import Money
 
@@ -167,10 +168,10 @@ TEXTS = (
 
 
 def get(public_id: str, *, now: datetime) -> CourseOnPage:
-    """The page of a published course, in one query; raises NotFound."""
+    """The page of a published course, in one query; raises Gone for a withdrawn one, else NotFound."""
     rows = read_rows(PAGE, {"public_id": public_id, "now": now})
     if not rows:
-        raise NotFound
+        raise _missing(public_id)
     return _course(rows[0])
 
 
@@ -204,3 +205,13 @@ def _run(facts: dict[str, Any]) -> RunFacts:
         facts[name] = datetime.fromisoformat(facts[name]) if facts[name] else None
     price = Money(facts.pop("price_minor"), facts.pop("currency"))
     return RunFacts(**facts, price=price, sessions=sessions)
+
+
+def _missing(public_id: str) -> NotFound:
+    """A course that was in the catalogue is told apart from one that never was."""
+    withdrawn = "SELECT 1 FROM course WHERE public_id = :public_id AND state = 'withdrawn'"
+    if read_rows(withdrawn, {"public_id": public_id}):
+        return Gone(
+            "course_withdrawn", lazy("This course is not offered any more. If you took it, it stays in My learning.")
+        )
+    return NotFound()

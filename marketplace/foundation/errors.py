@@ -50,6 +50,12 @@ class NotFound(Refused):
         super().__init__(code, message)
 
 
+class Gone(NotFound):
+    """What was here for everyone and is not any more; search engines forget it at once. HTTP 410."""
+
+    status = 410
+
+
 class Forbidden(Refused):
     """The person may see that this exists but not do this. HTTP 403."""
 

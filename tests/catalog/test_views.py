@@ -51,11 +51,14 @@ def test_a_course_page_speaks_the_language_asked_for(client):
     assert "报名截止" in chinese
 
 
-@pytest.mark.parametrize("state", ["draft", "withdrawn"])
-def test_only_published_courses_have_a_page(client, state):
+@pytest.mark.parametrize(("state", "status"), [("draft", 404), ("in_review", 404), ("withdrawn", 410)])
+def test_only_published_courses_have_a_page(client, state, status):
     course = make_course(state=state)
 
-    assert client.get(f"/courses/{course.public_id}").status_code == 404
+    answer = client.get(f"/courses/{course.public_id}?lang=en")
+    assert answer.status_code == status
+    assert ("This course is not offered any more." in answer.text) == (status == 410)
+    assert "See all courses" in answer.text
 
 
 def test_a_runs_calendar_keeps_its_zone(client):

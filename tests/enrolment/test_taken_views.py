@@ -18,7 +18,7 @@ def test_a_withdrawn_course_is_read_by_those_who_took_it(client):
     page = client.get(path).text
     assert "Kiln repair" in page
     assert "This course is no longer offered." in page
-    assert client.get(f"/courses/{run.course.public_id}").status_code == 404
+    assert client.get(f"/courses/{run.course.public_id}").status_code == 410
     sign_in(client, other)
     assert client.get(path).status_code == 404
     assert client.get("/my/courses/nowhere").status_code == 404
