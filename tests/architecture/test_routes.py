@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.journeys.every_page import DOORS, FILES, MOMENTS
+
 permissions = pytest.importorskip("marketplace.accounts.permissions", reason="the accounts room is not built yet")
 
 # Flask-Security guards its own doors; each is public or asks for the session by itself.
@@ -48,3 +50,9 @@ def _kind(converter):
     return {"UnicodeConverter": "string", "IntegerConverter": "int", "PathConverter": "path"}.get(
         type(converter).__name__, "string"
     )
+
+
+def test_every_page_is_in_the_list_of_those_looked_at(app):
+    """A new page is entered in tests/journeys/every_page.py, where a browser opens it with axe."""
+    pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in rule.methods and not rule.build_only}
+    assert sorted(pages - {door.endpoint for door in DOORS} - FILES - MOMENTS.keys()) == []

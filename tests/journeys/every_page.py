@@ -187,6 +187,7 @@ DOORS = [
         "metrics.figures",
         "payments.desk",
         "payments.order_money public_id=sold",
+        "payments.move_order public_id=sold",
         "payments.staff_queues",
         "payments.after_sale",
         "payments.staff_invoices",
