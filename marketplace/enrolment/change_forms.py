@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 from flask_wtf import FlaskForm
 from wtforms import (
-    DateField,
     DateTimeLocalField,
     HiddenField,
     IntegerField,
@@ -17,9 +16,11 @@ from wtforms import (
     TextAreaField,
 )
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
-from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp, ValidationError
 
 from marketplace.enrolment.refund_rules import end_of_local_day
+from marketplace.foundation.filling import DayField, is_near
+from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ class RunChangeForm(FlaskForm):
     target = HiddenField()
     submit = SubmitField(lazy("Change the run and tell everyone"))
 
+    def validate_starts_at(self, field: DateTimeLocalField) -> None:
+        """A moment that can be reckoned with."""
+        if field.data is not None and not is_near(field.data):
+            raise ValidationError(_("Enter a day, like 2026-05-31."))
+
     def moment_in(self, zone: ZoneInfo) -> datetime | None:
         """The new start, read as a time of the run's zone."""
         return self.starts_at.data.replace(tzinfo=zone).astimezone(UTC) if self.starts_at.data else None
@@ -94,7 +100,7 @@ class MinimumForm(FlaskForm):
     minimum = IntegerField(
         lazy("Minimum of people"), validators=[InputRequired(lazy("Enter a number.")), NumberRange(min=1, max=10_000)]
     )
-    decide_by = DateField(
+    decide_by = DayField(
         lazy("Decide by"),
         validators=[InputRequired(lazy("Enter a date."))],
         description=lazy("The whole of this day counts, in the run’s zone. A reminder comes three days before."),

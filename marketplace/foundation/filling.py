@@ -13,6 +13,7 @@ from marketplace.foundation.i18n import gettext as _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import date
 
     from flask_wtf import FlaskForm
 
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+# What a column of whole numbers takes in any case.
+MOST_DIGITS = 9
+FIRST_YEAR, LAST_YEAR = 1900, 2199
+
+
 class NumberField(IntegerField):
     """A whole number, whose refusal is a sentence of ours."""
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read what was typed; nothing is None."""
         typed = valuelist[0].strip() if valuelist else ""
-        self.data = int(typed) if typed.isdecimal() else None
+        self.data = int(typed) if typed.isdecimal() and len(typed) <= MOST_DIGITS else None
         if typed and self.data is None:
             raise ValueError(_("Enter a whole number."))
 
@@ -44,6 +50,14 @@ class DayField(DateField):
             super().process_formdata(valuelist)
         except ValueError as error:
             raise ValueError(_("Enter a day, like 2026-05-31.")) from error
+        if self.data is not None and not is_near(self.data):
+            self.data = None
+            raise ValueError(_("Enter a day, like 2026-05-31."))
+
+
+def is_near(day: date) -> bool:
+    """Whether a day lies in a time that people mean, and far enough from the ends of the calendar to reckon with."""
+    return FIRST_YEAR <= day.year <= LAST_YEAR
 
 
 def choices_of(names: Mapping[Any, LazyString]) -> list[Any]:
