@@ -16,6 +16,7 @@ from marketplace.demo import (
     employer,
     history,
     hopes,
+    kept_seats,
     money,
     offer,
     papers,
@@ -75,6 +76,7 @@ def _load(now: datetime) -> None:
     papers.write_papers(learner.id, now=now)
     prices.write_prices(loaded.runs, loaded.organisations, now=now)
     prices.write_vouchers(loaded.organisations, now=now)
+    kept_seats.write_kept_seats(loaded.runs, now=now)
     searches.write_searches(people, learner.id, now=now)
     publishing.write_publishing(loaded.organisations, now=now)
     subsidised_runs.mark_all(now=now)

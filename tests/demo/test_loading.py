@@ -13,6 +13,7 @@ from marketplace.catalog.price_models import PriceRule
 from marketplace.demo import loading
 from marketplace.enrolment import search_wishes, subsidised_runs
 from marketplace.enrolment.models import Enrolment, Order, SeatHold
+from marketplace.enrolment.seat_models import SeatPool
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
@@ -46,7 +47,13 @@ def test_the_demo_is_whole_and_consistent(app):
     assert count(CourseRun, CourseRun.seats_taken == CourseRun.capacity) >= 7
     assert count(Order, Order.state == "expired") > 20
     assert count(PriceRule) > 5
-    assert [(batch.size, batch.is_demo) for batch in db.session.query(VoucherBatch)] == [(1, True), (40, True)]
+    assert [(batch.size, batch.is_demo) for batch in db.session.query(VoucherBatch)] == [
+        (1, True),
+        (40, True),
+        (3, True),
+    ]
+    kept = db.session.query(SeatPool).filter_by(audience="voucher").one()
+    assert (kept.size, kept.unused, kept.run.seats_kept >= 3) == (3, 3, True)
     assert {course.state for course in db.session.query(Course)} == {"published", "in_review", "draft"}
     assert search_wishes.tell_all(now=now) == 0, "what people look for in vain is taught"
     assert search_wishes.list_sought(is_all=True)[0].people > 5
