@@ -2,6 +2,9 @@
 
     python -m bench.enrol [--seconds 6]
 
+The verb is measured on plain orders and on orders that a funding programme and a voucher pay parts of; at the end ten
+thousand seats of one run are sold through 64 connections, and counted.
+
 Floor of the verb: pgbench with 16 clients, a transaction that locks a row, counts a seat and writes a row. Floor of
 HTTP: a Flask endpoint that does just that, on the same gunicorn.
 """
@@ -14,11 +17,14 @@ import re
 import subprocess
 import threading
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import get_context
 from urllib.parse import urlencode
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from bench import stage
 from marketplace import embedded_postgres
@@ -26,11 +32,21 @@ from marketplace.accounts.models import Organisation, Person
 from marketplace.catalog.models import Course, CourseProvider, CourseRun
 from marketplace.demo.rows import insert_rows
 from marketplace.enrolment import orders
+from marketplace.enrolment.quotes import NOTHING, Asked
+from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import add, db, transaction
+from marketplace.foundation.errors import Refused
 from marketplace.foundation.money import Money
+from marketplace.funding import programmes, voucher_batches
+from marketplace.funding.subsidy_rules import Rule
+from marketplace.funding.voucher_batches import NewBatch
+from marketplace.funding.voucher_rules import Terms, ValueKind
 
-RUNS, PEOPLE, CAPACITY = 1000, 40_000, 1_000_000
+RUNS, PEOPLE, CAPACITY = 1000, 60_000, 1_000_000
+# Of all people: for orders with three payers, for the run that sells out, for orders through HTTP.
+SOME, CROWD, HTTP_PEOPLE = 10_000, 11_000, 3000
+HOT_SEATS, HOT_CONNECTIONS = 10_000, 64
 PRICE = Money(128000, "CNY")
 PROCESSES, THREADS = 2, 8
 FLOOR_TABLES = """
@@ -54,12 +70,17 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     with stage.database("bench_enrol") as address:
         run_ids, people = fill(address)
-        half = len(people) // 2
-        for name, runs, buyers in (("one hot run", 1, people[:half]), ("1,000 runs", RUNS, people[half:])):
+        paid, many, plain = people[:SOME], people[SOME : SOME + CROWD], people[SOME + CROWD : -HTTP_PEOPLE]
+        half = len(plain) // 2
+        for name, runs, buyers in (("one hot run", 1, plain[:half]), ("1,000 runs", RUNS, plain[half:])):
             floor = pgbench(address, runs, seconds)
             rate = by_verb(address, run_ids[:runs], buyers, seconds)
             ratio = rate / floor
             print(f"{name:12} verb {rate:7.1f} orders/s  floor {floor:7.1f} transactions/s  ratio {ratio:.2f}")
+        floor = pgbench(address, RUNS, seconds)
+        rate = by_verb(address, run_ids, paid, seconds, payers=open_payers(address, people[0]))
+        print(f"three payers verb {rate:7.1f} orders/s  floor {floor:7.1f} transactions/s  ratio {rate / floor:.2f}")
+        sell_out(address, many)
         with stage.served("bench.floor:app", address, 5803) as floor_address:
             turn = itertools.count()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -136,17 +157,100 @@ def pgbench(address: str, runs: int, seconds: float) -> float:
     return float(found[1])
 
 
-def by_verb(address: str, run_ids: list[int], people: list[int], seconds: float) -> float:
-    """Orders per second of `orders.place_order` by 2 processes of 8 threads."""
+@dataclass(frozen=True)
+class Payers:
+    """Who pays parts of an order: the code of a voucher, a programme's public id, and what is left for the buyer."""
+
+    code: str
+    programme: str
+    due: Money
+
+
+def open_payers(address: str, officer_id: int) -> Payers:
+    """A programme that pays half of any seat and a code of many uses that pays CNY 100, with money for all."""
+    app, now = stage.marketplace_on(address), clock.now()
+    frame = {
+        "name_zh": "资助",
+        "name_en": "Grant",
+        "funder_zh": "区",
+        "funder_en": "District",
+        "applications_from": now.date() - timedelta(days=1),
+        "applications_until": now.date() + timedelta(days=30),
+    }
+    terms = Terms(ValueKind.AMOUNT, "CNY", amount=10_000, use_cap=SOME, money_cap=10_000 * SOME)
+    with app.app_context():
+        with transaction():
+            made = programmes.create(frame, currency="CNY", actor_id=officer_id, now=now)
+            budget = Money(PRICE.minor * SOME, "CNY")
+            programmes.deposit(made.id, budget, reference="bench", actor_id=officer_id, now=now)
+            programmes.write_draft(made.id, Rule(percent=50), actor_id=officer_id, now=now)
+            programmes.publish_draft(made.id, actor_id=officer_id, now=now)
+            batch = voucher_batches.issue(NewBatch("Bench", terms), actor_id=officer_id, now=now)
+            [voucher] = voucher_batches.list_vouchers(batch.id)
+        payers = Payers(voucher_batches.code_of(voucher), made.public_id, Money(PRICE.minor // 2 - 10_000, "CNY"))
+        db.session.remove()
+        db.engine.dispose()
+    return payers
+
+
+def sell_out(address: str, people: list[int]) -> None:
+    """Sell ten thousand seats of one run through 64 connections to more people than that, and print what came of it.
+
+    Whatever else than a refusal happens, a deadlock say, is raised.
+    """
+    app = stage.marketplace_on(address, database_pool=HOT_CONNECTIONS)
+    with app.app_context():
+        with transaction():
+            course_id = db.session.scalars(select(Course.id)).first()
+            values = _run(int(course_id or 0), RUNS) | {"public_id": "benchhotrun0", "capacity": HOT_SEATS}
+            [run_id] = insert_rows(CourseRun, [values])
+        db.session.remove()
+    turn, outcomes = iter(people), Counter[str]()
+
+    def buy() -> None:
+        with app.app_context():
+            # `next` of an iterator over a list is one step of the interpreter: threads share it.
+            for person_id in turn:
+                try:
+                    key = ids.public_id()
+                    orders.place_order(
+                        run_id, person_id, shown_price=PRICE, request_key=key, locale="zh", now=clock.now()
+                    )
+                except Refused as refusal:
+                    outcomes[refusal.code] += 1
+                else:
+                    outcomes["sold"] += 1
+                db.session.remove()
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(HOT_CONNECTIONS) as pool:
+        for done in [pool.submit(buy) for _ in range(HOT_CONNECTIONS)]:
+            done.result()
+    took = time.monotonic() - started
+    with app.app_context():
+        taken = db.session.scalar(select(CourseRun.seats_taken).where(CourseRun.id == run_id))
+        db.session.remove()
+        db.engine.dispose()
+    print(f"{HOT_SEATS} seats  {HOT_CONNECTIONS} connections: {dict(outcomes)}, {taken} counted, {took:.1f} s")
+
+
+def by_verb(
+    address: str, run_ids: list[int], people: list[int], seconds: float, *, payers: Payers | None = None
+) -> float:
+    """Orders per second of `orders.place_order` by 2 processes of 8 threads; with `payers` they pay their parts."""
     context = get_context("spawn")
     with context.Pool(PROCESSES) as pool:
-        shares = [(address, run_ids, people[number::PROCESSES], seconds) for number in range(PROCESSES)]
+        shares = [(address, run_ids, people[number::PROCESSES], seconds, payers) for number in range(PROCESSES)]
         placed = pool.starmap(_place, shares)
     return sum(placed) / seconds
 
 
-def _place(address: str, run_ids: list[int], people: list[int], seconds: float) -> int:
+def _place(address: str, run_ids: list[int], people: list[int], seconds: float, payers: Payers | None) -> int:
     app = stage.marketplace_on(address)
+    asked = NOTHING
+    if payers is not None:
+        agreed = Agreed(1, is_given=True)
+        asked = Asked(payers.code, payers.programme, agreed=agreed, shown_due=payers.due)
     counts = [0] * THREADS
 
     def run(index: int) -> None:
@@ -156,7 +260,9 @@ def _place(address: str, run_ids: list[int], people: list[int], seconds: float) 
                     break
                 run_id = run_ids[(step * THREADS + index) % len(run_ids)]
                 now, key = clock.now(), ids.public_id()
-                orders.place_order(run_id, person_id, shown_price=PRICE, request_key=key, locale="zh", now=now)
+                orders.place_order(
+                    run_id, person_id, shown_price=PRICE, request_key=key, locale="zh", now=now, asked=asked
+                )
                 db.session.remove()
                 counts[index] += 1
 
@@ -176,7 +282,8 @@ def through_http(address: str, seconds: float) -> float:
     app = stage.marketplace_on(address)
     with app.app_context():
         with transaction():
-            query = 'SELECT id FROM person WHERE id NOT IN (SELECT person_id FROM "order") ORDER BY id DESC LIMIT 3000'
+            unused_ids = 'SELECT id FROM person WHERE id NOT IN (SELECT person_id FROM "order")'
+            query = f"{unused_ids} ORDER BY id DESC LIMIT {HTTP_PEOPLE}"
             unused = list(db.session.scalars(text(query)))
         people = [db.session.get_one(Person, person_id) for person_id in unused]
     requests = iter([_post(number, *session_of(app, person)) for number, person in enumerate(people)])

@@ -44,14 +44,15 @@ def database(name: str) -> Iterator[str]:
         embedded_postgres.stop(HOME / "postgres")
 
 
-def marketplace_on(address: str) -> Flask:
-    """The marketplace over a database that it migrates."""
+def marketplace_on(address: str, **changes: int) -> Flask:
+    """The marketplace over a database that it migrates; `changes` to its settings."""
     settings = Settings(
         database_url=address.replace("postgresql://", "postgresql+psycopg://"),
         secret_key=SECRET,
         stripe_api_base="http://127.0.0.1:9",
         media_dir=HOME,
         mail_preview_dir=HOME,
+        **changes,
     )
     app = create_app(settings)
     with app.app_context():

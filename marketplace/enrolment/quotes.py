@@ -12,18 +12,19 @@ What a quote promises is taken in `claims.claim` when the order is placed, under
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, distinct, func, select
+from sqlalchemy import and_, distinct, exists, func, select
 from sqlalchemy.orm import aliased
 
-from marketplace.accounts.models import Membership, Organisation, Person
+from marketplace.accounts.models import Membership, Person
 from marketplace.catalog import pricing, pricing_rules
-from marketplace.catalog.models import Course, CourseProvider, CourseRun, CourseSkill
+from marketplace.catalog.models import Course, CourseRun
 from marketplace.catalog.pricing_rules import Price, PriceFacts
-from marketplace.enrolment import subsidising
+from marketplace.enrolment import course_facts, subsidising
 from marketplace.enrolment.models import Enrolment
 from marketplace.enrolment.subsidising import Choices
 from marketplace.foundation.database import db
@@ -127,9 +128,10 @@ def quote(sale: Sale, asked: Asked = NOTHING, *, now: datetime) -> Quote:
     """
     priced = _priced(sale, now=now)
     price = priced.amount if priced else sale.list_price
-    subsidised = _subsidised(sale, asked, price, now=now)
+    facts = _Facts(sale.run_id, sale.person_id) if sale.person_id is not None else None
+    subsidised = _subsidised(facts, asked, price, now=now)
     subsidy = subsidised.amount if subsidised else Money(0, price.currency)
-    share = _voucher_share(sale, asked, price - subsidy, now=now)
+    share = _voucher_share(facts, asked, price - subsidy, now=now)
     voucher = share.amount if share else Money(0, price.currency)
     return Quote(
         list_price=sale.list_price,
@@ -152,11 +154,11 @@ def choices(sale: Sale, wanted: str | None, *, now: datetime) -> Choices:
     return subsidising.choices(wanted, buyer_of(sale.person_id), offer_of(sale.run_id), price, now=now)
 
 
-def _subsidised(sale: Sale, asked: Asked, price: Money, *, now: datetime) -> Part | None:
+def _subsidised(facts: _Facts | None, asked: Asked, price: Money, *, now: datetime) -> Part | None:
     """What the programme asked for pays of the price; raises SubsidyRefused for one that does not pay."""
-    if asked.programme is None or sale.person_id is None:
+    if asked.programme is None or facts is None:
         return None
-    part = subsidising.part_of(asked.programme, buyer_of(sale.person_id), offer_of(sale.run_id), price, now=now)
+    part = subsidising.part_of(asked.programme, facts.buyer, facts.offer, price, now=now)
     if part is None:
         raise Refused("programme_closed", lazy("This funding programme is not open."))
     if not part.estimate.decision.is_granted:
@@ -194,12 +196,11 @@ def _colleagues(run_id: int, person_id: int) -> dict[int, int]:
     return {organisation_id: count for organisation_id, count in db.session.execute(query)}  # noqa: C416 - rows
 
 
-def _voucher_share(sale: Sale, asked: Asked, to_pay: Money, *, now: datetime) -> VoucherShare | None:
+def _voucher_share(facts: _Facts | None, asked: Asked, to_pay: Money, *, now: datetime) -> VoucherShare | None:
     """What the code they sent would pay of what is left for them; raises VoucherRefused."""
-    if not asked.voucher_code or sale.person_id is None:
+    if not asked.voucher_code or facts is None:
         return None
-    buyer, bought = buyer_of(sale.person_id), offer_of(sale.run_id)
-    return vouchers.assess(asked.voucher_code, buyer=buyer, offer=bought, to_pay=to_pay, now=now)
+    return vouchers.assess(asked.voucher_code, buyer=facts.buyer, offer=facts.offer, to_pay=to_pay, now=now)
 
 
 def _reasons(sale: Sale, priced: Price | None, subsidised: Part | None, share: VoucherShare | None) -> Iterator[Reason]:
@@ -232,47 +233,56 @@ def sale_of(run: CourseRun, person_id: int | None, *, expired_holds: int = 0) ->
 
 
 def buyer_of(person_id: int) -> Buyer:
-    """The facts of a buyer that rules and programmes decide from; three statements, so ask only when something does."""
-    person = db.session.get_one(Person, person_id)
-    organisations = select(Membership.organisation_id).where(Membership.person_id == person_id)
-    earlier = select(Enrolment.id).where(Enrolment.person_id == person_id).limit(1)
+    """The facts of a buyer that rules and programmes decide from; one statement, so ask only when something does."""
+    organisations = select(Membership.organisation_id).where(Membership.person_id == Person.id).correlate(Person)
+    earlier = exists().where(Enrolment.person_id == Person.id).correlate(Person)
+    query = select(
+        Person.email,
+        Person.region,
+        Person.district,
+        Person.industry_code,
+        Person.occupation,
+        Person.employer_size,
+        Person.experience_band,
+        func.array(organisations.scalar_subquery()).label("organisation_ids"),
+        earlier.label("has_enrolled_before"),
+    ).where(Person.id == person_id)
+    found = db.session.execute(query).one()
     return Buyer(
         person_id=person_id,
-        email_domain=person.email.rpartition("@")[2],
-        organisation_ids=frozenset(db.session.scalars(organisations)),
-        region=person.region,
-        district=person.district,
-        industry_code=person.industry_code,
-        occupation=person.occupation,
-        employer_size=person.employer_size,
-        experience_band=person.experience_band,
-        has_enrolled_before=db.session.scalar(earlier) is not None,
+        email_domain=found.email.rpartition("@")[2],
+        organisation_ids=frozenset(found.organisation_ids),
+        region=found.region,
+        district=found.district,
+        industry_code=found.industry_code,
+        occupation=found.occupation,
+        employer_size=found.employer_size,
+        experience_band=found.experience_band,
+        has_enrolled_before=found.has_enrolled_before,
     )
 
 
 def offer_of(run_id: int) -> Offer:
-    """The facts of what is bought; three statements, so ask only when something decides from them."""
+    """The facts of what is bought; two statements, so ask only when something decides from them."""
     run = db.session.get_one(CourseRun, run_id)
-    course = db.session.get_one(Course, run.course_id)
-    providers = db.session.execute(
-        select(Organisation.id, Organisation.kind)
-        .join(CourseProvider, CourseProvider.organisation_id == Organisation.id)
-        .where(CourseProvider.course_id == run.course_id)
-    ).all()
-    skills = select(CourseSkill.skill_id).where(
-        CourseSkill.course_id == run.course_id, CourseSkill.skill_id.is_not(None)
-    )
-    return Offer(
-        run_id=run_id,
-        course_id=run.course_id,
-        category_id=course.category_id,
-        provider_ids=frozenset(provider.id for provider in providers),
-        provider_kinds=frozenset(provider.kind for provider in providers),
-        skill_ids=frozenset(skill for skill in db.session.scalars(skills) if skill is not None),
-        starts_on=_day(run.starts_at, run),
-        ends_on=_day(run.ends_at, run),
-        mode=run.mode,
-    )
+    course = course_facts.facts_of(Course.id == run.course_id)[run.course_id]
+    starts_on, ends_on = _day(run.starts_at, run), _day(run.ends_at, run)
+    return replace(course, run_id=run_id, starts_on=starts_on, ends_on=ends_on, mode=run.mode)
+
+
+class _Facts:
+    """The facts of one sale, asked for when the first payer decides from them, and once for all of them."""
+
+    def __init__(self, run_id: int, person_id: int) -> None:
+        self._run_id, self._person_id = run_id, person_id
+
+    @cached_property
+    def buyer(self) -> Buyer:
+        return buyer_of(self._person_id)
+
+    @cached_property
+    def offer(self) -> Offer:
+        return offer_of(self._run_id)
 
 
 def _day(moment: datetime | None, run: CourseRun) -> date | None:

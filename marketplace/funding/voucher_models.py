@@ -152,6 +152,7 @@ class VoucherRedemption(Model):
     __table_args__ = (
         UniqueConstraint("order_line_id"),
         Index("ix_voucher_redemption_voucher_id", "voucher_id", "id"),
+        Index("ix_voucher_redemption_person_id", "person_id", "voucher_id"),
     )
 
     id: Mapped[PrimaryKey]

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from sqlalchemy import event
+
 from marketplace.enrolment import quotes
-from marketplace.enrolment.quotes import Quote, Reason
+from marketplace.enrolment.quotes import Asked, Quote, Reason
 from marketplace.foundation import clock
+from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
-from tests.factories import make_course, make_member, make_organisation, make_run
+from marketplace.funding import voucher_batches
+from marketplace.funding.subsidy_rules import Rule
+from marketplace.funding.voucher_batches import NewBatch
+from marketplace.funding.voucher_rules import Terms, ValueKind
+from tests.factories import make_course, make_member, make_organisation, make_person, make_run
+from tests.funding.made import make_programme
 
 PRICE, NOTHING_OFF = Money(128000, "CNY"), Money(0, "CNY")
 
@@ -36,3 +44,29 @@ def test_the_facts_of_a_seat_are_days_of_its_own_zone(app):
 
     assert (facts.provider_ids, facts.provider_kinds) == ({provider.id}, {"university"})
     assert facts.starts_on == run.starts_at.astimezone(run.tzinfo).date()
+
+
+def test_two_payers_decide_from_facts_that_are_read_once(app):
+    run, person = make_run(price_minor=PRICE.minor), make_person()
+    programme = make_programme(rule=Rule(percent=50))
+    terms = Terms(ValueKind.AMOUNT, "CNY", amount=10000, use_cap=1, money_cap=10000)
+    [voucher] = voucher_batches.list_vouchers(
+        voucher_batches.issue(NewBatch("Spring", terms), actor_id=None, now=clock.now()).id
+    )
+    asked = Asked(voucher_code=voucher_batches.code_of(voucher), programme=programme.public_id)
+    sale = quotes.sale_of(run, person.id)
+    db.session.expunge_all()
+    sent: list[str] = []
+
+    def note(_connection, _cursor, statement, *_rest):
+        sent.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        quoted = quotes.quote(sale, asked, now=clock.now())
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+    assert (quoted.subsidy.minor, quoted.voucher.minor, quoted.due.minor) == (64000, 10000, 54000)
+    # The buyer; the run and its course; the programme's rule and what is left for the buyer; the code and its uses.
+    assert len(sent) == 6, "\n\n".join(sent)
