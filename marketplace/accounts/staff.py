@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select
+from sqlalchemy.orm import selectinload
 
 from marketplace.accounts import events, sign_ins
 from marketplace.accounts.models import Person, Role, StaffAppointment
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MOST_FOUND = 50
+# The roles of everyone on the page in one query.
+_WITH_ROLES = selectinload(Person.appointments)
 
 
 def list_staff() -> Sequence[Person]:
     """Everyone with a staff role, by name."""
-    query = select(Person).where(Person.appointments.any()).order_by(Person.name, Person.id)
+    query = select(Person).where(Person.appointments.any()).order_by(Person.name, Person.id).options(_WITH_ROLES)
     return db.session.execute(query).scalars().all()
 
 
@@ -31,7 +34,8 @@ def search_people(words: str) -> Sequence[Person]:
     if not escaped:
         return []
     matches = or_(Person.name.ilike(f"%{escaped}%"), Person.email.ilike(f"%{escaped}%"))
-    return db.session.execute(select(Person).where(matches).order_by(Person.name).limit(MOST_FOUND)).scalars().all()
+    query = select(Person).where(matches).order_by(Person.name, Person.id).options(_WITH_ROLES)
+    return db.session.execute(query.limit(MOST_FOUND)).scalars().all()
 
 
 def get_person(public_id: str) -> Person:

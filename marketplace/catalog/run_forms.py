@@ -10,8 +10,6 @@ from zoneinfo import available_timezones
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
-    DateField,
-    DateTimeLocalField,
     IntegerField,
     SelectField,
     StringField,
@@ -24,7 +22,7 @@ from marketplace.catalog import run_rules
 from marketplace.catalog.listing import mode_names, teaching_languages
 from marketplace.catalog.run_rules import Meeting
 from marketplace.foundation.errors import Invalid
-from marketplace.foundation.filling import choice, text
+from marketplace.foundation.filling import DayField, MomentField, choice, text
 from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
 from marketplace.foundation.money import EXPONENTS, Money, MoneyError
 
@@ -45,9 +43,9 @@ def zones() -> tuple[str, ...]:
     return (*NEAR, *sorted(name for name in available_timezones() if name.startswith(areas)), "UTC")
 
 
-def _moment(label: Any, *validators: Any, hint: Any = "") -> DateTimeLocalField:
+def _moment(label: Any, *validators: Any, hint: Any = "") -> MomentField:
     formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
-    return DateTimeLocalField(label, [*validators], format=formats, description=hint)
+    return MomentField(label, [*validators], format=formats, description=hint)
 
 
 def _number(label: Any, low: int, high: int, *, hint: Any = "", is_optional: bool = False) -> IntegerField:
@@ -68,7 +66,7 @@ class RunForm(FlaskForm):
     starts_at = _moment(lazy("Starts"), Optional())
     ends_at = _moment(lazy("Ends"), Optional())
     enrol_opens_at = _moment(lazy("Enrolment opens"), Optional())
-    enrol_closes_on = DateField(
+    enrol_closes_on = DayField(
         lazy("Last day of enrolment"), [Optional()], description=lazy("Until midnight at the end of this day.")
     )
     mode = SelectField(lazy("Where"))
@@ -217,7 +215,7 @@ class SeriesForm(FlaskForm):
 class CopyForm(FlaskForm):
     """When the copy starts."""
 
-    starts_on = DateField(
+    starts_on = DayField(
         lazy("The copy starts on"),
         [InputRequired(lazy("Enter the day."))],
         description=lazy("Sessions and enrolment dates keep their distance from it."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from wtforms import DateField, Field, IntegerField
+from wtforms import DateField, DateTimeLocalField, Field, IntegerField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
 
 from marketplace.foundation.errors import Invalid, Refused
@@ -50,6 +50,17 @@ class DayField(DateField):
             super().process_formdata(valuelist)
         except ValueError as error:
             raise ValueError(_("Enter a day, like 2026-05-31.")) from error
+        if self.data is not None and not is_near(self.data):
+            self.data = None
+            raise ValueError(_("Enter a day, like 2026-05-31."))
+
+
+class MomentField(DateTimeLocalField):
+    """A day and a time of day by a clock on the wall, as a browser sends them."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read it; nothing is None. A year of two digits is sent as one of the first century."""
+        super().process_formdata(valuelist)
         if self.data is not None and not is_near(self.data):
             self.data = None
             raise ValueError(_("Enter a day, like 2026-05-31."))

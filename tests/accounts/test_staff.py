@@ -1,6 +1,7 @@
 """Staff are appointed by administrators, or first of all on the command line."""
 
 import pytest
+from sqlalchemy import event
 
 from marketplace.accounts import staff
 from marketplace.accounts.models import AccountEvent
@@ -28,6 +29,21 @@ def test_administrators_stand_in_for_every_role_but_cannot_leave_it_themselves(a
     assert chief.has_role("finance_officer")
     with pytest.raises(Refused, match="own_administration"):
         staff.dismiss(chief, "administrator", actor=chief, now=clock.now())
+
+
+def test_the_roles_of_everyone_on_the_page_are_one_query(app):
+    for number in range(4):
+        make_staff("analyst", name=f"Wu {number}")
+    db.session.expunge_all()
+    statements = []
+    note = lambda _connection, _cursor, statement, *_rest: statements.append(statement)  # noqa: E731
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        found = [*staff.list_staff(), *staff.search_people("wu")]
+        assert [person.staff_roles for person in found] == [{"analyst"}] * 8
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 4
 
 
 def test_words_of_a_search_are_not_patterns(app):

@@ -54,6 +54,10 @@ def test_a_run_is_written_in_its_own_zone(client, course):
         ({"starts_at": "2027-03-28T01:30"}, "does not exist in Europe/London"),
         ({"ends_at": "2027-03-19T10:00"}, "A run ends after it starts."),
         ({"enrol_closes_on": "2026-12-30"}, "Enrolment closes after it opens."),
+        ({"enrol_closes_on": "9999-12-31"}, "Enter a day, like 2026-05-31."),
+        ({"starts_at": "0027-03-29T10:00"}, "Enter a day, like 2026-05-31."),
+        ({"starts_at": "0001-01-01T01:00"}, "Enter a day, like 2026-05-31."),
+        ({"enrol_closes_on": "31.12.2026"}, "Enter a day, like 2026-05-31."),
         ({"price": "9.995"}, "Enter an amount like 1280 or 1280.50."),
         ({"price": "-1"}, "Enter an amount like 1280 or 1280.50."),
         ({"capacity": "0"}, "Enter a number from 1 to 100000."),
@@ -79,6 +83,7 @@ def test_a_weekly_series_is_shown_and_then_made(client, course):
     assert db.session.query(Session).count() == 0
     client.post(path, data=series | {"is_confirmed": "yes"})
 
+    assert client.post(path, data=series | {"starts_at": "9999-12-31T18:00"}).status_code == 422
     starts = [session.starts_at.hour for session in db.session.query(Session).order_by(Session.position)]
     assert starts == [18, 17, 17]
     overlap = client.post(path, data=series | {"is_confirmed": "yes"})
