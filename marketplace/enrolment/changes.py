@@ -218,15 +218,15 @@ def _defer_now(change: EnrolmentChange, place: Place, step: Move, *, now: dateti
     new = add(Enrolment(run_id=step.run.id, person_id=person_id, enrolled_at=now, pool_id=pool_id))
     offers.end_wait(step.run, person_id, now=now)
     # Before the place moves: a voucher is locked before a funding programme.
-    if step.difference.minor < 0:
-        parts = refund_rules.of_buyer(returns.parts_of(place.order_ids))
-        returns.leave(
-            refund_rules.split_refund(parts, -step.difference.minor),
-            currency=step.difference.currency,
-            reason="deferral_difference",
-            key=f"change:{change.public_id}",
-            now=now,
-        )
+    parts = returns.parts_of(place.order_ids)
+    back = refund_rules.split_refund(refund_rules.of_buyer(parts), max(0, -step.difference.minor))
+    returns.leave(
+        [*back, *refund_rules.let_go(parts)],
+        currency=step.difference.currency,
+        reason="deferral_difference",
+        key=f"change:{change.public_id}",
+        now=now,
+    )
     moves.move(place, new, "deferred", actor_id=change.requested_by_id, now=now)
     moves.finish(change, new, now=now)
     return change

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import places
+from marketplace.enrolment import places, refund_rules, returns
 from marketplace.enrolment.change_models import EnrolmentChange
 from marketplace.enrolment.change_rules import ChangeState
 from marketplace.enrolment.models import Enrolment, EnrolmentSource
@@ -38,12 +38,19 @@ def lock_run(order: Order) -> CourseRun:
 
 
 def stands(order: Order) -> bool:
-    """Whether the money of an order can still do what it was for: a deferral needs its old place. Runs are locked."""
+    """Whether the money of an order can still do what it was for; runs are locked.
+
+    A deferral needs its old place, and all that was paid for it: together they are the price of the new one.
+    """
     change = find_change(order.id)
     if change is None:
         return True
     enrolment = locked(Enrolment, change.enrolment_id)
-    return change.state == ChangeState.AWAITING_PAYMENT and enrolment.ended_at is None
+    if change.state != ChangeState.AWAITING_PAYMENT or enrolment.ended_at is not None:
+        return False
+    behind = {line.order_id for line in places.lines_of(enrolment.id)}
+    left = refund_rules.left_of(refund_rules.of_buyer(returns.parts_of(behind)))
+    return left + order.total_minor >= int(order.lines[0].price_rule["price_minor"])
 
 
 def complete(order: Order, new: Enrolment, *, now: datetime) -> None:

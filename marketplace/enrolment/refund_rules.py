@@ -181,9 +181,13 @@ def of_buyer(parts: Sequence[Part]) -> list[Part]:
 
 def share_when_ended(parts: Sequence[Part], kept_percent: int) -> list[Share]:
     """What goes back when a place ends and so much of what was paid is kept; the funder's promise is let go whole."""
-    promised = [Share(part, part.left) for part in parts if part.payer is Payer.FUNDER and part.left]
     paid = of_buyer(parts)
-    return split_refund(paid, to_return(paid, kept_percent)) + promised
+    return split_refund(paid, to_return(paid, kept_percent)) + let_go(parts)
+
+
+def let_go(parts: Sequence[Part]) -> list[Share]:
+    """The funders' promises, whole: they end with the place that they were made for."""
+    return [Share(part, part.left) for part in parts if part.payer is Payer.FUNDER and part.left]
 
 
 def to_return(parts: Sequence[Part], kept_percent: int) -> int:

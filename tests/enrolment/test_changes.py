@@ -14,6 +14,7 @@ from marketplace.enrolment import (
     offers,
     orders,
     places,
+    quotes,
     returns,
     rules,
     seats,
@@ -23,15 +24,20 @@ from marketplace.enrolment import (
 from marketplace.enrolment.change_models import EnrolmentChange
 from marketplace.enrolment.change_rules import OPEN, TRANSITIONS
 from marketplace.enrolment.models import Enrolment, EnrolmentSource
-from marketplace.foundation import clock
+from marketplace.enrolment.quotes import Asked
+from marketplace.enrolment.refund_rules import Share
+from marketplace.enrolment.subsidising import Agreed
+from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
+from marketplace.funding.subsidy_rules import Rule
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
 from tests.enrolment.test_cancellations import bought
 from tests.factories import make_course, make_member, make_person, make_run, sign_in
+from tests.funding.made import make_programme
 
 
 @pytest.fixture
@@ -334,3 +340,41 @@ def test_an_offer_to_who_gets_a_place_otherwise_goes_to_the_next(now):
     assert waiting.find_place(run.id, taker.id) is None
     assert waiting.find_place(run.id, following.id).position is None
     assert taken(run) == [2]
+
+
+def test_a_difference_does_not_buy_a_date_whose_rest_went_back_meanwhile(now):
+    run, target = two_runs(price=150000)
+    order, enrolment = bought(run, now=now)
+    change = defer(enrolment, target, 22000, now=now)
+    part = returns.parts_of([order.id])[0]
+    returns.leave([Share(part, 100000)], currency="CNY", reason="staff", key="staff:x", now=now)
+
+    verdict = orders.confirm_payment(
+        change.order_id, attempt_public_id="difference", amount=change.order.total, now=now
+    )
+    assert (verdict, active(order.person_id)) == ("refund_due", [(run.id, None)])
+
+
+def test_a_subsidy_that_ended_with_a_move_is_not_named_when_the_new_place_is_cancelled(now):
+    course, programme = make_course(), make_programme(rule=Rule(percent=40))
+    run, target = (make_run(course, is_subsidised=True) for _ in range(2))
+    person = make_person(region="310000")
+    asked = {"programme": programme.public_id, "agreed": Agreed(1, is_given=True)}
+    quoted = quotes.quote(quotes.sale_of(run, person.id), Asked(**asked), now=now)
+    order = orders.place_order(
+        run.id,
+        person.id,
+        shown_price=quoted.price,
+        request_key=ids.public_id(),
+        locale="zh",
+        now=now,
+        asked=Asked(**asked, shown_due=quoted.due),
+    )
+    orders.confirm_payment(order.id, attempt_public_id="a", amount=order.total, now=now)
+    with transaction():
+        place = places.lock(places.find_of_order(order.id).id, also_runs=[target.id])
+        changes.move_by_provider(place, target, actor_id=None, now=now)
+
+    statement = cancellations.state(places.look(places.find_of_order(order.id)), now=now)
+    assert statement.by_payer == [("learner", quoted.due)]
+    assert (statement.back, statement.returned_before) == (quoted.due, quoted.subsidy)
