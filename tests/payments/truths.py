@@ -63,7 +63,7 @@ ALWAYS = {
     "no more goes back from a payment than came": """
         SELECT attempt.id FROM payment_attempt AS attempt
          WHERE attempt.amount_minor < (SELECT coalesce(sum(amount_minor), 0) FROM refund
-                                        WHERE attempt_id = attempt.id AND state <> 'failed')""",
+                                        WHERE attempt_id = attempt.id AND state = 'succeeded')""",
     "a run's change counts the people it is about": """
         SELECT change.id, people_settled, settled, finished_at FROM run_change AS change CROSS JOIN LATERAL (
             SELECT count(*) FILTER (WHERE state = 'settled') AS settled, count(*) AS in_all
