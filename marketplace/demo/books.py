@@ -15,7 +15,7 @@ from marketplace.demo.rows import insert_rows
 from marketplace.enrolment.models import Order, OrderLine
 from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
-from marketplace.payments import posting_rules, postings
+from marketplace.payments import posting_rules, postings, revenue_terms
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import DisputeState
 from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, Refund
@@ -54,7 +54,7 @@ def write_earnings(*, now: datetime) -> None:
     for row in db.session.execute(_unearned(now)):
         entry = Entry(row.account, Money(int(row.minor), row.currency), row.organisation_id, row.programme_id)
         orders[row.order_id, row.public_id, row.run_id, max(row.ends_at, row.moved_at)].append(entry)
-    terms, providers = postings.terms_at(now), _leads()
+    terms, providers = revenue_terms.terms_at(now), _leads()
     post_all(
         [
             Posting(

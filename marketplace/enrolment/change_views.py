@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from flask import flash, redirect, render_template, url_for
 
-from marketplace.accounts.permissions import permission, person, require
-from marketplace.enrolment import cancellations, change_pages, move_views, places, policy_pages, run_change_views
+from marketplace.accounts.permissions import permission, person
+from marketplace.enrolment import cancellations, change_pages, places, policy_pages, run_change_views
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.change_forms import CancelPlaceForm
+from marketplace.enrolment.move_views import own_place
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
@@ -21,28 +22,21 @@ if TYPE_CHECKING:
     from marketplace.enrolment.models import Enrolment
 
 # Named so that its doors are known wherever these are.
-__all__ = ["move_views", "run_change_views"]
-
-
-def _mine(public_id: str) -> Enrolment:
-    """A place of the person signed in; those of others do not exist for them."""
-    enrolment = places.get(public_id)
-    require("own", owner_id=enrolment.person_id)
-    return enrolment
+__all__ = ["run_change_views"]
 
 
 @blueprint.get("/my/places/<public_id>/cancel")
 @permission("own")
 def cancel_place(public_id: str) -> ResponseReturnValue:
     """What goes back to whom and why, before anything is pressed."""
-    return _cancel_page(_mine(public_id), CancelPlaceForm(formdata=None), refusal=None)
+    return _cancel_page(own_place(public_id), CancelPlaceForm(formdata=None), refusal=None)
 
 
 @blueprint.post("/my/places/<public_id>/cancel")
 @permission("own")
 def confirm_cancellation(public_id: str) -> ResponseReturnValue:
     """Give the place up by the terms that were shown."""
-    enrolment, form = _mine(public_id), CancelPlaceForm()
+    enrolment, form = own_place(public_id), CancelPlaceForm()
     if not form.validate_on_submit():
         return _cancel_page(enrolment, form, refusal=None), 422
     place = places.look(enrolment)

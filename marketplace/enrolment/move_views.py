@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from marketplace.enrolment.models import Enrolment
 
 
-def _mine(public_id: str) -> Enrolment:
+def own_place(public_id: str) -> Enrolment:
+    """A place of the person signed in; those of others do not exist for them."""
     enrolment = places.get(public_id)
     require("own", owner_id=enrolment.person_id)
     return enrolment
@@ -34,14 +35,14 @@ def _mine(public_id: str) -> Enrolment:
 @permission("own")
 def move_place(public_id: str) -> ResponseReturnValue:
     """The other dates of the course, and what moving to each would cost."""
-    return _move_page(_mine(public_id), refusal=None)
+    return _move_page(own_place(public_id), refusal=None)
 
 
 @blueprint.post("/my/places/<public_id>/move")
 @permission("own")
 def confirm_move(public_id: str) -> ResponseReturnValue:
     """Move to the date that was chosen; a dearer one leads to the order by which the difference is paid."""
-    enrolment, form = _mine(public_id), MoveForm()
+    enrolment, form = own_place(public_id), MoveForm()
     if not form.validate_on_submit():
         return _move_page(enrolment, refusal=None), 422
     target = offer.get_run(form.to_run.data or "")
@@ -82,14 +83,14 @@ def _move_page(enrolment: Enrolment, *, refusal: Refused | None) -> str:
 @permission("own")
 def transfer_place(public_id: str) -> ResponseReturnValue:
     """Offer one's place to somebody else."""
-    return _transfer_page(_mine(public_id), TransferForm(formdata=None), refusal=None)
+    return _transfer_page(own_place(public_id), TransferForm(formdata=None), refusal=None)
 
 
 @blueprint.post("/my/places/<public_id>/transfer")
 @permission("own")
 def offer_transfer(public_id: str) -> ResponseReturnValue:
     """Send the offer; the place stays mine until it is accepted."""
-    enrolment, form = _mine(public_id), TransferForm()
+    enrolment, form = own_place(public_id), TransferForm()
     if not form.validate_on_submit():
         return _transfer_page(enrolment, form, refusal=None), 422
     try:

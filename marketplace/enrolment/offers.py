@@ -24,10 +24,14 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
+
+    from sqlalchemy import Select
 
 log = structlog.get_logger("offers")
 
+SWEEP_BATCH = 200
 OFFER_HOURS = 24
 BATCH = 200
 
@@ -86,6 +90,20 @@ def take_back(entry: WaitingEntry, state: WaitingState, *, now: datetime) -> Non
             counting.end_hold(hold, HoldEnd.RELEASED, now=now)
             counting.give_back_seat(hold.run, hold.pool_id)
     _end(entry, state, now=now)
+
+
+def free_seats(run_ids: Select[int], free: Callable[..., int], *, now: datetime) -> int:
+    """Free seats of these runs, each locked in a short transaction of its own, and pass them on; what `free` counted.
+
+    `free` is called with the locked run and `now`. At most SWEEP_BATCH runs at once.
+    """
+    freed = 0
+    for run_id in db.session.scalars(run_ids.distinct().limit(SWEEP_BATCH)).all():
+        with transaction():
+            run = locked(CourseRun, run_id)
+            freed += free(run, now=now)
+            pass_on(run, now=now)
+    return freed
 
 
 def offer_all(*, now: datetime) -> int:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("pools")
 
-SWEEP_BATCH = 200
-
 
 @dataclass(frozen=True)
 class PoolWish:
@@ -82,14 +80,8 @@ def release_pool(pool_id: int, *, now: datetime) -> SeatPool:
 
 def release_due(*, now: datetime) -> int:
     """Release the pools whose day has come, run by run in short transactions; returns how many."""
-    released = 0
-    query = select(SeatPool.run_id).where(SeatPool.released_at.is_(None), SeatPool.release_at <= now).distinct()
-    for run_id in db.session.scalars(query.limit(SWEEP_BATCH)).all():
-        with transaction():
-            run = locked(CourseRun, run_id)
-            released += counting.release_due_pools_of(run, now=now)
-            offers.pass_on(run, now=now)
-    return released
+    due = select(SeatPool.run_id).where(SeatPool.released_at.is_(None), SeatPool.release_at <= now)
+    return offers.free_seats(due, counting.release_due_pools_of, now=now)
 
 
 @jobs.periodic(cron="* * * * *", name="enrolment.release_pools")

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("seats")
 
-SWEEP_BATCH = 200
-
 
 def hold_seat(run_id: int, person_id: int, *, now: datetime) -> SeatHold:
     """Hold one seat for a person, or give back the live hold they have.
@@ -76,14 +74,8 @@ def release_hold(hold_id: int, *, now: datetime) -> None:
 
 def sweep_expired_holds(*, now: datetime) -> int:
     """Free the seats of expired holds, run by run in short transactions; returns how many holds ended."""
-    ended = 0
-    query = select(SeatHold.run_id).where(SeatHold.ended_at.is_(None), SeatHold.until <= now).distinct()
-    for run_id in db.session.scalars(query.limit(SWEEP_BATCH)).all():
-        with transaction():
-            run = locked(CourseRun, run_id)
-            ended += counting.release_expired_of(run, now=now)
-            offers.pass_on(run, now=now)
-    return ended
+    expired = select(SeatHold.run_id).where(SeatHold.ended_at.is_(None), SeatHold.until <= now)
+    return offers.free_seats(expired, counting.release_expired_of, now=now)
 
 
 @jobs.periodic(cron="* * * * *", name="enrolment.sweep_expired_holds")

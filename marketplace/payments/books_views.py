@@ -10,7 +10,7 @@ from marketplace.accounts.permissions import permission
 from marketplace.foundation import clock, spreadsheets
 from marketplace.foundation.errors import NotFound
 from marketplace.foundation.i18n import gettext as _
-from marketplace.payments import book_files, chart, postings, trial_balance
+from marketplace.payments import book_files, chart, revenue_terms, trial_balance
 from marketplace.payments.blueprint import blueprint
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def books() -> ResponseReturnValue:
         sponsors=trial_balance.list_owed_by_sponsors(wish.cut_off),
         types=chart.type_names(),
         chart=chart.CHART,
-        terms=postings.list_terms(),
+        terms=revenue_terms.list_default(),
         files=_files(wish),
     )
 

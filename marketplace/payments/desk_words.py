@@ -84,6 +84,7 @@ def act_names() -> Mapping[str, str]:
         "write_off_entered": _("Write-off entered"),
         "write_off_approved": _("Write-off approved"),
         "write_off_declined": _("Write-off turned down"),
+        "terms_set": _("Revenue terms set"),
         "order_moved": _("Order moved to another run"),
         "mail_resent": _("Confirmation mailed again"),
         "refund_repeated": _("Refund sent again"),

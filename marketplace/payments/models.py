@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
+from marketplace.accounts.models import Organisation, Person
 from marketplace.enrolment.models import Order, RefundDue
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
@@ -217,17 +218,25 @@ class LedgerEntry(Model):
 
 
 class RevenueTerms(Model):
-    """The default agreement from a moment on, until providers have agreements of their own. Never changed: added to."""
+    """How a sale is shared from a moment on: with one provider, or (none given) with all that have no own terms.
+
+    Never changed: added to. An order keeps those in force when it was placed.
+    """
 
     __tablename__ = "revenue_terms"
+    __table_args__ = (Index("ix_revenue_terms_organisation_id", "organisation_id", "version"),)
 
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisation.id"))
     valid_from: Mapped[datetime]
     # Basis points: 1000 is ten per cent. Tax is inside the price; the fee is of the price without tax.
     platform_fee: Mapped[int] = mapped_column(Integer)
     tax: Mapped[int] = mapped_column(Integer)
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
     recorded_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+
+    organisation: Mapped[Organisation | None] = relationship()
+    recorded_by: Mapped[Person | None] = relationship()
 
 
 class Discrepancy(Model):
@@ -265,4 +274,5 @@ class Discrepancy(Model):
         return Money(int(self.details[minor]), self.details[currency]) if known else None
 
 
+constraint("pk_revenue_terms", lazy("Somebody else has just set terms. Please look at them, then try again."))
 constraint("uq_payment_attempt_live", lazy("A payment for this order has been started already."))

@@ -23,11 +23,11 @@ from marketplace.foundation.money import Money
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
 from marketplace.funding.subsidy_rules import State
 from marketplace.funding.voucher_models import VoucherMovement, VoucherRedemption
-from marketplace.payments import ledger, posting_rules
+from marketplace.payments import ledger, posting_rules, revenue_terms
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import DisputeState
-from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, Purpose, RevenueTerms
-from marketplace.payments.posting_rules import UNEARNED, Account, Entries, Entry, Step, Terms
+from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, Purpose
+from marketplace.payments.posting_rules import UNEARNED, Account, Entries, Entry, Step
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.elements import ColumnElement
@@ -254,8 +254,9 @@ def earn(order_id: int, *, now: datetime) -> bool:
         if run.ends_at is None or run.ends_at > now or run.state == "cancelled":
             # Moved to a later date since it was found.
             return False
-        terms = terms_at(order.placed_at)
-        entries = posting_rules.earned(unearned, so_far=before[1], terms=terms, provider_id=_lead(run.course_id))
+        provider_id = _lead(run.course_id)
+        terms = revenue_terms.terms_at(order.placed_at, provider_id)
+        entries = posting_rules.earned(unearned, so_far=before[1], terms=terms, provider_id=provider_id)
         ledger.post(
             f"{EARNED}:{order.public_id}:{before[0] + 1}",
             EARNED,
@@ -314,15 +315,3 @@ def _lead(course_id: int) -> int | None:
     """The leading provider, to whom the share is owed until co-providers have agreements of their own."""
     query = select(CourseProvider.organisation_id).filter_by(course_id=course_id)
     return db.session.scalar(query.order_by(CourseProvider.position, CourseProvider.organisation_id).limit(1))
-
-
-def terms_at(moment: datetime) -> Terms:
-    """The default agreement in force at a moment: an order keeps those of the day it was placed."""
-    query = select(RevenueTerms).where(RevenueTerms.valid_from <= moment)
-    found = db.session.scalars(query.order_by(RevenueTerms.version.desc()).limit(1)).one()
-    return Terms(found.version, platform_fee=found.platform_fee, tax=found.tax)
-
-
-def list_terms() -> list[RevenueTerms]:
-    """Every version of the terms, newest first."""
-    return list(db.session.scalars(select(RevenueTerms).order_by(RevenueTerms.version.desc())))

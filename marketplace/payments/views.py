@@ -21,6 +21,7 @@ from marketplace.payments import (
     invoice_views,
     queue_views,
     reconciliation,
+    revenue_views,
     stories,
     stripe_matching,
     webhooks,
@@ -45,6 +46,7 @@ __all__ = [
     "invoice_views",
     "queue_views",
     "reconciliation",
+    "revenue_views",
     "stripe_matching",
     "webhooks",
 ]

@@ -13,7 +13,7 @@ from marketplace.funding.subsidy_rules import Rule
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
 from marketplace.payments import ledger, posting_rules, postings
-from marketplace.payments.models import LedgerEntry, LedgerTransaction, RevenueTerms
+from marketplace.payments.models import LedgerEntry, LedgerTransaction
 from marketplace.payments.posting_rules import Account
 from tests.factories import make_course, make_organisation, make_person, make_run, make_staff
 from tests.funding.made import make_programme, make_subsidy
@@ -112,17 +112,6 @@ def test_a_cancelled_run_earns_nothing(order):
     db.session.flush()
 
     assert postings.earn_due(now=after(order)) == 0
-
-
-def test_an_order_keeps_the_terms_of_its_day(order, now):
-    with transaction():
-        add(RevenueTerms(version=2, valid_from=now + timedelta(seconds=1), platform_fee=0, tax=0))
-
-    assert postings.terms_at(now).version == 1
-    assert postings.terms_at(now + timedelta(seconds=1)).version == 2
-    postings.earn_due(now=after(order))
-    assert own("platform_fee") == -12076
-    assert [one.version for one in postings.list_terms()] == [2, 1]
 
 
 @pytest.mark.parametrize(("has_sponsor", "account"), [(True, "voucher_receivable"), (False, "voucher_cost")])
