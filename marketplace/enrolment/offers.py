@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("offers")
 
-SWEEP_BATCH = 200
 OFFER_HOURS = 24
 BATCH = 200
 
@@ -95,10 +94,10 @@ def take_back(entry: WaitingEntry, state: WaitingState, *, now: datetime) -> Non
 def free_seats(run_ids: Select[int], free: Callable[..., int], *, now: datetime) -> int:
     """Free seats of these runs, each locked in a short transaction of its own, and pass them on; what `free` counted.
 
-    `free` is called with the locked run and `now`. At most SWEEP_BATCH runs at once.
+    `free` is called with the locked run and `now`. At most BATCH runs at once.
     """
     freed = 0
-    for run_id in db.session.scalars(run_ids.distinct().limit(SWEEP_BATCH)).all():
+    for run_id in db.session.scalars(run_ids.distinct().limit(BATCH)).all():
         with transaction():
             run = locked(CourseRun, run_id)
             freed += free(run, now=now)

@@ -31,6 +31,7 @@ def after_sale() -> ResponseReturnValue:
         refunds=external_refunds.list_undecided(),
         states=dispute_names(),
         decisions=decision_names(),
+        reasons=reason_names(),
     )
 
 
@@ -75,6 +76,20 @@ def dispute_names() -> dict[str, tuple[str, str]]:
         "open": (_("In dispute"), "bad"),
         "won": (_("Won"), "good"),
         "lost": (_("Lost"), "bad"),
+    }
+
+
+def reason_names() -> dict[str, str]:
+    """What Stripe tells of a cardholder's reason, in words; others are shown as Stripe writes them."""
+    return {
+        "credit_not_processed": _("A promised refund did not come"),
+        "duplicate": _("Charged twice"),
+        "fraudulent": _("Says they did not pay"),
+        "general": _("No reason given"),
+        "product_not_received": _("Says the course was not given"),
+        "product_unacceptable": _("Says the course was not as described"),
+        "subscription_canceled": _("Says it was cancelled"),
+        "unrecognized": _("Does not recognise the payment"),
     }
 
 

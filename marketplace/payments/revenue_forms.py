@@ -29,7 +29,7 @@ def _percent(label: Any, hint: Any) -> StringField:
 class RevenueTermsForm(ReasonForm):
     """New terms of one provider, or of all that have none of their own."""
 
-    organisation = SelectField(lazy("For whom"), validate_choice=False)
+    organisation = SelectField(lazy("Applies to"), validate_choice=False)
     tax = _percent(lazy("Tax, in per cent"), lazy("Inside the price: of a price of 106, a tax of 6 per cent is 6."))
     platform_fee = _percent(lazy("Platform fee, in per cent"), lazy("Of the price without tax."))
     first_day = DayField(
@@ -37,7 +37,7 @@ class RevenueTermsForm(ReasonForm):
         [InputRequired(lazy("Enter a day."))],
         description=lazy("From its beginning in Shanghai. Orders placed before keep their terms."),
     )
-    submit = SubmitField(lazy("Put these terms in force"))
+    submit = SubmitField(lazy("Set the terms"))
 
     def offer(self, providers: Sequence[Organisation]) -> None:
         """Fill in the providers, in the reader's language."""

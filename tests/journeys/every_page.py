@@ -197,6 +197,7 @@ DOORS = [
         "payments.reconciliation_page",
         "payments.seller",
         "payments.staff_debts",
+        "payments.revenue_terms_page",
         "funding.funding_desk",
         "funding.new_programme",
         "funding.staff_programme public_id=programme",

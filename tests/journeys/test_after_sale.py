@@ -1,5 +1,6 @@
 """After the sale: a place is cancelled for a part, moved to another date, and a run is cancelled with its people."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -13,9 +14,11 @@ from marketplace.enrolment.run_change_models import RunChangeAnswer
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
 from marketplace.payments import refunds
+from marketplace.payments.sandbox.words import WORDS
 from tests.factories import make_member, make_person, make_run
-from tests.journeys.test_seat import BOTH, offered, pay, somebody, take_seat, words
+from tests.journeys.test_seat import BOTH, GOOD, offered, pay, somebody, take_seat, words
 from tests.journeys.visitor import DESK, PHONE, Visitor, until
+from tests.payments.test_debts import indebted
 
 
 def bought(visitor, live, run):
@@ -110,3 +113,57 @@ def test_a_run_is_cancelled_with_everyone_in_it(browser, live, language, size):
     visitor.sees("This is settled")
     staff.page.goto(progress)
     staff.sees_soon("Everyone is settled")
+
+
+@BOTH
+def test_a_buyer_makes_out_the_invoice_and_asks_for_a_fapiao(browser, live, language, size):
+    run, *_ = offered(live)
+    visitor, person = somebody(browser, live, language, size)
+    order, _place = bought(visitor, live, run)
+
+    visitor.open(f"/orders/{order}")
+    visitor.follow("Invoice and fapiao")
+    visitor.page.get_by_label(visitor.say("Name on the invoice")).fill("艺匠文化有限公司")
+    visitor.press("Issue the invoice")
+    visitor.sees("Make it out differently")
+    with visitor.page.expect_download() as download:
+        visitor.page.locator("main table a").first.click()
+    assert download.value.suggested_filename.endswith(".pdf")
+
+    visitor.page.get_by_label(visitor.say("Name on the fapiao")).fill("李")
+    visitor.page.get_by_label(visitor.say("E-mail for the fapiao")).fill(person.email)
+    visitor.press("Ask for a fapiao")
+    visitor.sees("Take the request back")
+
+
+@BOTH
+def test_what_is_owed_for_a_subsidy_is_paid(browser, live, language, size):
+    with live.app.app_context():
+        person = indebted(now=clock.now()).person
+    visitor = Visitor(browser, live, language, size).be(person).speak()
+
+    visitor.open("/my")
+    visitor.follow("See and pay it")
+    visitor.page.get_by_role("main").get_by_role("button", name=re.compile(r"640\.00")).click()
+    visitor.page.fill("#number", GOOD)
+    # The payment page speaks the language of the order, which is English here.
+    visitor.page.get_by_role("button", name=WORDS["en"]["pay"], exact=True).click()
+    visitor.page.wait_for_url(f"{live.address}/orders/**")
+    visitor.sees_soon("Nothing is owed for the subsidy any more")
+
+
+@BOTH
+def test_terms_of_a_run_are_looked_at_and_put_in_force(browser, live, language, size):
+    run, *_ = offered(live)
+    with live.app.app_context():
+        provider = db.session.query(CourseRun).filter_by(public_id=run).one().course.providers[0].organisation
+        registrar = make_member(provider, "registrar", locale=language)
+    visitor = Visitor(browser, live, language, size).be(registrar)
+
+    visitor.open(f"/desk/runs/{run}")
+    visitor.follow("Cancellation terms")
+    visitor.page.fill("#days_1", "21")
+    visitor.press("Show what learners would read")
+    visitor.sees("not in force yet")
+    visitor.press("Put these terms in force")
+    visitor.sees("This run has terms of its own")
