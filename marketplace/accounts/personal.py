@@ -45,6 +45,7 @@ PROFILE = {
     "industry_code": lazy("Sector"),
     "occupation": lazy("Occupation"),
     "employer": lazy("Your employer"),
+    "employer_size": lazy("Size of your employer"),
     "experience_band": lazy("Years of experience"),
     "confirmed_at": lazy("E-mail address confirmed"),
     "created_at": lazy("Account created"),
@@ -107,7 +108,9 @@ def _events(person_id: int) -> Section:
 
 def _mails(person: Person) -> Section:
     columns = {"created_at": lazy("Written"), "subject": lazy("Subject"), "sent_at": lazy("Sent")}
-    found = db.session.scalars(select(OutgoingMail).filter_by(recipient=person.email).order_by(OutgoingMail.id))
+    # Also those sent to an address of theirs that is no more.
+    theirs = or_(OutgoingMail.reader_id == person.id, OutgoingMail.recipient == person.email)
+    found = db.session.scalars(select(OutgoingMail).where(theirs).order_by(OutgoingMail.id))
     return Section("mails", lazy("Mails"), columns, [_values(row, columns) for row in found])
 
 

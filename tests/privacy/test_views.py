@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from marketplace.accounts import people
+from marketplace.accounts import letters, people, personal
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.mail import OutgoingMail
@@ -44,6 +44,17 @@ def test_a_copy_is_made_once_told_and_fetched_by_its_owner_alone(client, person)
     assert "data.json" in zipfile.ZipFile(io.BytesIO(answer.data)).namelist()
     sign_in(client, make_person())
     assert client.get(path).status_code == 404
+
+
+def test_a_copy_tells_the_whole_profile_and_mails_to_an_earlier_address(person):
+    with transaction():
+        person.employer_size = "small"
+        letters.write(person, "accounts/second_factor_on", key="x")
+        person.email = "na@example.org"
+    told = {section.key: section.rows for section in personal.tell(person.id)}
+
+    assert told["profile"][0]["employer_size"] == "small"
+    assert len(told["mails"]) == 1
 
 
 def test_deleting_needs_the_password_the_mail_and_a_press(client, person):
