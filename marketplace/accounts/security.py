@@ -14,7 +14,7 @@ from marketplace.accounts.rules import HALF_SIGNED_IN_FOR, REMEMBERED_FOR
 from marketplace.foundation import clock, web
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
-from marketplace.foundation.i18n import lazy
+from marketplace.foundation.i18n import hand_out_form_messages, lazy
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -148,6 +148,7 @@ def enforce() -> None:
     if person is not None:
         g.person_language, g.person_zone = person.locale, person.time_zone
         sign_ins.see(g.present_sign_in, now=clock.now())
+    hand_out_form_messages()
     permissions.check(endpoint)
     _demand_second_factor(person, endpoint)
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
 from flask import current_app, g, has_request_context, request
 from flask_babel import Babel, force_locale, format_date
 from flask_babel import LazyString as LazyString
+from wtforms.i18n import messages_path
 
 if TYPE_CHECKING:
     from datetime import date
@@ -175,6 +177,17 @@ def init_app(app: Flask) -> None:
     # Newstyle: Jinja fills in the places itself, escaped.
     app.jinja_env.install_gettext_callables(gettext, _plural, newstyle=True)  # type: ignore[attr-defined]
     app.jinja_env.globals.update(pick=pick, html_lang=html_lang, language=language)
+
+
+def hand_out_form_messages() -> None:
+    """Give Flask-WTF the sentences of WTForms for this request, which it would read from the disk for each form."""
+    # Where flask_wtf.i18n keeps them.
+    request.wtforms_translations = _form_messages(language())  # type: ignore[attr-defined]
+
+
+@lru_cache
+def _form_messages(lang: str) -> NullTranslations:
+    return Translations.load(messages_path(), [BABEL_LOCALES[lang]], domain="wtforms")
 
 
 def _forget_language(_error: BaseException | None) -> None:
