@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from flask import Flask, g
@@ -26,6 +27,9 @@ from marketplace.foundation.database import db
 from tests.inbox import Inbox, open_inbox
 from tests.live import Marketplace
 
+# How long a machine takes says nothing about what it found.
+hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("ours")
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("MARKETPLACE_SHARED_DATA", ROOT.parent / "shared" / "data"))
 

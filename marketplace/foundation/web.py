@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psycopg
 import structlog
@@ -11,7 +12,7 @@ from flask import current_app, g, jsonify, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy.exc import DataError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from marketplace.foundation import clock, measures
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 csrf = CSRFProtect()
 log = structlog.get_logger("web")
 
+# By which a proxy on the same machine asks how we are.
+HEALTH_CHECK_HOSTS = ("localhost", "127.0.0.1")
 LARGEST_UPLOAD_BYTES = 16 * 1024 * 1024
 YEAR_SECONDS = 365 * 24 * 3600
 KEPT_STATUSES = frozenset({200, 206, 304})
@@ -98,6 +101,9 @@ def init_app(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,
         PREFERRED_URL_SCHEME="https" if settings.cookies_are_secure else "http",
     )
+    if settings.is_production:
+        # Canonical links, the site map and the way back from a payment name the host of the request: ours alone.
+        app.config["TRUSTED_HOSTS"] = [urlsplit(settings.public_url).hostname, *HEALTH_CHECK_HOSTS]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -110,6 +116,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_error_handler(CSRFError, _csrf)
     for kind in (DataError, psycopg.DataError):
         app.register_error_handler(kind, _unfit)
+    app.register_error_handler(SecurityError, _not_our_host)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _fault)
     _install_filters(app)
@@ -199,6 +206,11 @@ def _unfit(error: DataError | psycopg.DataError) -> ResponseReturnValue:
     # Without its text, which may repeat what was sent.
     log.warning("unfit value", kind=type(error).__name__, rule=request.url_rule.rule if request.url_rule else None)
     return error_page(400, HTTP_SENTENCES[400])
+
+
+def _not_our_host(_error: SecurityError) -> ResponseReturnValue:
+    """In plain text: a page has links, and there is no host to link to."""
+    return str(HTTP_SENTENCES[400]), 400, {"Content-Type": "text/plain; charset=utf-8"}
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:

@@ -146,9 +146,20 @@ def carry_out_hourly() -> None:
 
 
 def carry_out_all(*, now: datetime) -> int:
-    """Carry out the plans that are due, each in a transaction of its own; how many. One with an obstacle waits."""
+    """Carry out the plans that are due, each in a transaction of its own; how many. One with an obstacle waits.
+
+    One that fails keeps nobody else waiting: the others are carried out, then ExceptionGroup is raised.
+    """
     due = select(Erasure.id).where(_is_open(), Erasure.due_at <= now).order_by(Erasure.due_at)
-    return sum(_carry_out(erasure_id, now=now) for erasure_id in db.session.scalars(due).all())
+    done, failures = 0, []
+    for erasure_id in db.session.scalars(due).all():
+        try:
+            done += _carry_out(erasure_id, now=now)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised below
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("erasures failed", failures)
+    return done
 
 
 def _carry_out(erasure_id: int, *, now: datetime) -> bool:

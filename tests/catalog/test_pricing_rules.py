@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketplace.catalog.pricing_rules import Outcome, PriceFacts, Rule, RuleKind, check, decide
@@ -167,7 +167,6 @@ FACTS = st.builds(
 
 
 # Drawing rules takes milliseconds; on a busy machine it seems slow.
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(rules=RULES, given_facts=FACTS, more=RULES)
 def test_a_price_is_never_negative_nor_above_the_list_price_and_more_rules_never_raise_it(rules, given_facts, more):
     price = decide(rules, given_facts)

@@ -306,3 +306,20 @@ def test_the_copy_tells_of_everything(app, person, now):
 def _unzipped(made, name):
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         return archive.read(name).decode()
+
+
+def test_one_that_fails_keeps_nobody_else_waiting(person, now):
+    other = make_person()
+    first, second = (
+        erasures.order(email, "authority", actor=make_staff("administrator"), is_at_once=True, now=now)
+        for email in (EMAIL, other.email)
+    )
+    stands = (
+        "CREATE TRIGGER stands BEFORE UPDATE ON person FOR EACH ROW WHEN (NEW.id = {}) EXECUTE FUNCTION refuse_change()"
+    )
+    db.session.execute(text(stands.format(person.id)))
+
+    with pytest.raises(ExceptionGroup) as failed:
+        erasures.carry_out_all(now=now)
+    assert len(failed.value.exceptions) == 1
+    assert (db.session.get(Erasure, first.id).done_at, db.session.get(Erasure, second.id).done_at) == (None, now)
