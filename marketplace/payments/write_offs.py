@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def propose(order_id: int, amount: Money, *, reason: str, actor_id: int, now: datetime) -> WriteOff:
-    """Give up a part of a debt; up to the limit at once. Locks the order and its subsidy.
+    """Give up a part of a debt; up to the limit for all its parts at once. Locks the order and its subsidy.
 
     Raises Invalid for more than is owed or no reason, Refused while another write-off of the order waits.
     """
@@ -49,7 +49,8 @@ def propose(order_id: int, amount: Money, *, reason: str, actor_id: int, now: da
         )
         _record("write_off_entered", row, reason=reason, actor_id=actor_id, now=now)
         settings: Settings = current_app.config["SETTINGS"]
-        if not offline_rules.needs_second_officer(amount, limit=settings.offline_limit):
+        # What one officer gave up before counts: a debt in pieces is still one debt.
+        if not offline_rules.needs_second_officer(debt.written_off + amount, limit=settings.offline_limit):
             _settle(row, now=now)
         return row
 

@@ -203,6 +203,16 @@ def test_above_the_limit_another_officer_decides(client, officer, now):
         write_offs.decline(row.public_id, reason="no", actor_id=make_staff("finance_officer").id, now=now)
 
 
+def test_pieces_of_a_debt_count_together_against_the_limit(officer, now):
+    order = indebted(now=now, price=1_200_000)
+
+    pieces = [
+        write_offs.propose(order.id, yuan(amount), reason="ill", actor_id=officer.id, now=now).state
+        for amount in (4000, 1000, 1)
+    ]
+    assert (pieces, left_of(order)) == (["settled", "settled", "proposed"], (600_000, 0, 500_000, 100_000))
+
+
 def test_a_write_off_is_turned_down_or_overtaken(officer, now):
     order, second = indebted(now=now, price=1_200_000), make_staff("finance_officer")
     row = write_offs.propose(order.id, yuan(6000), reason="ill", actor_id=officer.id, now=now)
