@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from marketplace.catalog import price_words
 from marketplace.catalog.pricing_rules import RuleKind
+from marketplace.enrolment.models import OrderState
 from marketplace.foundation.formats import format_money
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
-    from marketplace.enrolment.models import OrderLine
+    from marketplace.enrolment.models import Order
     from marketplace.enrolment.quotes import Quote
 
 
@@ -40,11 +41,12 @@ def of_quote(quoted: Quote) -> list[BillLine]:
     return [*found, BillLine(_("You pay"), quoted.due)]
 
 
-def of_line(line: OrderLine, currency: str) -> list[BillLine]:
-    """What was sold to whom for how much, frozen in the line."""
+def of_order(order: Order) -> list[BillLine]:
+    """What was sold to whom for how much, frozen in the order's line; the last line says whether it was paid."""
+    line = order.lines[0]
 
     def money(minor: int) -> Money:
-        return Money(minor, currency)
+        return Money(minor, order.currency)
 
     kept = line.price_rule
     rule = kept.get("pricing", {}).get("rule")
@@ -57,7 +59,13 @@ def of_line(line: OrderLine, currency: str) -> list[BillLine]:
             (params["voucher"] for code, params, _minor in kept.get("explanation", []) if code == "voucher"), ""
         )
         found.append(BillLine(_("Paid by voucher %(code)s", code=code), money(-line.voucher_minor)))
-    return [*found, BillLine(_("You pay"), money(line.due_minor))]
+    return [*found, BillLine(_asked_of_buyer(order), money(line.due_minor))]
+
+
+def _asked_of_buyer(order: Order) -> str:
+    if order.confirmed_at is not None:
+        return _("You paid")
+    return _("Was to be paid") if order.state in {OrderState.CANCELLED, OrderState.EXPIRED} else _("You pay")
 
 
 def _price(list_price: Money, price: Money, reason: str) -> list[BillLine]:

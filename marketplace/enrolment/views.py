@@ -179,7 +179,7 @@ def order(public_id: str) -> ResponseReturnValue:
         "enrolment/order.html",
         order=found,
         line=line,
-        bill_lines=bills.of_line(line, found.currency),
+        bill_lines=bills.of_order(found),
         subsidy=subsidy_lists.find_of_line(line.id) if line.subsidy_minor else None,
         names=subsidy_names,
         page=page,

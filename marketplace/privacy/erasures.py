@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -148,18 +149,20 @@ def carry_out_hourly() -> None:
 def carry_out_all(*, now: datetime) -> int:
     """Carry out the plans that are due, each in a transaction of its own; how many. One with an obstacle waits.
 
-    One that fails keeps nobody else waiting: the others are carried out, then ExceptionGroup is raised.
+    One that fails keeps nobody else waiting: the others are carried out, then its error is raised.
     """
-    due = select(Erasure.id).where(_is_open(), Erasure.due_at <= now).order_by(Erasure.due_at)
-    done, failures = 0, []
-    for erasure_id in db.session.scalars(due).all():
-        try:
-            done += _carry_out(erasure_id, now=now)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised below
-            failures.append(error)
-    if failures:
-        raise ExceptionGroup("erasures failed", failures)
-    return done
+    due = select(Erasure.id).where(_is_open(), Erasure.due_at <= now).order_by(Erasure.due_at.desc())
+    done: list[int] = []
+
+    def carry_out(erasure_id: int) -> None:
+        if _carry_out(erasure_id, now=now):
+            done.append(erasure_id)
+
+    # Whatever is raised on the way down, each of them is called; the last one put in comes first.
+    with ExitStack() as stack:
+        for erasure_id in db.session.scalars(due).all():
+            stack.callback(carry_out, erasure_id)
+    return len(done)
 
 
 def _carry_out(erasure_id: int, *, now: datetime) -> bool:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from marketplace.accounts import consents, mailed_links, organisations, people, sign_ins, staff
 from marketplace.accounts.models import Membership, Person
@@ -319,7 +320,6 @@ def test_one_that_fails_keeps_nobody_else_waiting(person, now):
     )
     db.session.execute(text(stands.format(person.id)))
 
-    with pytest.raises(ExceptionGroup) as failed:
+    with pytest.raises(DBAPIError):
         erasures.carry_out_all(now=now)
-    assert len(failed.value.exceptions) == 1
     assert (db.session.get(Erasure, first.id).done_at, db.session.get(Erasure, second.id).done_at) == (None, now)
