@@ -30,3 +30,12 @@ def _close_what_was_opened(request: pytest.FixtureRequest) -> Iterator[None]:
         officer = make_staff("funding_officer").id if opened else 0
         for programme in sorted(opened):
             programmes.close(programme, is_closed=True, actor_id=officer, now=clock.now())
+
+
+@pytest.fixture(autouse=True)
+def _close_the_pages(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pages left open go on asking how an order stands, and take the time of those that follow."""
+    yield
+    if "browser" in request.fixturenames:
+        for context in request.getfixturevalue("browser").contexts:
+            context.close()

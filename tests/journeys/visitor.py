@@ -14,6 +14,11 @@ WAIT_SECONDS = 30
 AXE = Axe()
 IN_THE_DARK = {"runOnly": ["color-contrast", "link-in-text-block"], "resultTypes": ["violations"]}
 MOST_LOOKS = 5
+# What a page is made of: colours belong to classes, so pages of the same ones are looked at in the dark once.
+PARTS = """() => [...new Set(
+    [...document.querySelectorAll("*")].map(part => part.tagName + "." + [...part.classList].join("."))
+)].sort().join(" ")"""
+_seen_in_the_dark: set[str] = set()
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 
 
@@ -117,11 +122,15 @@ def _look(page):
     page.emulate_media(reduced_motion="reduce")
     found = AXE.run(page)
     assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"
+    parts = page.evaluate(PARTS)
+    if parts in _seen_in_the_dark:
+        return
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     # axe is in the page already: bringing it there again takes longer than its two rules.
     found = AxeResults(page.evaluate("options => axe.run(options)", IN_THE_DARK))
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     assert found.violations_count == 0, f"{page.url} in the dark\n{found.generate_report()}"
+    _seen_in_the_dark.add(parts)
 
 
 def until(happened, explain):
