@@ -182,9 +182,9 @@ def read_rows(statement: str, values: Mapping[str, Any]) -> list[Any]:
     """
     sql, session = _driver_text(statement), db.session()
     if session.in_transaction() or not isinstance(session.get_bind(), Engine):
-        return list(session.connection().exec_driver_sql(sql, values))
+        return list(session.connection().exec_driver_sql(sql, values).all())
     with db.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        return list(connection.exec_driver_sql(sql, values))
+        return list(connection.exec_driver_sql(sql, values).all())
 
 
 @lru_cache(maxsize=256)
