@@ -42,6 +42,8 @@ def run(make_database, tmp_path):
     }
 
     def start(*arguments, **environment):
+        # Where the tests themselves run under nohup, what they start would inherit that, and rightly outlive a SIGHUP.
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         process = subprocess.Popen(
             [sys.executable, "-m", "marketplace.serve", *arguments],
             env=kept | environment,
@@ -50,6 +52,7 @@ def run(make_database, tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
+        signal.signal(signal.SIGHUP, before)
         started.append(process)
         return process
 

@@ -32,6 +32,7 @@ def test_the_facts_of_someone_new(app):
         run.zone,
         False,
         run.course_id,
+        run.starts_at,
     )
     assert facts == (None, None, None, None, False, False, False, False, None)
 
