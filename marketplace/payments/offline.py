@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment.models import Order, OrderState
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import acts, attempts, debts, fapiao_gate, offline_rules, refunds
+from marketplace.foundation.money import Money
+from marketplace.payments import acts, attempts, debts, fapiao_gate, four_eyes, offline_rules, refunds
 from marketplace.payments.desk_models import OfflinePayment, OfflineState
 from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
@@ -27,9 +27,6 @@ from marketplace.payments.stripe_gateway import RefundAnswer
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-
-    from config import Settings
-    from marketplace.foundation.money import Money
 
 
 @dataclass(frozen=True)
@@ -43,16 +40,19 @@ class Transfer:
 
 
 def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now: datetime) -> OfflinePayment:
-    """Enter a transfer for an order or a debt; up to the limit it is settled at once. Locks order, run and hold.
+    """Enter a transfer for an order or a debt, which is settled at once unless four eyes are needed.
+
+    Locks order, run and hold; for a debt order and subsidy.
 
     Raises Invalid for another amount than the one due or a day to come, Refused for an order that is paid and for a
     transfer that was entered before.
     """
     with transaction():
-        # Not locked: an order paid meanwhile gives the transfer back, and rivals are locked together, by id.
+        # Not locked by itself: an order paid meanwhile gives the transfer back, and rivals are locked together, by id.
         order = db.session.get_one(Order, order_id)
         _check_amount(order, transfer)
         _check(transfer, now=now)
+        before = _settled_before(order, transfer)
         payment = add(
             OfflinePayment(
                 order_id=order.id,
@@ -67,7 +67,7 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
             )
         )
         _record("transfer_entered", payment, reason=reason, actor_id=actor_id, now=now)
-        if not offline_rules.needs_second_officer(transfer.amount, limit=_limit()):
+        if not four_eyes.are_needed(transfer.amount, before=before):
             _settle(payment, now=now)
         return payment
 
@@ -75,8 +75,9 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
 def _check_amount(order: Order, transfer: Transfer) -> None:
     """For an order the whole amount at once; a debt may be paid in parts."""
     if transfer.purpose is Purpose.DEBT:
-        debt = debts.find(order.public_id)
-        if debt is None or not 0 < transfer.amount.minor <= debt.left.minor:
+        # Its pieces come one after another: what is left, and what was settled before, stay as they are.
+        is_owed = debts.find(order.public_id) is not None
+        if not is_owed or not 0 < transfer.amount.minor <= debts.lock(order.id).left.minor:
             message = lazy("Enter an amount between one cent and what is still owed.")
             raise Invalid("wrong_amount", message, {"amount": message})
         return
@@ -99,7 +100,7 @@ def _check(transfer: Transfer, *, now: datetime) -> None:
 def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> OfflinePayment:
     """Settle a transfer that another officer entered, once. Locks transfer, order, run and hold."""
     with transaction():
-        payment = _locked_proposed(public_id, actor_id=actor_id)
+        payment = four_eyes.locked_proposed(OfflinePayment, public_id, actor_id=actor_id)
         payment.decided_by_id, payment.decided_at = actor_id, now
         _record("transfer_approved", payment, reason=reason, actor_id=actor_id, now=now)
         _settle(payment, now=now)
@@ -109,23 +110,11 @@ def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> Off
 def decline(public_id: str, *, reason: str, actor_id: int, now: datetime) -> OfflinePayment:
     """Turn a transfer down that another officer entered: nothing is booked. Locks the transfer."""
     with transaction():
-        payment = _locked_proposed(public_id, actor_id=actor_id)
+        payment = four_eyes.locked_proposed(OfflinePayment, public_id, actor_id=actor_id)
         payment.decided_by_id, payment.decided_at = actor_id, now
         payment.state = OfflineState.DECLINED
         _record("transfer_declined", payment, reason=reason, actor_id=actor_id, now=now)
         return payment
-
-
-def _locked_proposed(public_id: str, *, actor_id: int) -> OfflinePayment:
-    row_id = db.session.scalar(select(OfflinePayment.id).filter_by(public_id=public_id))
-    if row_id is None:
-        raise NotFound
-    payment = locked(OfflinePayment, row_id)
-    if payment.state != OfflineState.PROPOSED:
-        raise Refused("decided_already", lazy("Somebody has decided about this transfer already."))
-    if payment.proposed_by_id == actor_id:
-        raise Refused("four_eyes", lazy("Another finance officer must look at this transfer: you entered it."))
-    return payment
 
 
 def _settle(payment: OfflinePayment, *, now: datetime) -> None:
@@ -195,9 +184,12 @@ def _record(kind: str, payment: OfflinePayment, *, reason: str, actor_id: int, n
     )
 
 
-def _limit() -> int:
-    settings: Settings = current_app.config["SETTINGS"]
-    return settings.offline_limit
+def _settled_before(order: Order, transfer: Transfer) -> Money:
+    """What was settled by bank transfers for the same order or debt."""
+    settled = select(func.coalesce(func.sum(OfflinePayment.amount_minor), 0)).filter_by(
+        order_id=order.id, purpose=transfer.purpose, state=OfflineState.SETTLED
+    )
+    return Money(int(db.session.scalar(settled) or 0), transfer.amount.currency)
 
 
 def list_waiting(limit: int = 100) -> Sequence[OfflinePayment]:

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment import orders
 from marketplace.enrolment.models import Order
-from marketplace.foundation.database import add, db, locked, transaction
-from marketplace.foundation.errors import Invalid, NotFound, Refused
+from marketplace.foundation.database import add, db, transaction
+from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import acts, debt_letters, debts, ledger, offline_rules, posting_rules
+from marketplace.payments import acts, debt_letters, debts, four_eyes, ledger, posting_rules
 from marketplace.payments.desk_models import OfflineState, WriteOff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from config import Settings
     from marketplace.foundation.money import Money
 
 
@@ -48,9 +46,7 @@ def propose(order_id: int, amount: Money, *, reason: str, actor_id: int, now: da
             )
         )
         _record("write_off_entered", row, reason=reason, actor_id=actor_id, now=now)
-        settings: Settings = current_app.config["SETTINGS"]
-        # What one officer gave up before counts: a debt in pieces is still one debt.
-        if not offline_rules.needs_second_officer(debt.written_off + amount, limit=settings.offline_limit):
+        if not four_eyes.are_needed(amount, before=debt.written_off):
             _settle(row, now=now)
         return row
 
@@ -58,7 +54,7 @@ def propose(order_id: int, amount: Money, *, reason: str, actor_id: int, now: da
 def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> WriteOff:
     """Give up what another officer proposed, once. Locks write-off, order, subsidy; raises Refused if less is owed."""
     with transaction():
-        row = _locked_proposed(public_id, actor_id=actor_id)
+        row = four_eyes.locked_proposed(WriteOff, public_id, actor_id=actor_id)
         if debts.lock(row.order_id).left < row.amount:
             raise Refused("less_owed", lazy("Less than this is owed by now. Turn it down, and enter what is left."))
         row.decided_by_id, row.decided_at = actor_id, now
@@ -70,22 +66,10 @@ def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> Wri
 def decline(public_id: str, *, reason: str, actor_id: int, now: datetime) -> WriteOff:
     """Turn down what another officer proposed: the debt stays. Locks the write-off."""
     with transaction():
-        row = _locked_proposed(public_id, actor_id=actor_id)
+        row = four_eyes.locked_proposed(WriteOff, public_id, actor_id=actor_id)
         row.decided_by_id, row.decided_at, row.state = actor_id, now, OfflineState.DECLINED
         _record("write_off_declined", row, reason=reason, actor_id=actor_id, now=now)
         return row
-
-
-def _locked_proposed(public_id: str, *, actor_id: int) -> WriteOff:
-    row_id = db.session.scalar(select(WriteOff.id).filter_by(public_id=public_id))
-    if row_id is None:
-        raise NotFound
-    row = locked(WriteOff, row_id)
-    if row.state != OfflineState.PROPOSED:
-        raise Refused("decided_already", lazy("Somebody has decided about this already."))
-    if row.proposed_by_id == actor_id:
-        raise Refused("four_eyes", lazy("Another finance officer must look at this: you entered it."))
-    return row
 
 
 def _settle(row: WriteOff, *, now: datetime) -> None:

@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from marketplace.enrolment import claims, orders, quotes
+from marketplace.enrolment import claims
 from marketplace.enrolment.models import RefundDue
-from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db, transaction
@@ -35,23 +34,12 @@ from marketplace.payments.models import Discrepancy, PaymentAttempt, Purpose, Re
 from marketplace.payments.offline import Transfer
 from marketplace.payments.sandbox import refunds as dashboard
 from marketplace.payments.waterfall_rules import Step, waterfall
+from tests.buying import buy_as_quoted
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.funding.made import make_programme
 from tests.payments.test_payments import BACK
 
 OWES = Rule(percent=50, if_lapsed=Consequence.LEARNER_OWES, if_rejected=Consequence.LEARNER_OWES, owed_percent=100)
-
-
-@pytest.fixture
-def now(app):
-    moment = clock.now().replace(microsecond=0)
-    clock.set_to(moment)
-    return moment
-
-
-@pytest.fixture
-def officer(app):
-    return make_staff("finance_officer")
 
 
 def yuan(amount):
@@ -63,18 +51,9 @@ def indebted(*, now, price=128_000):
     programme = make_programme(rule=OWES)
     run, person = make_run(price_minor=price, is_subsidised=True), make_person(region="310000")
     given = {"programme": programme.public_id, "agreed": Agreed(1, is_given=True)}
-    quoted = quotes.quote(quotes.sale_of(run, person.id), Asked(**given), now=now)
-    order = orders.place_order(
-        run.id,
-        person.id,
-        shown_price=quoted.price,
-        request_key=ids.public_id(),
-        locale="en",
-        now=now,
-        asked=Asked(**given, shown_due=quoted.due),
-    )
+    order = buy_as_quoted(run, person, now=now, locale="en", **given)
     attempt = transaction_paid(order, now=now)
-    assert attempt.amount == quoted.due
+    assert attempt.amount.minor == price // 2
     subsidy = db.session.query(Subsidy).filter_by(order_line_id=order.lines[0].id).one()
     subsidies.reject(subsidy.id, reason="no certificate", actor_id=make_staff("funding_officer").id, now=now)
     postings.post_facts()
@@ -211,6 +190,18 @@ def test_pieces_of_a_debt_count_together_against_the_limit(officer, now):
         for amount in (4000, 1000, 1)
     ]
     assert (pieces, left_of(order)) == (["settled", "settled", "proposed"], (600_000, 0, 500_000, 100_000))
+
+
+def test_transfers_in_pieces_count_together_against_the_limit(officer, now):
+    order = indebted(now=now, price=1_200_000)
+
+    def enter(amount):
+        transfer = Transfer(yuan(amount), f"piece {amount}", offline_rules.day_of(now), Purpose.DEBT)
+        return offline.enter(order.id, transfer, reason="bank", actor_id=officer.id, now=now).state
+
+    # The transfer that paid the order itself is another matter.
+    assert [enter(amount) for amount in (4000, 1000, 1)] == ["settled", "settled", "proposed"]
+    assert left_of(order) == (600_000, 500_000, 0, 100_000)
 
 
 def test_a_write_off_is_turned_down_or_overtaken(officer, now):

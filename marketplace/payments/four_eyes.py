@@ -1,0 +1,42 @@
+"""Where what one officer entered waits for another: above a limit two people must have seen it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from flask import current_app
+from sqlalchemy import select
+
+from marketplace.foundation.database import db, locked
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.i18n import lazy
+from marketplace.payments import offline_rules
+from marketplace.payments.desk_models import OfflinePayment, OfflineState, WriteOff
+
+if TYPE_CHECKING:
+    from config import Settings
+    from marketplace.foundation.money import Money
+
+Proposed = TypeVar("Proposed", OfflinePayment, WriteOff)
+
+
+def are_needed(amount: Money, *, before: Money) -> bool:
+    """Whether an amount is above the limit, together with what was settled `before` for the same thing.
+
+    Pieces count together: else one officer could do alone, bit by bit, what two must see.
+    """
+    settings: Settings = current_app.config["SETTINGS"]
+    return offline_rules.needs_second_officer(before + amount, limit=settings.offline_limit)
+
+
+def locked_proposed(model: type[Proposed], public_id: str, *, actor_id: int) -> Proposed:
+    """What waits for a second officer, locked; raises NotFound, Refused once decided and for the one who entered it."""
+    row_id = db.session.scalar(select(model.id).where(model.public_id == public_id))
+    if row_id is None:
+        raise NotFound
+    row = locked(model, row_id)
+    if row.state != OfflineState.PROPOSED:
+        raise Refused("decided_already", lazy("Somebody has decided about this already."))
+    if row.proposed_by_id == actor_id:
+        raise Refused("four_eyes", lazy("Another finance officer must look at this: you entered it."))
+    return row
