@@ -14,7 +14,6 @@ from marketplace.enrolment import (
     offers,
     orders,
     places,
-    quotes,
     returns,
     rules,
     seats,
@@ -24,10 +23,9 @@ from marketplace.enrolment import (
 from marketplace.enrolment.change_models import EnrolmentChange
 from marketplace.enrolment.change_rules import OPEN, TRANSITIONS
 from marketplace.enrolment.models import Enrolment, EnrolmentSource
-from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.refund_rules import Share
 from marketplace.enrolment.subsidising import Agreed
-from marketplace.foundation import clock, ids
+from marketplace.foundation import clock
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
@@ -35,6 +33,7 @@ from marketplace.foundation.money import Money
 from marketplace.funding.subsidy_rules import Rule
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
+from tests.buying import buy_as_quoted
 from tests.enrolment.test_cancellations import bought
 from tests.factories import make_course, make_member, make_person, make_run, sign_in
 from tests.funding.made import make_programme
@@ -360,21 +359,13 @@ def test_a_subsidy_that_ended_with_a_move_is_not_named_when_the_new_place_is_can
     run, target = (make_run(course, is_subsidised=True) for _ in range(2))
     person = make_person(region="310000")
     asked = {"programme": programme.public_id, "agreed": Agreed(1, is_given=True)}
-    quoted = quotes.quote(quotes.sale_of(run, person.id), Asked(**asked), now=now)
-    order = orders.place_order(
-        run.id,
-        person.id,
-        shown_price=quoted.price,
-        request_key=ids.public_id(),
-        locale="zh",
-        now=now,
-        asked=Asked(**asked, shown_due=quoted.due),
-    )
+    order = buy_as_quoted(run, person, now=now, **asked)
     orders.confirm_payment(order.id, attempt_public_id="a", amount=order.total, now=now)
     with transaction():
         place = places.lock(places.find_of_order(order.id).id, also_runs=[target.id])
         changes.move_by_provider(place, target, actor_id=None, now=now)
 
     statement = cancellations.state(places.look(places.find_of_order(order.id)), now=now)
-    assert statement.by_payer == [("learner", quoted.due)]
-    assert (statement.back, statement.returned_before) == (quoted.due, quoted.subsidy)
+    assert statement.by_payer == [("learner", order.total)]
+    subsidy = Money(order.lines[0].subsidy_minor, "CNY")
+    assert (statement.back, statement.returned_before) == (order.total, subsidy)

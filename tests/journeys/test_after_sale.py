@@ -13,7 +13,7 @@ from marketplace.enrolment.refund_rules import Tier
 from marketplace.enrolment.run_change_models import RunChangeAnswer
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
-from marketplace.payments import refunds
+from marketplace.payments import debts, refunds
 from marketplace.payments.sandbox.words import WORDS
 from tests.factories import make_member, make_person, make_run
 from tests.journeys.test_seat import BOTH, GOOD, offered, pay, somebody, take_seat, words
@@ -139,7 +139,8 @@ def test_a_buyer_makes_out_the_invoice_and_asks_for_a_fapiao(browser, live, lang
 @BOTH
 def test_what_is_owed_for_a_subsidy_is_paid(browser, live, language, size):
     with live.app.app_context():
-        person = indebted(now=clock.now()).person
+        order = indebted(now=clock.now())
+        person, number = order.person, order.public_id
     visitor = Visitor(browser, live, language, size).be(person).speak()
 
     visitor.open("/my")
@@ -150,6 +151,9 @@ def test_what_is_owed_for_a_subsidy_is_paid(browser, live, language, size):
     visitor.page.get_by_role("button", name=WORDS["en"]["pay"], exact=True).click()
     visitor.page.wait_for_url(f"{live.address}/orders/**")
     visitor.sees_soon("Nothing is owed for the subsidy any more")
+    with live.app.app_context():
+        debt = debts.find(number)
+        assert (debt.owed.minor, debt.paid.minor, debt.left.minor) == (64000, 64000, 0)
 
 
 @BOTH
@@ -167,3 +171,7 @@ def test_terms_of_a_run_are_looked_at_and_put_in_force(browser, live, language, 
     visitor.sees("not in force yet")
     visitor.press("Put these terms in force")
     visitor.sees("This run has terms of its own")
+    with live.app.app_context():
+        row = db.session.query(CourseRun).filter_by(public_id=run).one()
+        terms = policies.in_force_for_run(row)
+        assert (terms.run_id, policies.as_terms(terms).tiers[0].days_before) == (row.id, 21)

@@ -96,4 +96,6 @@ def test_a_provider_publishes_a_course(browser, live, language, size):
     visitor = Visitor(browser, live, language, size).be(reviewer)
     visitor.open(review)
     Keyboard(visitor).enter("Approve and publish", tag="button")
+    with live.app.app_context():
+        assert db.session.get_one(Course, course.id).state == "published"
     visitor.open(f"/courses/{desk.rpartition('/')[2]}")

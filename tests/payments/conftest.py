@@ -1,4 +1,4 @@
-"""The payments sandbox in this process, reached by the real SDK over the loopback."""
+"""What tests of payments share: a clock that stands still, someone of finance, the sandbox in this process."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import dataclasses
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import pytest
 from werkzeug.serving import make_server
 
+from marketplace.accounts.models import Person
+from marketplace.foundation import clock
 from marketplace.payments.sandbox import checkout
 from marketplace.payments.sandbox.app import create_sandbox
 from marketplace.payments.sandbox.events import signature
 from marketplace.payments.sandbox.store import Store
+from tests.factories import make_staff
 
 
 class Sandbox:
@@ -53,6 +57,20 @@ class Sandbox:
     def settle(self, attempt, failure=None):
         """The delayed money arrives, or the payment fails."""
         checkout.settle(self.store, self.session_of(attempt), failure=failure)
+
+
+@pytest.fixture
+def now(app) -> datetime:
+    """A whole second at which the clock stands still."""
+    moment = clock.now().replace(microsecond=0)
+    clock.set_to(moment)
+    return moment
+
+
+@pytest.fixture
+def officer(app) -> Person:
+    """Someone of finance."""
+    return make_staff("finance_officer")
 
 
 @pytest.fixture

@@ -24,13 +24,6 @@ from tests.payments.test_stripe_matching import reconcile
 
 
 @pytest.fixture
-def now(app):
-    moment = clock.now()
-    clock.set_to(moment)
-    return moment
-
-
-@pytest.fixture
 def order(sandbox, now):
     """CNY 1,280 less 20 per cent; a programme pays half of it, a code 200 of the rest, the learner 312."""
     run = make_run(make_course(make_organisation(name_en="River University")))

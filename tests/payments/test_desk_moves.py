@@ -9,7 +9,7 @@ import pytest
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import places
 from marketplace.enrolment.models import Enrolment
-from marketplace.foundation import clock, jobs
+from marketplace.foundation import jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.mail import OutgoingMail
@@ -19,13 +19,6 @@ from marketplace.payments.models import Refund
 from tests.factories import make_course, make_run, make_staff, sign_in
 from tests.payments.test_debts import transaction_paid
 from tests.payments.test_payments import place
-
-
-@pytest.fixture
-def now(app):
-    moment = clock.now().replace(microsecond=0)
-    clock.set_to(moment)
-    return moment
 
 
 @pytest.fixture

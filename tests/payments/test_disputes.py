@@ -10,7 +10,7 @@ import pytest
 
 from marketplace.enrolment import cancellations, changes, orders, places, returns, transfers
 from marketplace.enrolment.models import Enrolment
-from marketplace.foundation import clock, jobs
+from marketplace.foundation import jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.money import Money
@@ -34,13 +34,6 @@ from marketplace.payments.sandbox import disputes as bank
 from marketplace.payments.sandbox import refunds as dashboard
 from tests.factories import make_run, make_staff, sign_in
 from tests.payments.test_payments import deliver, paid, place, start, told
-
-
-@pytest.fixture
-def now(app):
-    moment = clock.now()
-    clock.set_to(moment)
-    return moment
 
 
 @pytest.fixture

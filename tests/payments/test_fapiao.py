@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from marketplace.foundation import clock, jobs
+from marketplace.foundation import jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
@@ -14,7 +14,7 @@ from marketplace.payments import attempts, fapiao, offline, refunds
 from marketplace.payments.fapiao import FapiaoWish
 from marketplace.payments.invoice_models import FapiaoEvent
 from marketplace.payments.models import PaymentAttempt, Refund
-from tests.factories import make_person, make_run, make_staff, sign_in
+from tests.factories import make_person, make_run, sign_in
 from tests.payments.test_invoices import paid_order
 from tests.payments.test_payments import deliver, place, start
 
@@ -23,20 +23,8 @@ PDF = ("发票 2026.pdf", b"%PDF-1.4 the tax system's file")
 
 
 @pytest.fixture
-def now(app):
-    moment = clock.now()
-    clock.set_to(moment)
-    return moment
-
-
-@pytest.fixture
 def order(now):
     return paid_order(now=now)
-
-
-@pytest.fixture
-def officer(app):
-    return make_staff("finance_officer")
 
 
 def issued(order, officer, *, now):

@@ -8,7 +8,6 @@ from sqlalchemy.exc import DBAPIError
 
 from marketplace.enrolment import orders, rules
 from marketplace.enrolment.models import Enrolment, RefundDue
-from marketplace.foundation import clock
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.money import Money
@@ -18,18 +17,6 @@ from marketplace.payments.models import PaymentAttempt
 from marketplace.payments.offline import Transfer
 from tests.factories import make_run, make_staff
 from tests.payments.test_payments import place, start
-
-
-@pytest.fixture
-def now(app):
-    moment = clock.now()
-    clock.set_to(moment)
-    return moment
-
-
-@pytest.fixture
-def officer(app):
-    return make_staff("finance_officer")
 
 
 def enter(order, officer, *, now, reference="ICBC 1104", amount=None, received_on=None):

@@ -28,13 +28,6 @@ BACK = {"return_url": "http://localhost/back", "cancel_url": "http://localhost/c
 
 
 @pytest.fixture
-def now(app):
-    moment = clock.now()
-    clock.set_to(moment)
-    return moment
-
-
-@pytest.fixture
 def order(now):
     return place(make_run(capacity=1), now=now)
 

@@ -22,13 +22,6 @@ from tests.payments.test_payments import paid, place
 
 
 @pytest.fixture
-def now(app):
-    moment = clock.now()
-    clock.set_to(moment)
-    return moment
-
-
-@pytest.fixture
 def provider(app):
     return make_organisation()
 

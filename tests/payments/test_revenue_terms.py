@@ -17,18 +17,6 @@ from tests.payments.test_debts import transaction_paid
 from tests.payments.test_payments import place
 
 
-@pytest.fixture
-def now(app):
-    moment = clock.now().replace(microsecond=0)
-    clock.set_to(moment)
-    return moment
-
-
-@pytest.fixture
-def officer(app):
-    return make_staff("finance_officer")
-
-
 def set_terms(officer, *, now, days=1, organisation=None, platform_fee=2000, tax=600):
     first = offline_rules.day_of(now) + timedelta(days=days)
     owner = organisation.id if organisation else None

@@ -6,7 +6,7 @@ import pytest
 
 from marketplace.enrolment import orders
 from marketplace.enrolment.models import Order, OrderLine
-from marketplace.foundation import clock, jobs
+from marketplace.foundation import jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.formats import format_date
 from marketplace.foundation.i18n import speaking
@@ -17,13 +17,6 @@ from marketplace.payments import refunds, stories
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.funding.made import make_programme, make_subsidy
 from tests.payments.test_payments import paid, place
-
-
-@pytest.fixture
-def now(app):
-    moment = clock.now()
-    clock.set_to(moment)
-    return moment
 
 
 def told(app, order, language="en"):

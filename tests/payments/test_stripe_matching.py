@@ -21,13 +21,6 @@ from tests.payments.test_payments import deliver, paid, place, start
 
 
 @pytest.fixture
-def now(app):
-    moment = clock.now()
-    clock.set_to(moment)
-    return moment
-
-
-@pytest.fixture
 def order(now):
     return place(make_run(), now=now)
 

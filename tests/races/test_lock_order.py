@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from marketplace.enrolment import cancellations, orders, places, quotes
-from marketplace.enrolment.quotes import Asked
+from marketplace.enrolment import cancellations, orders, places
 from marketplace.enrolment.subsidising import Agreed
-from marketplace.foundation import clock, ids
+from marketplace.foundation import clock
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.money import Money
 from marketplace.funding import voucher_batches
@@ -22,6 +22,7 @@ from marketplace.funding.voucher_models import Voucher
 from marketplace.funding.voucher_rules import Terms, ValueKind
 from marketplace.payments import refunds
 from marketplace.payments.models import PaymentAttempt
+from tests.buying import buy_as_quoted
 from tests.factories import make_person, make_run, make_staff
 from tests.funding.made import make_programme
 
@@ -36,16 +37,7 @@ def bought(app):
         programme = make_programme(rule=Rule(percent=40))
         given = {"voucher_code": voucher_batches.code_of(voucher), "programme": programme.public_id}
         given["agreed"] = Agreed(1, is_given=True)
-        quoted = quotes.quote(quotes.sale_of(run, person.id), Asked(**given), now=now)
-        order = orders.place_order(
-            run.id,
-            person.id,
-            shown_price=quoted.price,
-            request_key=ids.public_id(),
-            locale="zh",
-            now=now,
-            asked=Asked(**given, shown_due=quoted.due),
-        )
+        order = buy_as_quoted(run, person, now=now, **given)
         with transaction():
             attempt = PaymentAttempt(
                 order_id=order.id,
@@ -86,6 +78,15 @@ def blocked(app, lock, act):
             waiting.result()
 
 
+def is_free(holder, table):
+    """Whether nobody else holds a row of this table; from then on `holder` does."""
+    try:
+        holder.execute(text(f"SELECT FROM {table} FOR NO KEY UPDATE NOWAIT"))
+    except OperationalError:
+        return False
+    return True
+
+
 def test_a_refund_that_ends_the_place_locks_the_run_before_the_voucher(race_app):
     _enrolment_id, order_id, run_id, officer_id = bought(race_app)
 
@@ -95,7 +96,7 @@ def test_a_refund_that_ends_the_place_locks_the_run_before_the_voucher(race_app)
 
     run = f"SELECT FROM course_run WHERE id = {run_id} FOR NO KEY UPDATE"
     with blocked(race_app, run, give_back) as holder:
-        holder.execute(text(f"SELECT FROM {Voucher.__tablename__} FOR NO KEY UPDATE NOWAIT"))
+        assert is_free(holder, Voucher.__tablename__)
 
 
 def test_a_cancellation_locks_the_voucher_before_the_programme(race_app):
@@ -110,4 +111,4 @@ def test_a_cancellation_locks_the_voucher_before_the_programme(race_app):
 
     voucher = f"SELECT FROM {Voucher.__tablename__} FOR NO KEY UPDATE"
     with blocked(race_app, voucher, cancel) as holder:
-        holder.execute(text(f"SELECT FROM {FundingProgramme.__tablename__} FOR NO KEY UPDATE NOWAIT"))
+        assert is_free(holder, FundingProgramme.__tablename__)
