@@ -9,7 +9,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from flask import render_template, request, session
+from flask import g, render_template, request, session
 from flask_login import current_user
 
 from marketplace.foundation.i18n import language
@@ -40,7 +40,8 @@ def show(template: str, facts: object, context: Callable[[], dict[str, Any]]) ->
     parts: list[str] | None = _pages.find(key)
     if parts is None:
         parts = render_template(template, **context()).split(csp_nonce())
-        if not session.modified:
+        # Flask-WTF writes its token down in both, but in the session only the first time.
+        if not session.modified and "csrf_token" not in g:
             _pages.put(key, parts)
     # The nonce is the one thing of such a page that belongs to its answer.
     return csp_nonce().join(parts)

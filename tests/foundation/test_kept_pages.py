@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from flask import session
 from flask.signals import template_rendered
 from sqlalchemy import update
 
 from marketplace.catalog import search
 from marketplace.catalog.models import Course, CourseRun
-from marketplace.foundation import clock
+from marketplace.foundation import clock, kept_pages
 from marketplace.foundation.database import db, transaction
 from tests.factories import make_course, make_person, make_run, sign_in
 
@@ -91,6 +92,19 @@ def test_a_message_is_told_to_one_visitor_alone(app, client, course):
     assert "Only for you" in other.get("/courses?lang=en").text
     assert "Only for you" not in other.get("/courses?lang=en").text
     assert "Only for you" not in client.get("/courses?lang=en").text
+
+
+def test_a_token_of_a_session_is_told_to_nobody_else(app):
+    form = app.jinja_env.from_string("{{ csrf_token() }}")
+    told = []
+    for secret in ("one visitor's", "another's"):
+        with app.app_context(), app.test_request_context("/courses"):
+            session["csrf_token"] = secret
+            # As of a visitor who has come with it: showing it changes nothing.
+            session.modified = False
+            told.append(kept_pages.show(form, (), dict))
+
+    assert told[0] != told[1]
 
 
 def test_languages_hosts_and_addresses_share_nothing(client, written, course):
