@@ -1,7 +1,8 @@
 """Pages of visitors kept as they were written: the same facts, in the same language, give the same page.
 
 Facts are read anew for every request: a kept page is used when they are what they were. What a template asks besides
-the facts it is given (names of categories, estimates of open programmes) may be so old as a page is kept.
+the facts it is given (names of categories, estimates of open programmes, the ways on from an empty list) may be so old
+as a page is kept.
 """
 
 from __future__ import annotations
