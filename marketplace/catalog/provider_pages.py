@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased, joinedload
@@ -18,7 +17,6 @@ from marketplace.foundation.database import db
 from marketplace.foundation.i18n import html_lang, pick
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from werkzeug.datastructures import MultiDict
@@ -65,22 +63,20 @@ def fields(public_id: str, wish: Wish, found: Found) -> list[Field]:
     made = []
     for key in sorted(names, key=lambda key: (-counts[key], names[key])):
         is_chosen = key in wish.facets
-        chosen = [other for other in wish.facets if other != key] if is_chosen else [*wish.facets, key]
-        made.append(Field(names[key], counts[key], _address(public_id, chosen, None), is_chosen))
+        chosen = tuple(other for other in wish.facets if other != key) if is_chosen else (*wish.facets, key)
+        address = _address(public_id, replace(wish, facets=chosen, after=None))
+        made.append(Field(names[key], counts[key], address, is_chosen))
     return made
 
 
 def next_page(public_id: str, wish: Wish, found: Found) -> str | None:
     """The address of the next page, if there is one."""
-    return _address(public_id, wish.facets, found.next_after) if found.next_after else None
+    return _address(public_id, replace(wish, after=found.next_after)) if found.next_after else None
 
 
-def _address(public_id: str, chosen: Sequence[str], after: tuple[int, int] | None) -> str:
-    pairs = [("category", key.partition(":")[2]) for key in chosen]
-    if after is not None:
-        pairs.append(("after", f"{after[0]}-{after[1]}"))
-    path = address_of("catalog.provider", public_id=public_id)
-    return f"{path}?{urlencode(pairs)}" if pairs else path
+def _address(public_id: str, wish: Wish) -> str:
+    path, asked = address_of("catalog.provider", public_id=public_id), listing.question(wish)
+    return f"{path}?{asked}" if asked else path
 
 
 def next_runs(organisation_id: int, *, now: datetime) -> list[CourseRun]:
