@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 
 from marketplace.catalog.models import Skill
+from marketplace.foundation.csv_files import table_of
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid
 from marketplace.foundation.i18n import lazy
@@ -21,18 +19,19 @@ def import_esco(content: bytes) -> int:
     """Take in a collection of ESCO skills (CSV as the Commission publishes it); returns how many it holds.
 
     A skill is known by its URI: sent again, labels and descriptions are brought up to date and nothing is doubled.
+    Raises Invalid for anything else.
     """
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
-    if not set(reader.fieldnames or ()) >= COLUMNS:
+    names, found = table_of(content)
+    if not COLUMNS.issubset(names):
         raise Invalid("import_unreadable", lazy("This is no collection of ESCO skills."))
     rows = {
         row["conceptUri"]: {
             "framework": ESCO,
             "uri": row["conceptUri"],
             "label_en": row["preferredLabel"].strip(),
-            "description_en": (row["description"] or "").strip(),
+            "description_en": row["description"].strip(),
         }
-        for row in reader
+        for row in found
     }
     if rows:
         statement = insert(Skill).values(list(rows.values()))

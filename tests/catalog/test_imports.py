@@ -149,6 +149,16 @@ def test_esco_skills_are_known_by_their_uri(app, shared_data):
     assert skills.count_skills() == count(Skill) == 1284
 
 
+def test_esco_skills_are_read_like_any_csv_file_and_nothing_else_is(app):
+    lines = ["conceptUri,preferredLabel,description", "uri:1,café,", "uri:2,short"]
+    assert skills.import_esco("\r".join(lines).encode("gb18030")) == 2
+
+    for content in (b"PK\x03\x04\x00\x00", b"a,b\n1,2\n"):
+        with pytest.raises(Invalid):
+            skills.import_esco(content)
+    assert {skill.label_en for skill in db.session.scalars(select(Skill))} == {"café", "short"}
+
+
 def test_the_command_tells_what_deserves_a_word(app, tmp_path):
     file = tmp_path / "courses.json"
     file.write_text(json.dumps([sloan(), sloan(Course_Id="b", Title="")]))
