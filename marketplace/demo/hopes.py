@@ -33,18 +33,13 @@ def write_hopes(loaded: Offer, people: Sequence[int], learner_id: int, *, now: d
     """
     db.session.flush()
     chance = seeded("hopes")
-    still_open = [one for one in loaded.runs if _is_open(one.run, now)]
+    still_open = [one for one in loaded.runs if one.is_open(now)]
     full = [one for one in still_open if one.run.seats_left() == 0][:LISTS]
     for number, one in enumerate(full):
         _wait(one.run, chance, people, learner_id if number == 0 else None, now=now)
     roomy = [one for one in still_open if one.run.seats_left() >= 2 * POOL_SIZE]
     _keep(roomy[:POOLS], loaded, chance, now=now)
     _wish(loaded, still_open, chance, people, learner_id, now=now)
-
-
-def _is_open(run: CourseRun, now: datetime) -> bool:
-    opens, closes = run.enrol_opens_at, run.enrol_closes_at
-    return run.state == "scheduled" and opens is not None and closes is not None and opens <= now < closes
 
 
 def _wait(run: CourseRun, chance: Random, people: Sequence[int], learner_id: int | None, *, now: datetime) -> None:

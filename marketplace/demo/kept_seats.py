@@ -28,7 +28,7 @@ TERMS = Terms(ValueKind.PERCENT, "CNY", percent=50, use_cap=1, money_cap=500000)
 
 def write_kept_seats(runs: list[LoadedRun], *, now: datetime) -> None:
     """Issue codes for the run with the most free seats that can be booked. Call inside a transaction."""
-    bookable = [one.run for one in runs if one.run.price_minor and one.run.currency == "CNY" and _is_open(one, now)]
+    bookable = [one.run for one in runs if one.run.price_minor and one.run.currency == "CNY" and one.is_open(now)]
     found = max(bookable, key=lambda run: (run.seats_left(), -run.id), default=None)
     if found is None or found.seats_left() <= SEATS or found.enrol_closes_at is None:
         return
@@ -37,8 +37,3 @@ def write_kept_seats(runs: list[LoadedRun], *, now: datetime) -> None:
     batch = NewBatch("影视剧组名额 · Film crew seats", replace(TERMS, ends_on=last), size=SEATS, is_demo=True)
     seats = KeptSeats(found.id, SEATS, found.enrol_closes_at)
     voucher_seats.issue(batch, seats, actor_id=actor_id, now=now - timedelta(days=2))
-
-
-def _is_open(loaded: LoadedRun, now: datetime) -> bool:
-    opens, closes = loaded.run.enrol_opens_at, loaded.run.enrol_closes_at
-    return loaded.run.state == "scheduled" and opens is not None and closes is not None and opens <= now < closes

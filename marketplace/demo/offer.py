@@ -42,6 +42,11 @@ class LoadedRun:
     run: CourseRun
     provider_ids: tuple[int, ...]
 
+    def is_open(self, now: datetime) -> bool:
+        """Whether one can enrol in it, or wait for a seat."""
+        opens, closes = self.run.enrol_opens_at, self.run.enrol_closes_at
+        return self.run.state == "scheduled" and opens is not None and closes is not None and opens <= now < closes
+
 
 @dataclass(frozen=True)
 class Offer:

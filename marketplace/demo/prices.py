@@ -31,7 +31,7 @@ WORD = "CULTURE2026"
 def write_prices(runs: list[LoadedRun], organisations: dict[str, Organisation], *, now: datetime) -> None:
     """Write rules through the verbs that staff use. Call inside a transaction."""
     chance = seeded("prices")
-    bookable = [loaded.run for loaded in runs if loaded.run.price_minor and _is_bookable(loaded, now)]
+    bookable = [loaded.run for loaded in runs if loaded.run.price_minor and loaded.is_open(now)]
     employer = next(one for one in organisations.values() if one.kind == "employer")
     for number, run in enumerate(bookable):
         if number % EARLY_EVERY:
@@ -45,12 +45,6 @@ def write_prices(runs: list[LoadedRun], organisations: dict[str, Organisation], 
         pricing.add_rule(run.id, third, actor_id=None, now=now)
         members = Rule(0, RuleKind.MEMBERS, run.currency, percent_off=30, organisation_id=employer.id)
         pricing.add_rule(run.id, members, actor_id=None, now=now)
-
-
-def _is_bookable(loaded: LoadedRun, now: datetime) -> bool:
-    run = loaded.run
-    opens, closes = run.enrol_opens_at, run.enrol_closes_at
-    return run.state == "scheduled" and opens is not None and closes is not None and opens <= now < closes
 
 
 def write_vouchers(organisations: dict[str, Organisation], *, now: datetime) -> None:
