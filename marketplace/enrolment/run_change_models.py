@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment.models import Enrolment
+from marketplace.enrolment.run_change_rules import TRANSITIONS, AnswerState
 from marketplace.foundation import ids
 from marketplace.foundation.database import Model, PrimaryKey
 
@@ -83,6 +84,13 @@ class RunChangeAnswer(Model):
 
     run_change: Mapped[RunChange] = relationship()
     enrolment: Mapped[Enrolment] = relationship()
+
+    @validates("state")
+    def _follow_the_table(self, _name: str, state: str) -> str:
+        if self.state and state not in TRANSITIONS[AnswerState(self.state)]:
+            message = f"an answer to a changed run does not go from {self.state} to {state}"
+            raise ValueError(message)
+        return state
 
 
 class RunMinimum(Model):

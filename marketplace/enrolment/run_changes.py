@@ -185,13 +185,16 @@ def choose(public_id: str, choice: str, *, target_run_id: int | None, actor_id: 
 
 
 def settle(answer_id: int, choice: Choice, target_run_id: int | None, *, actor_id: int | None, now: datetime) -> None:
-    """The same for the job: a refusal is kept with its code instead of raised."""
+    """The same for the job: a refusal is kept with its code instead of raised, and what is settled already stays so."""
     with transaction():
         try:
             with savepoint():
                 _carry_out(answer_id, choice, target_run_id, actor_id=actor_id, now=now)
         except Refused as refusal:
             answer = locked(RunChangeAnswer, answer_id)
+            if answer.state == AnswerState.SETTLED:
+                # The person chose, or another job came by, since this one read its list.
+                return
             answer.state, answer.problem = AnswerState.FAILED, refusal.code
             log.warning("run change not carried out", code=refusal.code)
 

@@ -12,7 +12,7 @@ from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import minimums, orders, returns, run_changes
 from marketplace.enrolment.models import Enrolment
 from marketplace.enrolment.run_change_models import RunChange, RunChangeAnswer
-from marketplace.enrolment.run_change_rules import CHOICES, DEFAULTS, TRANSITIONS, AnswerState, RunChangeKind
+from marketplace.enrolment.run_change_rules import CHOICES, DEFAULTS, TRANSITIONS, AnswerState, Choice, RunChangeKind
 from marketplace.enrolment.run_changes import Wanted
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db
@@ -123,6 +123,31 @@ def test_those_who_fail_keep_the_reason_and_are_driven_again(client, now):
     assert db.session.get(RunChange, change.id).people_settled == 3
     assert active_in(db.session.get(CourseRun, target.id)) == 3
     assert len(people) == 3
+
+
+def test_what_a_person_chose_stays_settled_when_the_job_comes_to_it_late(now):
+    run, _target, [first, second] = filled(2, now=now)
+    change = announce(run, RunChangeKind.MOVED, now=now, starts_at=run.starts_at + timedelta(days=1))
+    jobs.run_pending()
+    chosen = answer_of(first)
+    run_changes.choose(chosen.public_id, "stay", target_run_id=None, actor_id=first.person_id, now=now)
+
+    # The job read its list of open answers before the person chose.
+    run_changes.settle(chosen.id, Choice.REFUND, None, actor_id=None, now=now)
+    assert (chosen.state, chosen.problem, chosen.choice, first.ended_at) == ("settled", None, "stay", None)
+    assert run_changes.drive_again(change.public_id, now=now) == 0
+    assert (change.people_settled, change.finished_at, answer_of(second).state) == (1, None, "told")
+
+
+def test_an_answer_follows_its_table(now):
+    run, _target, [place] = filled(1, now=now)
+    announce(run, RunChangeKind.CANCELLED, now=now)
+    answer = answer_of(place)
+    for state, following in TRANSITIONS.items():
+        for after in set(AnswerState) - following:
+            answer.__dict__["state"] = state
+            with pytest.raises(ValueError, match=f"from {state} to {after}"):
+                answer.state = after
 
 
 def test_a_job_that_runs_twice_tells_and_settles_once(now):
