@@ -8,7 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission, person
 from marketplace.enrolment import pages
-from marketplace.foundation import clock
+from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import books, debts, desk_pages, desk_search, desk_words, offline, queues, write_offs
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
     from flask_wtf import FlaskForm
-
-LONGEST_ID = 19  # digits of a bigint
 
 
 @blueprint.get("/staff/desk")
@@ -53,10 +51,7 @@ def desk() -> ResponseReturnValue:
 @permission("staff:finance_officer")
 def staff_payments() -> ResponseReturnValue:
     """Attempts to pay, newest first."""
-    before = request.args.get("before", "")
-    payments, next_before = books.list_payments(
-        before=int(before) if before.isdecimal() and len(before) < LONGEST_ID else None
-    )
+    payments, next_before = books.list_payments(before=ids.row_number(request.args.get("before", "")))
     return render_template(
         "payments/staff_payments.html",
         payments=payments,
@@ -130,8 +125,7 @@ def write_off(public_id: str) -> ResponseReturnValue:
 @permission("staff:finance_officer")
 def staff_debts() -> ResponseReturnValue:
     """What learners owe for subsidies that were not earned, oldest first."""
-    after = request.args.get("after", "")
-    found, next_after = debts.list_open(after=int(after) if after.isdecimal() and len(after) < LONGEST_ID else 0)
+    found, next_after = debts.list_open(after=ids.row_number(request.args.get("after", "")) or 0)
     return render_template("payments/staff_debts.html", debts=found, next_after=next_after)
 
 

@@ -9,7 +9,7 @@ from flask import Response, flash, redirect, render_template, request, send_file
 
 from marketplace.accounts.permissions import permission, person
 from marketplace.enrolment import learning
-from marketplace.foundation import clock
+from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import LANGUAGES, language
 from marketplace.foundation.i18n import gettext as _
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from marketplace.enrolment.models import Order
     from marketplace.payments.invoice_models import FapiaoRequest
-
-LONGEST_ID = 19  # digits of a bigint
 
 
 @blueprint.get("/orders/<public_id>/invoice")
@@ -145,10 +143,7 @@ def _check_may_see(order: Order) -> None:
 @permission("staff:finance_officer")
 def staff_invoices() -> ResponseReturnValue:
     """Fapiao that wait for staff, and the documents issued so far."""
-    before = request.args.get("before", "")
-    papers, next_before = invoices.list_issued(
-        before=int(before) if before.isdecimal() and len(before) < LONGEST_ID else None
-    )
+    papers, next_before = invoices.list_issued(before=ids.row_number(request.args.get("before", "")))
     waiting, list_sellers = fapiao.list_open(), invoices.list_sellers()
     return render_template(
         "payments/staff_invoices.html", papers=papers, next_before=next_before, waiting=waiting, sellers=list_sellers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import flash, redirect, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission, person
-from marketplace.foundation import clock, jobs
+from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import (
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask.typing import ResponseReturnValue
-
-LONGEST_ID = 18  # digits that always fit a bigint
 
 
 @blueprint.get("/staff/queues")
@@ -79,9 +77,10 @@ def treat(kind: str, reference: str) -> ResponseReturnValue:
 
 
 def _number(reference: str) -> int:
-    if not reference.isdecimal() or len(reference) > LONGEST_ID:
+    number = ids.row_number(reference)
+    if number is None:
         raise NotFound
-    return int(reference)
+    return number
 
 
 def _noted(act: Callable[[dict[str, object]], object]) -> ResponseReturnValue:
@@ -106,10 +105,7 @@ def _noted(act: Callable[[dict[str, object]], object]) -> ResponseReturnValue:
 @permission("staff:finance_officer")
 def reconciliation_page() -> ResponseReturnValue:
     """How far Stripe's lists are read, its payouts, and its movements with the facts of ours."""
-    before = request.args.get("before", "")
-    movements, next_before = stripe_lists.list_movements(
-        before=int(before) if before.isdecimal() and len(before) <= LONGEST_ID else None
-    )
+    movements, next_before = stripe_lists.list_movements(before=ids.row_number(request.args.get("before", "")))
     return render_template(
         "payments/reconciliation.html",
         feeds=stripe_feeds.list_feeds(),
