@@ -16,6 +16,8 @@ from marketplace.payments.models import Discrepancy
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
+
 # In English: the note belongs to the row, not to a reader.
 SETTLED_BY_ITSELF = "It adds up now: the missing side turned up."
 
@@ -37,10 +39,10 @@ def settle(kind: str, reference: str, *, now: datetime) -> None:
     )
 
 
-def list_open(limit: int = 100) -> list[Discrepancy]:
-    """What waits for staff, oldest first."""
-    query = select(Discrepancy).where(Discrepancy.resolved_at.is_(None)).order_by(Discrepancy.id).limit(limit)
-    return list(db.session.scalars(query))
+def list_open(*which: ColumnElement[bool], after: int = 0, limit: int = 100) -> list[Discrepancy]:
+    """What waits for staff and meets the conditions, oldest first, from the id `after` on."""
+    query = select(Discrepancy).where(Discrepancy.resolved_at.is_(None), Discrepancy.id > after, *which)
+    return list(db.session.scalars(query.order_by(Discrepancy.id).limit(limit)))
 
 
 def resolve(public_id: str, *, note: str, actor_id: int, now: datetime) -> Discrepancy:

@@ -13,7 +13,6 @@ from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import (
     books,
     desk_pages,
-    discrepancies,
     offline,
     queues,
     stripe_feeds,
@@ -32,20 +31,20 @@ if TYPE_CHECKING:
 @blueprint.get("/staff/queues")
 @permission("staff:finance_officer")
 def staff_queues() -> ResponseReturnValue:
-    """Everything that waits for finance staff."""
+    """Everything that waits for finance staff, the beginning of each queue; with `queue` that one alone, further on."""
+    queue, after = request.args.get("queue", ""), ids.row_number(request.args.get("after", "")) or 0
     return render_template(
         "payments/queues.html",
+        queue=queue,
         counts=queues.counts(),
         names=desk_pages.queue_names(),
         transfers=offline.list_waiting(),
         write_offs=write_offs.list_waiting(),
         bank_refunds=queues.list_bank_refunds(),
-        discrepancies=discrepancies.list_open(),
-        events=queues.list_unknown_events(),
+        long=queues.list_long(queue, after=after),
         dead=jobs.dead_letters()[: queues.PAGE],
         kinds=books.discrepancy_names(),
         person=person(),
-        unmatched=queues.UNMATCHED,
         retriable=queues.RETRIABLE,
     )
 

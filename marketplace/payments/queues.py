@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Text, cast, exists, func, select
+from sqlalchemy import ColumnElement, Text, cast, exists, func, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment.models import Order
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 # Movements at Stripe that belong to nothing; every other kind is a discrepancy of books that both exist.
 UNMATCHED = "unknown_movement"
+# What each queue of discrepancies holds.
+KINDS: dict[str, ColumnElement[bool]] = {
+    "failed_refunds": Discrepancy.kind == "refund_failed",
+    "unmatched": Discrepancy.kind == UNMATCHED,
+    "discrepancies": Discrepancy.kind.not_in([UNMATCHED, "refund_failed"]),
+}
+LONG = (*KINDS, "events")
 PAGE = 50
 
 
@@ -53,13 +60,42 @@ def counts() -> Counts:
         select(func.count()).select_from(OfflinePayment).filter_by(state=OfflineState.PROPOSED).scalar_subquery(),
         select(func.count()).select_from(WriteOff).filter_by(state=OfflineState.PROPOSED).scalar_subquery(),
         _bank_refunds(select(func.count()).select_from(Refund)).scalar_subquery(),
-        open_ones.where(Discrepancy.kind == "refund_failed").scalar_subquery(),
-        open_ones.where(Discrepancy.kind.not_in([UNMATCHED, "refund_failed"])).scalar_subquery(),
-        open_ones.where(Discrepancy.kind == UNMATCHED).scalar_subquery(),
+        open_ones.where(KINDS["failed_refunds"]).scalar_subquery(),
+        open_ones.where(KINDS["discrepancies"]).scalar_subquery(),
+        open_ones.where(KINDS["unmatched"]).scalar_subquery(),
         _unknown_events(select(func.count()).select_from(StripeEvent)).scalar_subquery(),
     )
     found = db.session.execute(query).one()
     return Counts(*found, dead=len(jobs.dead_letters()))
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a queue, oldest first; `next_after` continues it, None at its end."""
+
+    rows: Sequence[Any]
+    next_after: int | None
+
+
+def list_long(queue: str = "", *, after: int = 0) -> dict[str, Page]:
+    """The queues that machines fill, by name: the beginning of each, or one alone from the id `after` on.
+
+    Raises NotFound for a queue that is none of them.
+    """
+    if queue and queue not in LONG:
+        raise NotFound
+    names, after = ([queue], after) if queue else (LONG, 0)
+    return {name: _page(_long(name, after=after)) for name in names}
+
+
+def _long(name: str, *, after: int) -> Sequence[Any]:
+    if name == "events":
+        return _list_unknown_events(after=after)
+    return discrepancies.list_open(KINDS[name], after=after, limit=PAGE + 1)
+
+
+def _page(rows: Sequence[Any]) -> Page:
+    return Page(rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None)
 
 
 def _bank_refunds(query: Any) -> Any:
@@ -85,10 +121,9 @@ def _unknown_events(query: Any) -> Any:
     return query.where(StripeEvent.state == "unknown", ~closed)
 
 
-def list_unknown_events(after: int = 0) -> Sequence[StripeEvent]:
-    """Unknown events, oldest first, a page from the id `after` on."""
+def _list_unknown_events(*, after: int) -> Sequence[StripeEvent]:
     query = _unknown_events(select(StripeEvent)).where(StripeEvent.id > after).order_by(StripeEvent.id)
-    found: Sequence[StripeEvent] = db.session.scalars(query.limit(PAGE)).all()
+    found: Sequence[StripeEvent] = db.session.scalars(query.limit(PAGE + 1)).all()
     return found
 
 

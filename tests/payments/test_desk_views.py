@@ -223,6 +223,42 @@ def test_a_discrepancy_is_closed_with_a_note(client, officer, order, now):
     assert "Nothing waits for you" in client.get("/staff/queues?lang=en").text
 
 
+def queue_up(kind, number, *, now):
+    with transaction():
+        for index in range(number):
+            discrepancies.queue(kind, f"{kind}-{index:03}.", {}, now=now)
+
+
+def shown(page):
+    return re.findall(r"(?:unknown_movement|refund_failed|stuck_attempt)-\d{3}\.", page)
+
+
+def test_a_long_queue_hides_neither_its_own_end_nor_the_others(client, officer, now):
+    queue_up("unknown_movement", 101, now=now)
+    queue_up("refund_failed", 1, now=now)
+    queue_up("stuck_attempt", 50, now=now)
+
+    page = client.get("/staff/queues?lang=en").text
+    assert [shown(page).count(one) for one in ("refund_failed-000.", "stuck_attempt-049.")] == [1, 1]
+    seen = []
+    while following := re.findall(r'rel="next" href="([^"]+)"', page):
+        [address] = following
+        page = client.get(address.replace("&amp;", "&")).text
+        seen.append(shown(page))
+    rest = [one for page in seen for one in page]
+    movements = [f"unknown_movement-{index:03}." for index in range(50, 101)]
+    assert (rest, len(seen)) == (movements, 2)
+    assert client.get("/staff/queues?queue=moon").status_code == 404
+
+
+def test_events_of_a_long_queue_are_reached_too(client, officer, now):
+    with transaction():
+        for index in range(51):
+            add(StripeEvent(event_id=f"evt_{index}.", type="x.y", payload={}, state="unknown", received_at=now))
+    [address] = re.findall(r'rel="next" href="([^"]+)"', client.get("/staff/queues?lang=en").text)
+    assert re.findall(r"evt_\d+\.", client.get(address.replace("&amp;", "&")).text) == ["evt_50."]
+
+
 def test_the_confirmation_is_mailed_again_to_the_address_of_today(client, officer, order):
     address = f"/staff/orders/{order.public_id}/resend?lang=en"
     assert client.post(address, data={"resend-reason": "x"}).status_code == 409
