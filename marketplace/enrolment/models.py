@@ -91,6 +91,7 @@ class Order(Model):
         UniqueConstraint("request_key"),
         Index("ix_order_person_id_placed_at", "person_id", text("placed_at DESC")),
         Index("ix_order_open", "expires_at", postgresql_where=text("state IN ('awaiting_payment', 'payment_pending')")),
+        Index("ix_order_confirmed_at", "confirmed_at", postgresql_where=text("total_minor > 0")),
     )
 
     id: Mapped[PrimaryKey]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, true
 
 from marketplace.enrolment.models import Order, RefundDue
 from marketplace.enrolment.rules import PENDING_FOR
@@ -18,29 +18,46 @@ from marketplace.payments.models import AttemptState, Discrepancy, LedgerTransac
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
+
 log = structlog.get_logger("reconciliation")
 
 # A webhook normally comes within seconds.
 QUIET_FOR = timedelta(minutes=10)
 STUCK_AFTER = timedelta(days=1)
+# What settled longer ago was looked at then, many times; once a night everything is.
+LATELY = timedelta(days=1)
 
 
 @jobs.periodic(cron="*/10 * * * *", name="payments.reconcile")
 def reconcile_often() -> None:
-    """Every ten minutes."""
-    found = reconcile(now=clock.now())
+    """Every ten minutes: what waits, and what was paid or confirmed lately."""
+    now = clock.now()
+    _tell(reconcile(now=now, since=now - LATELY))
+
+
+@jobs.periodic(cron="17 3 * * *", name="payments.reconcile_all")
+def reconcile_nightly() -> None:
+    """Every night: the same, and everything that was ever paid or confirmed."""
+    _tell(reconcile(now=clock.now()))
+
+
+def _tell(found: dict[str, int]) -> None:
     if any(found.values()):
         log.info("reconciled", **found)
 
 
-def reconcile(*, now: datetime) -> dict[str, int]:
-    """Ask Stripe about quiet attempts, push waiting events and refunds, then queue what still does not add up."""
+def reconcile(*, now: datetime, since: datetime | None = None) -> dict[str, int]:
+    """Ask Stripe about quiet attempts, push waiting events and refunds, then queue what still does not add up.
+
+    Of what is settled, only what was paid or confirmed since a moment is looked at, if one is given.
+    """
     return {
         "events": events.enqueue_waiting(),
         "sessions": attempts.settle_stale(older_than=now - QUIET_FOR, now=now),
         "refunds": _push_refunds(older_than=now - QUIET_FOR),
         "taken_up": refunds.take_up_refunds(now=now),
-        "discrepancies": _queue_discrepancies(now=now),
+        "discrepancies": _queue_discrepancies(since, now=now),
     }
 
 
@@ -53,9 +70,11 @@ def _push_refunds(*, older_than: datetime) -> int:
         return len(waiting)
 
 
-def _queue_discrepancies(*, now: datetime) -> int:
-    found = [*_paid_not_enrolled(), *_enrolled_unpaid(), *_stuck(now), *_failed_refunds(), *_unposted(), *_debts(now)]
-    if not ledger.is_balanced():
+def _queue_discrepancies(since: datetime | None, *, now: datetime) -> int:
+    found = [*_paid_not_enrolled(since), *_enrolled_unpaid(since), *_unposted(since)]
+    found += [*_stuck(now), *_failed_refunds(), *_debts(now)]
+    # Every entry there is: the database refuses what does not balance, so asking once a night is enough.
+    if since is None and not ledger.is_balanced():
         found.append(("ledger_unbalanced", "ledger", {}))
     with transaction():
         _settle_failed_refunds(now=now)
@@ -65,7 +84,11 @@ def _queue_discrepancies(*, now: datetime) -> int:
 Found = list[tuple[str, str, dict[str, Any]]]
 
 
-def _paid_not_enrolled() -> Found:
+def _lately(moment: Any, since: datetime | None) -> ColumnElement[bool]:
+    return true() if since is None else moment >= since
+
+
+def _paid_not_enrolled(since: datetime | None) -> Found:
     """Money is here, the order was never confirmed, and nothing says that it must go back."""
     query = (
         select(PaymentAttempt.public_id, Order.public_id)
@@ -73,6 +96,7 @@ def _paid_not_enrolled() -> Found:
         .where(
             PaymentAttempt.state == AttemptState.PAID,
             PaymentAttempt.purpose == Purpose.ORDER,
+            _lately(PaymentAttempt.paid_at, since),
             Order.confirmed_at.is_(None),
             ~exists().where(RefundDue.attempt_public_id == PaymentAttempt.public_id),
         )
@@ -80,7 +104,7 @@ def _paid_not_enrolled() -> Found:
     return [("paid_not_enrolled", attempt, {"order": order}) for attempt, order in db.session.execute(query)]
 
 
-def _enrolled_unpaid() -> Found:
+def _enrolled_unpaid(since: datetime | None) -> Found:
     """The order is confirmed and had a price, but no money is here."""
     paid = exists().where(
         PaymentAttempt.order_id == Order.id,
@@ -88,6 +112,7 @@ def _enrolled_unpaid() -> Found:
         PaymentAttempt.purpose == Purpose.ORDER,
     )
     query = select(Order.public_id).where(Order.state == "confirmed", Order.total_minor > 0, ~paid)
+    query = query.where(_lately(Order.confirmed_at, since))
     return [("enrolled_unpaid", order, {}) for order in db.session.scalars(query)]
 
 
@@ -121,10 +146,11 @@ def _failed(query: Any) -> Any:
     return query.join(Refund.attempt).join(Refund.refund_due).where(Refund.state == "failed")
 
 
-def _unposted() -> Found:
+def _unposted(since: datetime | None) -> Found:
     """Paid attempts that the ledger does not know."""
     posted = exists().where(LedgerTransaction.key == "payment:" + PaymentAttempt.public_id)
     query = select(PaymentAttempt.public_id).where(PaymentAttempt.state == AttemptState.PAID, ~posted)
+    query = query.where(_lately(PaymentAttempt.paid_at, since))
     return [("payment_not_posted", attempt, {}) for attempt in db.session.scalars(query)]
 
 

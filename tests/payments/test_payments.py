@@ -399,6 +399,21 @@ def test_late_money_whose_voucher_is_gone_is_told_so(order, now):
     assert "You are not enrolled" in text
 
 
+@pytest.mark.parametrize("age", [timedelta(days=1), timedelta(days=1, seconds=1)])
+def test_reconciliation_looks_at_the_last_day_often_and_at_everything_at_night(now, age):
+    then = now - age
+    values = {"amount_minor": 128000, "currency": "CNY", "created_at": then, "expires_at": then}
+    unpaid, unconfirmed = place(make_run(), now=now), place(make_run(), now=now)
+    unpaid.state, unpaid.confirmed_at = "confirmed", then
+    add(PaymentAttempt(order_id=unconfirmed.id, state="paid", paid_at=then, **values))
+    kinds = ["enrolled_unpaid", "paid_not_enrolled", "payment_not_posted"]
+
+    reconciliation.reconcile_often.func.inner(0)
+    assert sorted(one.kind for one in discrepancies.list_open()) == (kinds if age == timedelta(days=1) else [])
+    reconciliation.reconcile_nightly.func.inner(0)
+    assert sorted(one.kind for one in discrepancies.list_open()) == kinds
+
+
 def test_reconciliation_queues_attempts_that_take_too_long(order, now):
     values = {"amount_minor": 1, "currency": "CNY", "expires_at": now}
     late = {"created": timedelta(days=1), "processing": timedelta(days=8)}
