@@ -9,7 +9,7 @@ from flask import flash, redirect, render_template, request, url_for
 from marketplace.accounts.permissions import permission, person
 from marketplace.enrolment import pages
 from marketplace.foundation import clock, ids
-from marketplace.foundation.errors import Refused
+from marketplace.foundation.filling import attempt
 from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import books, debts, desk_pages, desk_search, desk_words, offline, queues, write_offs
 from marketplace.payments import desk as desk_of
@@ -85,26 +85,24 @@ def refund(public_id: str) -> ResponseReturnValue:
 @permission("staff:finance_officer")
 def enter_transfer(public_id: str) -> ResponseReturnValue:
     """Enter a bank transfer; above the limit it waits for a second officer."""
-    order, now = books.get_order(public_id), clock.now()
-    form = TransferForm(order.total, now=now)
-
-    def enter() -> None:
-        offline.enter(order.id, form.transfer, reason=form.reason.data or "", actor_id=person().id, now=now)
-
-    return _act(public_id, form, "transfer_form", enter, _("The transfer is entered."))
+    return _enter(public_id, "transfer_form", Purpose.ORDER)
 
 
 @blueprint.post("/staff/orders/<public_id>/debt")
 @permission("staff:finance_officer")
 def enter_debt_transfer(public_id: str) -> ResponseReturnValue:
     """Enter a bank transfer for what the learner owes; above the limit it waits for a second officer."""
+    return _enter(public_id, "debt_form", Purpose.DEBT)
+
+
+def _enter(public_id: str, name: str, purpose: Purpose) -> ResponseReturnValue:
     order, now = books.get_order(public_id), clock.now()
-    form = TransferForm(order.total, now=now, purpose=Purpose.DEBT)
+    form = TransferForm(order.total, now=now, purpose=purpose)
 
     def enter() -> None:
         offline.enter(order.id, form.transfer, reason=form.reason.data or "", actor_id=person().id, now=now)
 
-    return _act(public_id, form, "debt_form", enter, _("The transfer is entered."))
+    return _act(public_id, form, name, enter, _("The transfer is entered."))
 
 
 @blueprint.post("/staff/orders/<public_id>/write-off")
@@ -143,16 +141,9 @@ def resend(public_id: str) -> ResponseReturnValue:
 
 def _act(public_id: str, form: FlaskForm, name: str, act: Callable[[], None], done: str) -> ResponseReturnValue:
     """Do what a form of the file asks for, or show the file with what is wrong with the form."""
-    if not form.validate_on_submit():
-        return _file_page(public_id, **{name: form}), 422
-    try:
-        act()
-    except Refused as refusal:
-        for field, sentence in getattr(refusal, "fields", {}).items():
-            form[field].errors = [*form[field].errors, str(sentence)]
-        if not getattr(refusal, "fields", {}):
-            form.form_errors.append(str(refusal.message))
-        return _file_page(public_id, **{name: form}), refusal.status
+    tried = attempt(form, act)
+    if not tried.is_done:
+        return _file_page(public_id, **{name: form}), tried.status
     flash(done, "success")
     return redirect(url_for("payments.order_money", public_id=public_id), 303)
 

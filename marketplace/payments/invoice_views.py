@@ -10,7 +10,8 @@ from flask import Response, flash, redirect, render_template, request, send_file
 from marketplace.accounts.permissions import permission, person
 from marketplace.enrolment import learning
 from marketplace.foundation import clock, ids
-from marketplace.foundation.errors import Invalid, NotFound, Refused
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.filling import show
 from marketplace.foundation.i18n import LANGUAGES, language
 from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import fapiao, invoices, paper, sellers
@@ -49,7 +50,7 @@ def issue_invoice(public_id: str) -> ResponseReturnValue:
     try:
         made = invoices.issue(order.id, form.billed, actor_id=person().id, now=clock.now())
     except Refused as refusal:
-        form.form_errors.append(str(refusal.message))
+        show(form, refusal)
         return _invoice_page(order, invoice_form=form), refusal.status
     flash(_("Invoice %(number)s is issued.", number=made.printed_number), "success")
     return redirect(url_for("payments.invoice", public_id=public_id), 303)
@@ -65,7 +66,7 @@ def request_fapiao(public_id: str) -> ResponseReturnValue:
     try:
         fapiao.request(order.id, form.wish, now=clock.now())
     except Refused as refusal:
-        _show(form, refusal)
+        show(form, refusal)
         return _invoice_page(order, fapiao_form=form), refusal.status
     flash(_("The fapiao is asked for. We write to you when it is there."), "success")
     return redirect(url_for("payments.invoice", public_id=public_id), 303)
@@ -100,16 +101,6 @@ def _invoice_page(order: Order, *, invoice_form: FlaskForm = None, fapiao_form: 
         form=invoice_form or InvoiceForm(formdata=None, title=someone.name),
         fapiao_form=fapiao_form or FapiaoForm(formdata=None, title=someone.name, email=someone.email),
     )
-
-
-def _show(form: FlaskForm, refusal: Refused) -> None:
-    """Put a refusal beside the field it is about, or at the top."""
-    fields = refusal.fields if isinstance(refusal, Invalid) else {}
-    for name, sentence in fields.items():
-        if name in form:
-            form[name].errors = [*form[name].errors, str(sentence)]
-    if not any(name in form for name in fields):
-        form.form_errors.append(str(refusal.message))
 
 
 @blueprint.get("/invoices/<public_id>.pdf")
@@ -178,7 +169,7 @@ def issue_fapiao(public_id: str) -> ResponseReturnValue:
             now=clock.now(),
         )
     except Refused as refusal:
-        _show(form, refusal)
+        show(form, refusal)
         return _fapiao_page(fapiao.get(public_id), issue_form=form), refusal.status
     return _done(_("The fapiao is recorded and the learner is told."))
 
@@ -193,7 +184,7 @@ def reject_fapiao(public_id: str) -> ResponseReturnValue:
     try:
         fapiao.reject(public_id, reason=form.reason.data or "", actor_id=person().id, now=clock.now())
     except Refused as refusal:
-        _show(form, refusal)
+        show(form, refusal)
         return _fapiao_page(fapiao.get(public_id), reject_form=form), refusal.status
     return _done(_("The request is rejected and the learner is told."))
 
@@ -209,7 +200,7 @@ def reverse_fapiao(public_id: str) -> ResponseReturnValue:
     try:
         fapiao.reverse(public_id, number=form.number.data or "", file=file, actor_id=person().id, now=clock.now())
     except Refused as refusal:
-        _show(form, refusal)
+        show(form, refusal)
         return _fapiao_page(fapiao.get(public_id), reverse_form=form), refusal.status
     return _done(_("The reversal is recorded. Refunds that waited for it are on their way."))
 
@@ -236,7 +227,7 @@ def seller() -> ResponseReturnValue:
         try:
             sellers.save(None, values)
         except Refused as refusal:
-            _show(form, refusal)
+            show(form, refusal)
             return render_template("payments/seller.html", form=form), refusal.status
         return _done(_("The seller is saved."))
     return render_template("payments/seller.html", form=form), 422 if form.errors else 200
