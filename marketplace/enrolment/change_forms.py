@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 from flask_wtf import FlaskForm
 from wtforms import (
-    DateTimeLocalField,
     HiddenField,
     IntegerField,
     RadioField,
@@ -16,11 +15,10 @@ from wtforms import (
     TextAreaField,
 )
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
-from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp, ValidationError
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
 
 from marketplace.enrolment.refund_rules import end_of_local_day
-from marketplace.foundation.filling import DayField, is_near
-from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.filling import DayField, MomentField
 from marketplace.foundation.i18n import lazy
 
 if TYPE_CHECKING:
@@ -76,18 +74,13 @@ class RunChangeForm(FlaskForm):
         validators=[InputRequired(lazy("Say why; everyone in the run reads it.")), Length(max=500)],
         description=lazy("Everyone in the run reads it."),
     )
-    starts_at = DateTimeLocalField(
+    starts_at = MomentField(
         lazy("New start"), validators=[Optional()], description=lazy("In the run’s zone. All sessions move with it.")
     )
     place_zh = StringField(lazy("New place in Chinese"), validators=[Optional(), Length(max=200)])
     place_en = StringField(lazy("New place in English"), validators=[Optional(), Length(max=200)])
     target = HiddenField()
     submit = SubmitField(lazy("Change the run and tell everyone"))
-
-    def validate_starts_at(self, field: DateTimeLocalField) -> None:
-        """A moment that can be reckoned with."""
-        if field.data is not None and not is_near(field.data):
-            raise ValidationError(_("Enter a day, like 2026-05-31."))
 
     def moment_in(self, zone: ZoneInfo) -> datetime | None:
         """The new start, read as a time of the run's zone."""
