@@ -13,10 +13,10 @@ from marketplace.foundation.database import db
 from marketplace.funding.facts import Offer
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
-
     from sqlalchemy import ColumnElement
+
+    from marketplace.catalog.course_pages import RunFacts
+    from marketplace.catalog.models import CourseRun
 
 
 def facts_of(which: ColumnElement[bool]) -> dict[int, Offer]:
@@ -47,14 +47,7 @@ def facts_of(which: ColumnElement[bool]) -> dict[int, Offer]:
     }
 
 
-def seat_in(
-    course: Offer, *, run_id: int, starts_at: datetime, ends_at: datetime, zone: ZoneInfo, mode: str
-) -> Offer:  # fmt: skip
+def seat_in(course: Offer, run: CourseRun | RunFacts) -> Offer:
     """The facts of a seat in one run of the course, its days those of the run's own zone."""
-    return replace(
-        course,
-        run_id=run_id,
-        starts_on=starts_at.astimezone(zone).date(),
-        ends_on=ends_at.astimezone(zone).date(),
-        mode=mode,
-    )
+    starts_on, ends_on = (moment and moment.astimezone(run.tzinfo).date() for moment in (run.starts_at, run.ends_at))
+    return replace(course, run_id=run.id, starts_on=starts_on, ends_on=ends_on, mode=run.mode)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from marketplace.catalog.pricing_rules import Price
     from marketplace.foundation.money import Money
     from marketplace.funding.estimates import Estimate
-    from marketplace.funding.facts import Offer
 
 # Told in one breath; the programme's page has all of them.
 MOST_CONDITIONS = 3
@@ -45,7 +44,9 @@ def notes(course_public_id: str, runs: Sequence[RunFacts], prices: Mapping[int, 
     someone = current_person()
     buyer = quotes.buyer_of(someone.id) if someone else None
     [course] = course_facts.facts_of(Course.public_id == course_public_id).values()
-    seats = [(_offer(course, run), prices[run.id].amount if run.id in prices else run.price) for run in sold]
+    seats = [
+        (course_facts.seat_in(course, run), prices[run.id].amount if run.id in prices else run.price) for run in sold
+    ]
     found = estimates.estimate_all(buyer, seats, now=now, versions=versions)
     told = {}
     for run, (_seat, price), options in zip(sold, seats, found, strict=True):
@@ -53,12 +54,6 @@ def notes(course_public_id: str, runs: Sequence[RunFacts], prices: Mapping[int, 
         if best is not None:
             told[run.id] = Note(best, price - best.amount, best.decision.is_granted, _conditions(best))
     return told
-
-
-def _offer(course: Offer, run: RunFacts) -> Offer:
-    return course_facts.seat_in(
-        course, run_id=run.id, starts_at=run.starts_at, ends_at=run.ends_at, zone=run.tzinfo, mode=run.mode
-    )  # fmt: skip
 
 
 def _conditions(estimate: Estimate) -> str:

@@ -12,7 +12,7 @@ What a quote promises is taken in `claims.claim` when the order is placed, under
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -37,7 +37,7 @@ from marketplace.funding.vouchers import VoucherShare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import date, datetime
+    from datetime import datetime
 
     from marketplace.enrolment.subsidising import Agreed, Part
 
@@ -265,9 +265,7 @@ def buyer_of(person_id: int) -> Buyer:
 def offer_of(run_id: int) -> Offer:
     """The facts of what is bought; two statements, so ask only when something decides from them."""
     run = db.session.get_one(CourseRun, run_id)
-    course = course_facts.facts_of(Course.id == run.course_id)[run.course_id]
-    starts_on, ends_on = _day(run.starts_at, run), _day(run.ends_at, run)
-    return replace(course, run_id=run_id, starts_on=starts_on, ends_on=ends_on, mode=run.mode)
+    return course_facts.seat_in(course_facts.facts_of(Course.id == run.course_id)[run.course_id], run)
 
 
 class _Facts:
@@ -283,7 +281,3 @@ class _Facts:
     @cached_property
     def offer(self) -> Offer:
         return offer_of(self._run_id)
-
-
-def _day(moment: datetime | None, run: CourseRun) -> date | None:
-    return None if moment is None else moment.astimezone(run.tzinfo).date()

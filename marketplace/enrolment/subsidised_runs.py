@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -102,14 +101,7 @@ def _is_covered(run: CourseRun, facts: dict[int, Offer], versions: Sequence[Fund
     """Whether an open programme would pay a part of a seat, for someone who meets what it asks of a person."""
     if not versions or run.is_free or run.starts_at is None or run.ends_at is None:
         return False
-    seat = course_facts.seat_in(
-        facts[run.course_id],
-        run_id=run.id,
-        starts_at=run.starts_at,
-        ends_at=run.ends_at,
-        zone=ZoneInfo(run.zone),
-        mode=run.mode,
-    )
+    seat = course_facts.seat_in(facts[run.course_id], run)
     [found] = estimates.estimate_all(None, [(seat, run.price)], now=now, versions=versions)
     return bool(estimates.promising(found))
 
