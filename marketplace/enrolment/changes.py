@@ -104,13 +104,18 @@ def _list_moves(place: Place, *wanted: ColumnElement[bool], now: datetime) -> li
     )
     runs = db.session.scalars(query.limit(20)).all()
     expired = counting.expired_holds([run.id for run in runs], now=now)
-    return [_move_to(place, run, expired.get(run.id, 0), now=now) for run in runs]
+    paid = _paid(place)
+    return [_move_to(place, run, paid, expired=expired.get(run.id, 0), now=now) for run in runs]
 
 
-def _move_to(place: Place, run: CourseRun, expired: int, *, now: datetime) -> Move:
+def _paid(place: Place) -> int:
+    """What the buyer paid for a place and has not got back, in minor units."""
+    return refund_rules.left_of(refund_rules.of_buyer(returns.parts_of(place.order_ids)))
+
+
+def _move_to(place: Place, run: CourseRun, paid: int, *, now: datetime, expired: int = 0) -> Move:
     price = quotes.quote(quotes.sale_of(run, place.enrolment.person_id), now=now).price
-    parts = refund_rules.of_buyer(returns.parts_of(place.order_ids))
-    minor = change_rules.difference(refund_rules.left_of(parts), price.minor)
+    minor = change_rules.difference(paid, price.minor)
     return Move(run, price, Money(minor, price.currency), run.seats_left(expired))
 
 
@@ -129,7 +134,7 @@ def defer(
         check_may_defer(place, now=now)
         _check_target(place, target, now=now)
         offers.settle(target, now=now)
-        step = _move_to(place, target, 0, now=now)
+        step = _move_to(place, target, _paid(place), now=now)
         if step.difference != shown:
             raise StatementChanged
         close_over(enrolment_id, now=now)
@@ -245,7 +250,7 @@ def move_by_provider(place: Place, target: CourseRun, *, actor_id: int | None, n
         raise Refused("other_started", lazy("The other date has begun already."))
     _check_not_in(target, place.enrolment.person_id)
     offers.settle(target, now=now)
-    step = _uncharged(_move_to(place, target, 0, now=now))
+    step = _uncharged(_move_to(place, target, _paid(place), now=now))
     close_over(place.enrolment.id, now=now)
     change = add(_deferral(place, step, actor_id=actor_id, now=now))
     return _defer_now(change, place, step, now=now)

@@ -18,6 +18,7 @@ from marketplace.payments import acts, desk_moves, ledger
 from marketplace.payments.models import Refund
 from tests.factories import make_course, make_run, make_staff, sign_in
 from tests.payments.test_debts import transaction_paid
+from tests.payments.test_desk_views import statements
 from tests.payments.test_payments import place
 
 
@@ -34,6 +35,19 @@ def sold(run, *, now):
 
 def taken(*runs):
     return [db.session.get(CourseRun, run.id).seats_taken for run in runs]
+
+
+def test_the_runs_to_move_to_cost_the_same_however_many_they_are(client, course, now):
+    order, officer = sold(make_run(course), now=now), make_staff("finance_officer")
+    sign_in(client, officer)
+    address = f"/staff/orders/{order.public_id}/move"
+    make_run(course)
+    client.get(address)
+    few = statements(lambda: client.get(address))
+    for _ in range(4):
+        make_run(course)
+
+    assert statements(lambda: client.get(address)) == few
 
 
 def test_an_order_moves_and_the_difference_goes_back(client, course, now):
