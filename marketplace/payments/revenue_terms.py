@@ -92,11 +92,18 @@ def list_all() -> Sequence[RevenueTerms]:
     return db.session.scalars(query.order_by(*order)).all()
 
 
-def standing_of(row: RevenueTerms, *, now: datetime) -> str:
-    """Whether a version is to come, in force or over."""
+def list_standing(*, now: datetime) -> list[tuple[RevenueTerms, str]]:
+    """The same, each with whether it is to come, in force (the one of its provider that `terms_at` takes) or over."""
+    rows = list_all()
+    begun = sorted((row for row in rows if row.valid_from <= now), key=lambda row: (row.valid_from, row.version))
+    in_force = {row.organisation_id: row.version for row in begun}
+    return [(row, _standing(row, in_force.get(row.organisation_id), now=now)) for row in rows]
+
+
+def _standing(row: RevenueTerms, in_force: int | None, *, now: datetime) -> str:
     if row.valid_from > now:
         return "to_come"
-    return "in_force" if terms_at(now, row.organisation_id).version == row.version else "over"
+    return "in_force" if row.version == in_force else "over"
 
 
 def tomorrow(now: datetime) -> date:

@@ -33,7 +33,7 @@ def revenue_terms_page() -> ResponseReturnValue:
     if tried.is_done:
         flash(_("The terms are set. They hold for what is sold from that day on."), "success")
         return redirect(url_for("payments.revenue_terms_page"), 303)
-    rows = [(row, revenue_terms.standing_of(row, now=now)) for row in revenue_terms.list_all()]
+    rows = revenue_terms.list_standing(now=now)
     return render_template("payments/revenue_terms.html", form=form, rows=rows, names=standing_names()), tried.status
 
 

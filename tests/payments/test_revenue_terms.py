@@ -14,6 +14,7 @@ from marketplace.payments.desk_models import StaffAct
 from marketplace.payments.revenue_terms import NewTerms
 from tests.factories import make_course, make_organisation, make_run, make_staff, sign_in
 from tests.payments.test_debts import transaction_paid
+from tests.payments.test_desk_views import statements
 from tests.payments.test_payments import place
 
 
@@ -65,6 +66,18 @@ def test_terms_never_reach_back_nor_beyond_the_whole(officer, now, change, code)
     with pytest.raises(Invalid, match=code):
         set_terms(officer, now=now, **change)
     assert revenue_terms.terms_at(now + timedelta(days=9)).version == 1
+
+
+def test_the_list_of_versions_says_where_each_stands_in_one_statement(officer, now):
+    provider = make_organisation()
+    for organisation, days in ((None, 1), (None, 1), (provider, 2), (provider, 9)):
+        set_terms(officer, now=now, organisation=organisation, days=days)
+    then = now + timedelta(days=3)
+    told = {row.version: standing for row, standing in revenue_terms.list_standing(now=then)}
+
+    assert told == {1: "over", 2: "over", 3: "in_force", 4: "in_force", 5: "to_come"}
+    assert [revenue_terms.terms_at(then, one).version for one in (None, provider.id)] == [3, 4]
+    assert statements(lambda: revenue_terms.list_standing(now=then)) == 1
 
 
 def test_finance_staff_set_terms_on_a_page(client, officer, now):
