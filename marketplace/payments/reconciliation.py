@@ -57,7 +57,7 @@ def reconcile(*, now: datetime, since: datetime | None = None) -> dict[str, int]
         "sessions": attempts.settle_stale(older_than=now - QUIET_FOR, now=now),
         "refunds": _push_refunds(older_than=now - QUIET_FOR),
         "taken_up": refunds.take_up_refunds(now=now),
-        "discrepancies": _queue_discrepancies(since, now=now),
+        "discrepancies": _queue_discrepancies(now=now, since=since),
     }
 
 
@@ -70,7 +70,7 @@ def _push_refunds(*, older_than: datetime) -> int:
         return len(waiting)
 
 
-def _queue_discrepancies(since: datetime | None, *, now: datetime) -> int:
+def _queue_discrepancies(*, now: datetime, since: datetime | None = None) -> int:
     found = [*_paid_not_enrolled(since), *_enrolled_unpaid(since), *_unposted(since)]
     found += [*_stuck(now), *_failed_refunds(), *_debts(now)]
     # Every entry there is: the database refuses what does not balance, so asking once a night is enough.
