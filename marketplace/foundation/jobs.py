@@ -7,7 +7,7 @@ try it stays in the table as `failed` (the dead letters), where `flask jobs retr
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import procrastinate
 import structlog
@@ -172,10 +172,25 @@ RETURNING job.id
 """
 
 
-def dead_letters() -> list[tuple[int, str, dict[str, Any]]]:
-    """Jobs that failed for the last time: (id, task, arguments), oldest first."""
-    query = "SELECT id, task_name, args FROM procrastinate_jobs WHERE status = 'failed' ORDER BY id"
-    return [(row.id, row.task_name, row.args) for row in db.session.execute(text(query))]
+class DeadLetter(NamedTuple):
+    """A job that failed for the last time."""
+
+    id: int
+    task: str
+    arguments: dict[str, Any]
+
+
+def dead_letters(*, after: int = 0, limit: int | None = None) -> list[DeadLetter]:
+    """Jobs that failed for the last time, oldest first, from the id `after` on; all of them without a limit."""
+    query = "SELECT id, task_name, args FROM procrastinate_jobs WHERE status = 'failed' AND id > :after ORDER BY id"
+    rows = db.session.execute(text(f"{query} LIMIT :limit"), {"after": after, "limit": limit})
+    return [DeadLetter(*row) for row in rows]
+
+
+def count_dead_letters() -> int:
+    """How many there are, read from the index of failed jobs alone."""
+    query = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'failed'"
+    return int(db.session.scalar(text(query)) or 0)
 
 
 def retry_dead_letters(job_id: int | None = None) -> int:

@@ -124,6 +124,21 @@ def queue_names() -> dict[str, str]:
     }
 
 
+def job_names() -> dict[str, str]:
+    """What a job works for, by the part of its name before the dot."""
+    return {
+        "accounts": _("Accounts"),
+        "catalog": _("Courses"),
+        "enrolment": _("Seats and orders"),
+        "funding": _("Subsidies"),
+        "mail": _("Mail"),
+        "participation": _("Attendance and completion"),
+        "payments": _("Payments"),
+        "pictures": _("Pictures"),
+        "privacy": _("Personal data"),
+    }
+
+
 def movement_names() -> dict[str, tuple[str, str]]:
     """How a movement at Stripe stands to our facts, with the kind of its badge."""
     return {

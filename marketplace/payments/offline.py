@@ -192,9 +192,9 @@ def _settled_before(order: Order, transfer: Transfer) -> Money:
     return Money(int(db.session.scalar(settled) or 0), transfer.amount.currency)
 
 
-def list_waiting(limit: int = 100) -> Sequence[OfflinePayment]:
-    """Transfers that wait for a second officer, oldest first."""
-    query = select(OfflinePayment).filter_by(state=OfflineState.PROPOSED)
+def list_waiting(*, after: int = 0, limit: int = 100) -> Sequence[OfflinePayment]:
+    """Transfers that wait for a second officer, oldest first, from the id `after` on."""
+    query = select(OfflinePayment).filter_by(state=OfflineState.PROPOSED).where(OfflinePayment.id > after)
     query = query.options(
         joinedload(OfflinePayment.order).joinedload(Order.person), joinedload(OfflinePayment.proposed_by)
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import flash, redirect, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission, person
-from marketplace.foundation import clock, ids, jobs
+from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import (
@@ -38,12 +38,9 @@ def staff_queues() -> ResponseReturnValue:
         queue=queue,
         counts=queues.counts(),
         names=desk_pages.queue_names(),
-        transfers=offline.list_waiting(),
-        write_offs=write_offs.list_waiting(),
-        bank_refunds=queues.list_bank_refunds(),
-        long=queues.list_long(queue, after=after),
-        dead=jobs.dead_letters()[: queues.PAGE],
+        pages=queues.list_waiting(queue, after=after),
         kinds=books.discrepancy_names(),
+        job_names=desk_pages.job_names(),
         person=person(),
         retriable=queues.RETRIABLE,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Text, cast, exists, func, select
@@ -13,13 +14,13 @@ from marketplace.foundation import jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import acts, discrepancies, events, refunds, stripe_matching
+from marketplace.payments import acts, discrepancies, events, offline, refunds, stripe_matching, write_offs
 from marketplace.payments.desk_models import OfflinePayment, OfflineState, StaffAct, WriteOff
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 from marketplace.payments.stripe_models import StripeTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
 # Movements at Stripe that belong to nothing; every other kind is a discrepancy of books that both exist.
@@ -30,7 +31,6 @@ KINDS: dict[str, ColumnElement[bool]] = {
     "unmatched": Discrepancy.kind == UNMATCHED,
     "discrepancies": Discrepancy.kind.not_in([UNMATCHED, "refund_failed"]),
 }
-LONG = (*KINDS, "events")
 PAGE = 50
 
 
@@ -66,7 +66,7 @@ def counts() -> Counts:
         _unknown_events(select(func.count()).select_from(StripeEvent)).scalar_subquery(),
     )
     found = db.session.execute(query).one()
-    return Counts(*found, dead=len(jobs.dead_letters()))
+    return Counts(*found, dead=jobs.count_dead_letters())
 
 
 @dataclass(frozen=True)
@@ -77,21 +77,15 @@ class Page:
     next_after: int | None
 
 
-def list_long(queue: str = "", *, after: int = 0) -> dict[str, Page]:
-    """The queues that machines fill, by name: the beginning of each, or one alone from the id `after` on.
+def list_waiting(queue: str = "", *, after: int = 0) -> dict[str, Page]:
+    """Everything that waits, by queue: the beginning of each, or one alone from the id `after` on. A statement each.
 
     Raises NotFound for a queue that is none of them.
     """
-    if queue and queue not in LONG:
+    if queue and queue not in _LISTS:
         raise NotFound
-    names, after = ([queue], after) if queue else (LONG, 0)
-    return {name: _page(_long(name, after=after)) for name in names}
-
-
-def _long(name: str, *, after: int) -> Sequence[Any]:
-    if name == "events":
-        return _list_unknown_events(after=after)
-    return discrepancies.list_open(KINDS[name], after=after, limit=PAGE + 1)
+    names, after = ([queue], after) if queue else (list(_LISTS), 0)
+    return {name: _page(_LISTS[name](after=after, limit=PAGE + 1)) for name in names}
 
 
 def _page(rows: Sequence[Any]) -> Page:
@@ -104,12 +98,12 @@ def _bank_refunds(query: Any) -> Any:
     )
 
 
-def list_bank_refunds() -> Sequence[Refund]:
-    """Refunds of bank transfers, which staff send at the bank; oldest first."""
-    query = _bank_refunds(select(Refund)).options(
+def list_bank_refunds(*, after: int = 0, limit: int = PAGE) -> Sequence[Refund]:
+    """Refunds of bank transfers, which staff send at the bank; oldest first, from the id `after` on."""
+    query = _bank_refunds(select(Refund).where(Refund.id > after)).options(
         joinedload(Refund.attempt).joinedload(PaymentAttempt.order).joinedload(Order.person)
     )
-    found: Sequence[Refund] = db.session.scalars(query.order_by(Refund.id).limit(PAGE)).all()
+    found: Sequence[Refund] = db.session.scalars(query.order_by(Refund.id).limit(limit)).all()
     return found
 
 
@@ -121,10 +115,21 @@ def _unknown_events(query: Any) -> Any:
     return query.where(StripeEvent.state == "unknown", ~closed)
 
 
-def _list_unknown_events(*, after: int) -> Sequence[StripeEvent]:
+def _list_unknown_events(*, after: int, limit: int) -> Sequence[StripeEvent]:
     query = _unknown_events(select(StripeEvent)).where(StripeEvent.id > after).order_by(StripeEvent.id)
-    found: Sequence[StripeEvent] = db.session.scalars(query.limit(PAGE + 1)).all()
+    found: Sequence[StripeEvent] = db.session.scalars(query.limit(limit)).all()
     return found
+
+
+# In the order of how soon somebody waits for them.
+_LISTS: dict[str, Callable[..., Sequence[Any]]] = {
+    "transfers": offline.list_waiting,
+    "write_offs": write_offs.list_waiting,
+    "bank_refunds": list_bank_refunds,
+    **{name: partial(discrepancies.list_open, kind) for name, kind in KINDS.items()},
+    "events": _list_unknown_events,
+    "dead": jobs.dead_letters,
+}
 
 
 def retry_event(row_id: int, *, reason: str, actor_id: int, now: datetime) -> None:

@@ -88,9 +88,9 @@ def _record(kind: str, row: WriteOff, *, reason: str, actor_id: int, now: dateti
     acts.record(kind, subject, reason=reason, actor_id=actor_id, now=now, order_id=row.order_id, details=details)
 
 
-def list_waiting(*, order_id: int | None = None, limit: int = 100) -> Sequence[WriteOff]:
-    """Write-offs that wait for a second officer, of one order or of all, oldest first."""
-    query = select(WriteOff).filter_by(state=OfflineState.PROPOSED)
+def list_waiting(*, order_id: int | None = None, after: int = 0, limit: int = 100) -> Sequence[WriteOff]:
+    """Write-offs that wait for a second officer, of one order or of all, oldest first, from the id `after` on."""
+    query = select(WriteOff).filter_by(state=OfflineState.PROPOSED).where(WriteOff.id > after)
     if order_id is not None:
         query = query.filter_by(order_id=order_id)
     query = query.options(joinedload(WriteOff.order).joinedload(Order.person), joinedload(WriteOff.proposed_by))

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from marketplace.enrolment.models import RefundDue
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.mail import OutgoingMail
@@ -257,6 +258,98 @@ def test_events_of_a_long_queue_are_reached_too(client, officer, now):
             add(StripeEvent(event_id=f"evt_{index}.", type="x.y", payload={}, state="unknown", received_at=now))
     [address] = re.findall(r'rel="next" href="([^"]+)"', client.get("/staff/queues?lang=en").text)
     assert re.findall(r"evt_\d+\.", client.get(address.replace("&amp;", "&")).text) == ["evt_50."]
+
+
+def propose_transfers(number, order, person, *, now):
+    with transaction():
+        for index in range(number):
+            add(
+                OfflinePayment(
+                    order_id=order.id,
+                    amount_minor=100,
+                    currency="CNY",
+                    bank_reference=f"BANK{index:03}.",
+                    received_on=offline_rules.day_of(now),
+                    reason="x",
+                    proposed_by_id=person.id,
+                    proposed_at=now,
+                )
+            )
+
+
+def kill_jobs(number):
+    from sqlalchemy import text  # noqa: PLC0415 - beside its only use
+
+    with transaction():
+        for index in range(number):
+            jobs.enqueue(jobs.app.tasks["payments.send_refund"], refund_id=index)
+        db.session.execute(text("UPDATE procrastinate_jobs SET status = 'failed'"))
+
+
+def owe_bank_refunds(number, order, *, now):
+    with transaction():
+        for index in range(number):
+            attempt = add(
+                PaymentAttempt(
+                    order_id=order.id,
+                    method="offline",
+                    state="paid",
+                    paid_at=now,
+                    amount_minor=100,
+                    currency="CNY",
+                    expires_at=now,
+                    created_at=now,
+                )
+            )
+            due = add(
+                RefundDue(
+                    key=f"due-{index}",
+                    order_id=order.id,
+                    attempt_public_id=attempt.public_id,
+                    amount_minor=100 + index,
+                    currency="CNY",
+                    reason="cancelled",
+                    recorded_at=now,
+                )
+            )
+            add(
+                Refund(
+                    refund_due_id=due.id,
+                    attempt_id=attempt.id,
+                    amount_minor=100 + index,
+                    currency="CNY",
+                    reason="cancelled",
+                    state="requested",
+                    created_at=now,
+                )
+            )
+
+
+def test_transfers_refunds_and_dead_letters_are_reached_to_the_last(client, officer, order, now):
+    propose_transfers(51, order, make_person(), now=now)
+    owe_bank_refunds(51, order, now=now)
+    kill_jobs(51)
+
+    first = client.get("/staff/queues?lang=en").text
+    following = re.findall(r'rel="next" href="([^"]+)"', first)
+    found = []
+    for address in following:
+        page = client.get(address.replace("&amp;", "&")).text
+        found += re.findall(r"BANK\d+\.|¥\d\.\d\d|refund_id \d+", page)
+    assert (found, len(following)) == (["¥1.00", "BANK050.", "¥1.50", "refund_id 50"], 3)
+    assert "Refunds to send at the bank (51)" in first
+    assert "Jobs that gave up (51)" in first
+
+
+def test_dead_letters_are_counted_in_their_index(app):
+    from sqlalchemy import text  # noqa: PLC0415 - beside its only use
+
+    kill_jobs(3)
+    with transaction():
+        db.session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = db.session.scalars(text("EXPLAIN SELECT count(*) FROM procrastinate_jobs WHERE status = 'failed'")).all()
+    assert jobs.count_dead_letters() == 3
+    assert "ix_procrastinate_jobs_failed" in "".join(plan)
 
 
 def test_the_confirmation_is_mailed_again_to_the_address_of_today(client, officer, order):
