@@ -10,7 +10,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-QUEUE = Path(__file__).with_name("0001_procrastinate.sql")
+QUEUE = Path(__file__).parents[1] / "procrastinate.sql"
 
 
 def upgrade() -> None:
