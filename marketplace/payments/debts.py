@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment import orders
@@ -20,6 +20,7 @@ from marketplace.funding import subsidies
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
 from marketplace.payments import debt_letters, ledger, posting_rules, refunds
 from marketplace.payments.desk_models import OfflineState, WriteOff
+from marketplace.payments.kept import PAID_FOR_DEBT, RETURNED_OF_DEBT, total
 from marketplace.payments.models import AttemptState, LedgerEntry, LedgerTransaction, PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
 
@@ -52,35 +53,17 @@ class Debt:
         return self.left.minor > 0
 
 
-def _sum(column: Any) -> Any:
-    return func.coalesce(func.sum(column), 0)
-
-
-_PAID = (
-    select(_sum(PaymentAttempt.amount_minor))
-    .where(PaymentAttempt.order_id == Order.id, PaymentAttempt.purpose == Purpose.DEBT)
-    .where(PaymentAttempt.state == AttemptState.PAID)
-    .correlate(Order)
-    .scalar_subquery()
-)
-_RETURNED = (
-    select(_sum(RefundDue.amount_minor))
-    .join(PaymentAttempt, PaymentAttempt.public_id == RefundDue.attempt_public_id)
-    .where(PaymentAttempt.order_id == Order.id, PaymentAttempt.purpose == Purpose.DEBT, RefundDue.voided_at.is_(None))
-    .correlate(Order)
-    .scalar_subquery()
-)
 _WRITTEN_OFF = (
-    select(_sum(WriteOff.amount_minor))
+    select(total(WriteOff.amount_minor))
     .where(WriteOff.order_id == Order.id, WriteOff.state == OfflineState.SETTLED)
     .correlate(Order)
     .scalar_subquery()
 )
-_LEFT = Subsidy.owed_minor - (_PAID - _RETURNED) - _WRITTEN_OFF
+_LEFT = Subsidy.owed_minor - (PAID_FOR_DEBT - RETURNED_OF_DEBT) - _WRITTEN_OFF
 
 
 def _query() -> Select[Any]:
-    query = select(Order, Subsidy, _PAID - _RETURNED, _WRITTEN_OFF)
+    query = select(Order, Subsidy, PAID_FOR_DEBT - RETURNED_OF_DEBT, _WRITTEN_OFF)
     query = query.join(OrderLine, OrderLine.order_id == Order.id).join(Subsidy, Subsidy.order_line_id == OrderLine.id)
     return query.options(joinedload(Order.person), joinedload(Subsidy.programme))
 
@@ -115,7 +98,7 @@ def list_open(*, after: int = 0) -> tuple[list[Debt], int | None]:
 def list_differing(*, quiet_since: datetime) -> list[tuple[Debt, Money]]:
     """Debts that the ledger knows another balance of, with that balance; what is still under way is left out."""
     booked = (
-        select(_sum(LedgerEntry.amount_minor))
+        select(total(LedgerEntry.amount_minor))
         .join(LedgerEntry.transaction)
         .where(LedgerTransaction.order_id == Order.id, LedgerEntry.account == Account.LEARNER_RECEIVABLE)
         .correlate(Order)

@@ -14,15 +14,17 @@ from stdnum.cn import uscc
 from stdnum.exceptions import ValidationError
 
 from marketplace.enrolment import orders
-from marketplace.enrolment.models import Order, OrderState
+from marketplace.enrolment.models import Order
 from marketplace.foundation import mail
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import invoices, refunds
+from marketplace.payments import refunds
 from marketplace.payments.fapiao_gate import note
 from marketplace.payments.invoice_models import FapiaoFile, FapiaoRequest
 from marketplace.payments.invoice_rules import FapiaoState, may_become
+from marketplace.payments.kept import kept_of
+from marketplace.payments.models import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,25 +50,27 @@ class FapiaoWish:
     email: str
 
 
-def request(order_id: int, wish: FapiaoWish, *, now: datetime) -> FapiaoRequest:
-    """Ask for a fapiao over what was paid and not given back. Locks the order; asked twice it is one request.
+def request(order_id: int, wish: FapiaoWish, *, now: datetime, purpose: Purpose = Purpose.ORDER) -> FapiaoRequest:
+    """Ask for a fapiao over what was paid and is kept, of the order or of a debt beside it. Locks the order.
 
-    Raises Invalid for a wrong credit code, Refused for an unpaid order or when a fapiao stands already.
+    A cancelled order has one over what its terms keep. Asked twice it is one request. Raises Invalid for a wrong credit
+    code, Refused for an unpaid order or when a fapiao stands already.
     """
     tax_number = checked_tax_number(wish.tax_number) if wish.kind == "company" else None
     with transaction():
         order = locked(Order, order_id)
-        standing = find_standing(order_id)
+        standing = find_standing(order_id, purpose)
         if standing is not None:
             if (standing.kind, standing.title, standing.tax_number) == (wish.kind, wish.title, tax_number):
                 return standing
             raise Refused("fapiao_stands", lazy("A fapiao has been asked for already."))
-        amount = invoices.kept(order)
-        if order.state != OrderState.CONFIRMED or amount.is_zero:
+        amount = kept_of(order, purpose)
+        if order.confirmed_at is None or amount.is_zero:
             raise Refused("order_not_paid", lazy("A fapiao can be asked for when the order is paid."))
         asked = add(
             FapiaoRequest(
                 order_id=order.id,
+                purpose=purpose,
                 kind=wish.kind,
                 title=wish.title,
                 tax_number=tax_number,
@@ -195,16 +199,17 @@ def _tell(asked: FapiaoRequest, what: str) -> None:
     mail.send(message, to=asked.email, locale=order.locale, key=key, extras=extras, fapiao=asked, order=order)
 
 
-def find_standing(order_id: int) -> FapiaoRequest | None:
-    """The order's request that is asked for, issued, or to be reversed."""
+def find_standing(order_id: int, purpose: Purpose = Purpose.ORDER) -> FapiaoRequest | None:
+    """The request for the order, or for a debt beside it, that is asked for, issued, or to be reversed."""
     states = [FapiaoState.REQUESTED, FapiaoState.ISSUED, FapiaoState.REVERSAL_NEEDED]
-    query = select(FapiaoRequest).where(FapiaoRequest.order_id == order_id, FapiaoRequest.state.in_(states))
+    query = select(FapiaoRequest).filter_by(order_id=order_id, purpose=purpose).where(FapiaoRequest.state.in_(states))
     return db.session.scalars(query.options(selectinload(FapiaoRequest.files))).one_or_none()
 
 
-def find_latest(order_id: int) -> FapiaoRequest | None:
-    """The newest request of an order, whatever became of it."""
-    query = select(FapiaoRequest).filter_by(order_id=order_id).options(selectinload(FapiaoRequest.files))
+def find_latest(order_id: int, purpose: Purpose = Purpose.ORDER) -> FapiaoRequest | None:
+    """The newest request for an order, or for a debt beside it, whatever became of it."""
+    query = select(FapiaoRequest).filter_by(order_id=order_id, purpose=purpose)
+    query = query.options(selectinload(FapiaoRequest.files))
     return db.session.scalars(query.order_by(FapiaoRequest.id.desc()).limit(1)).one_or_none()
 
 

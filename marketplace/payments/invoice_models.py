@@ -17,6 +17,7 @@ from marketplace.foundation.errors import constraint
 from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
 from marketplace.foundation.money import Money
 from marketplace.payments.invoice_rules import FapiaoState, PaperKind, paper_number
+from marketplace.payments.models import Purpose
 
 
 class Seller(Model):
@@ -65,7 +66,7 @@ class Invoice(Model):
     __table_args__ = (
         UniqueConstraint("public_id"),
         UniqueConstraint("seller_id", "kind", "year", "number"),
-        UniqueConstraint("refund_id"),
+        UniqueConstraint("refund_due_id"),
         Index("ix_invoice_order_id", "order_id"),
         Index("ix_invoice_corrects_id", "corrects_id"),
     )
@@ -77,9 +78,9 @@ class Invoice(Model):
     year: Mapped[int] = mapped_column(Integer)
     number: Mapped[int] = mapped_column(Integer)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
-    # A credit note takes back all or part of this invoice, because of a refund or (None) a correction.
+    # A credit note takes back all or part of this invoice, because of money that went back or (None) a correction.
     corrects_id: Mapped[int | None] = mapped_column(ForeignKey("invoice.id"))
-    refund_id: Mapped[int | None] = mapped_column(ForeignKey("refund.id"))
+    refund_due_id: Mapped[int | None] = mapped_column(ForeignKey("refund_due.id"))
     issued_at: Mapped[datetime]
     issued_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
@@ -121,6 +122,7 @@ class FapiaoRequest(Model):
         Index(
             "uq_fapiao_request_standing",
             "order_id",
+            "purpose",
             unique=True,
             postgresql_where=text("state IN ('requested', 'issued', 'reversal_needed')"),
         ),
@@ -131,6 +133,8 @@ class FapiaoRequest(Model):
     id: Mapped[PrimaryKey]
     public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
+    # What was paid: the order, or a debt beside it.
+    purpose: Mapped[str] = mapped_column(Text, default=Purpose.ORDER)
     state: Mapped[str] = mapped_column(Text, default=FapiaoState.REQUESTED)
     # personal or company; a company's has its unified social credit code.
     kind: Mapped[str] = mapped_column(Text)

@@ -9,6 +9,8 @@ class PaperKind(StrEnum):
     """What a numbered document is; each kind has a series of its own per seller and year."""
 
     INVOICE = "invoice"
+    # What was paid later, for a subsidy that was not earned.
+    DEBT_INVOICE = "debt_invoice"
     CREDIT_NOTE = "credit_note"
 
 
@@ -36,12 +38,12 @@ FAPIAO_TRANSITIONS: dict[FapiaoState, dict[str, FapiaoState]] = {
     FapiaoState.REJECTED: {},
     FapiaoState.WITHDRAWN: {},
 }
-SERIES_LETTER = {PaperKind.INVOICE: "", PaperKind.CREDIT_NOTE: "C"}
+SERIES_LETTER = {PaperKind.INVOICE: "", PaperKind.DEBT_INVOICE: "D", PaperKind.CREDIT_NOTE: "C"}
 BASIS_POINTS = 10_000
 
 
 def paper_number(prefix: str, kind: PaperKind, year: int, number: int) -> str:
-    """As printed: YJ-2026-000123, and YJC-2026-000004 for a credit note."""
+    """As printed: YJ-2026-000123, YJD-2026-000002 for a debt that was paid, YJC-2026-000004 for a credit note."""
     return f"{prefix}{SERIES_LETTER[kind]}-{year}-{number:06}"
 
 

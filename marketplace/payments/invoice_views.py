@@ -14,7 +14,7 @@ from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.filling import show
 from marketplace.foundation.i18n import LANGUAGES, language
 from marketplace.foundation.i18n import gettext as _
-from marketplace.payments import fapiao, invoices, paper, sellers
+from marketplace.payments import debts, fapiao, invoices, paper, sellers
 from marketplace.payments.blueprint import blueprint
 from marketplace.payments.invoice_forms import (
     FapiaoForm,
@@ -24,6 +24,8 @@ from marketplace.payments.invoice_forms import (
     ReverseForm,
     SellerForm,
 )
+from marketplace.payments.kept import kept_of
+from marketplace.payments.models import Purpose
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -33,51 +35,55 @@ if TYPE_CHECKING:
     from marketplace.payments.invoice_models import FapiaoRequest
 
 
-@blueprint.get("/orders/<public_id>/invoice")
+@blueprint.get("/orders/<public_id>/invoice", defaults={"of": Purpose.ORDER})
+@blueprint.get("/orders/<public_id>/debt/invoice", defaults={"of": Purpose.DEBT})
 @permission("own")
-def invoice(public_id: str) -> ResponseReturnValue:
-    """The invoice and the fapiao of one's own order, and the forms that ask for them."""
-    return _invoice_page(learning.get_order(public_id, person().id))
+def invoice(public_id: str, of: Purpose) -> ResponseReturnValue:
+    """The invoice and the fapiao of one's own order or of a debt beside it, and the forms that ask for them."""
+    return _invoice_page(_papers_order(public_id, of), of)
 
 
-@blueprint.post("/orders/<public_id>/invoice")
+@blueprint.post("/orders/<public_id>/invoice", defaults={"of": Purpose.ORDER})
+@blueprint.post("/orders/<public_id>/debt/invoice", defaults={"of": Purpose.DEBT})
 @permission("own")
-def issue_invoice(public_id: str) -> ResponseReturnValue:
+def issue_invoice(public_id: str, of: Purpose) -> ResponseReturnValue:
     """Issue the invoice, or issue it anew under another name."""
-    order, form = learning.get_order(public_id, person().id), InvoiceForm()
+    order, form = _papers_order(public_id, of), InvoiceForm()
     if not form.validate_on_submit():
-        return _invoice_page(order, invoice_form=form), 422
+        return _invoice_page(order, of, invoice_form=form), 422
     try:
-        made = invoices.issue(order.id, form.billed, actor_id=person().id, now=clock.now())
+        made = invoices.issue(order.id, form.billed, actor_id=person().id, now=clock.now(), purpose=of)
     except Refused as refusal:
         show(form, refusal)
-        return _invoice_page(order, invoice_form=form), refusal.status
+        return _invoice_page(order, of, invoice_form=form), refusal.status
     flash(_("Invoice %(number)s is issued.", number=made.printed_number), "success")
-    return redirect(url_for("payments.invoice", public_id=public_id), 303)
+    return _to_papers(public_id, of)
 
 
-@blueprint.post("/orders/<public_id>/fapiao")
+@blueprint.post("/orders/<public_id>/fapiao", defaults={"of": Purpose.ORDER})
+@blueprint.post("/orders/<public_id>/debt/fapiao", defaults={"of": Purpose.DEBT})
 @permission("own")
-def request_fapiao(public_id: str) -> ResponseReturnValue:
+def request_fapiao(public_id: str, of: Purpose) -> ResponseReturnValue:
     """Ask for a fapiao."""
-    order, form = learning.get_order(public_id, person().id), FapiaoForm()
+    order, form = _papers_order(public_id, of), FapiaoForm()
     if not form.validate_on_submit():
-        return _invoice_page(order, fapiao_form=form), 422
+        return _invoice_page(order, of, fapiao_form=form), 422
     try:
-        fapiao.request(order.id, form.wish, now=clock.now())
+        fapiao.request(order.id, form.wish, now=clock.now(), purpose=of)
     except Refused as refusal:
         show(form, refusal)
-        return _invoice_page(order, fapiao_form=form), refusal.status
+        return _invoice_page(order, of, fapiao_form=form), refusal.status
     flash(_("The fapiao is asked for. We write to you when it is there."), "success")
-    return redirect(url_for("payments.invoice", public_id=public_id), 303)
+    return _to_papers(public_id, of)
 
 
-@blueprint.post("/orders/<public_id>/fapiao/withdraw")
+@blueprint.post("/orders/<public_id>/fapiao/withdraw", defaults={"of": Purpose.ORDER})
+@blueprint.post("/orders/<public_id>/debt/fapiao/withdraw", defaults={"of": Purpose.DEBT})
 @permission("own")
-def withdraw_fapiao(public_id: str) -> ResponseReturnValue:
+def withdraw_fapiao(public_id: str, of: Purpose) -> ResponseReturnValue:
     """Take back one's request before it is dealt with."""
-    order = learning.get_order(public_id, person().id)
-    standing = fapiao.find_standing(order.id)
+    order = _papers_order(public_id, of)
+    standing = fapiao.find_standing(order.id, of)
     if standing is None:
         raise NotFound
     try:
@@ -86,18 +92,31 @@ def withdraw_fapiao(public_id: str) -> ResponseReturnValue:
         flash(str(refusal.message), "error")
     else:
         flash(_("The request is taken back."), "success")
-    return redirect(url_for("payments.invoice", public_id=public_id), 303)
+    return _to_papers(public_id, of)
 
 
-def _invoice_page(order: Order, *, invoice_form: FlaskForm = None, fapiao_form: FlaskForm = None) -> str:
+def _papers_order(public_id: str, of: Purpose) -> Order:
+    """One's own order; raises NotFound for the debt of one that never had any."""
+    order = learning.get_order(public_id, person().id)
+    if of is Purpose.DEBT and debts.find(public_id) is None:
+        raise NotFound
+    return order
+
+
+def _to_papers(public_id: str, of: Purpose) -> ResponseReturnValue:
+    return redirect(url_for("payments.invoice", public_id=public_id, of=of), 303)
+
+
+def _invoice_page(order: Order, of: Purpose, *, invoice_form: FlaskForm = None, fapiao_form: FlaskForm = None) -> str:
     someone = person()
     return render_template(
         "payments/invoice.html",
         order=order,
-        papers=invoices.list_of(order.id),
-        standing=invoices.find_standing(order.id),
-        fapiao=fapiao.find_latest(order.id),
-        kept=invoices.kept(order),
+        of=of,
+        papers=invoices.list_of(order.id, of),
+        standing=invoices.find_standing(order.id, of),
+        fapiao=fapiao.find_latest(order.id, of),
+        kept=kept_of(order, of),
         form=invoice_form or InvoiceForm(formdata=None, title=someone.name),
         fapiao_form=fapiao_form or FapiaoForm(formdata=None, title=someone.name, email=someone.email),
     )

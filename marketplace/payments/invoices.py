@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
@@ -23,10 +23,12 @@ from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
-from marketplace.payments import refunds
+from marketplace.funding.programme_models import FundingProgramme
+from marketplace.funding.subsidy_models import Subsidy
 from marketplace.payments.invoice_models import Invoice, InvoiceSeries, Seller
 from marketplace.payments.invoice_rules import PaperKind, tax_share
-from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund
+from marketplace.payments.kept import kept_of
+from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 PAGE = 50
 BATCH = 200
+KIND_OF = {Purpose.ORDER: PaperKind.INVOICE, Purpose.DEBT: PaperKind.DEBT_INVOICE}
 
 
 @dataclass(frozen=True)
@@ -48,37 +51,34 @@ class BilledTo:
     remitter: str = ""
 
 
-def issue(order_id: int, billed: BilledTo, *, actor_id: int | None, now: datetime) -> Invoice:
-    """The invoice of a paid order, over what was paid and not given back. Locks order, then series.
+def issue(
+    order_id: int, billed: BilledTo, *, actor_id: int | None, now: datetime, purpose: Purpose = Purpose.ORDER
+) -> Invoice:
+    """The invoice of an order, or of a debt beside it, over what was paid and is kept. Locks order, then series.
 
-    Asked again in the same words it is the same invoice; in other words the standing one is credited whole and a new
-    one issued. Raises Refused for an order that is not confirmed or that nothing was paid for, and without a seller.
+    A cancelled order has one over what its terms keep. Asked again in the same words it is the same invoice, unless
+    more is kept by now; otherwise the standing one is credited whole and a new one issued. Raises Refused for an order
+    that was never confirmed, when nothing is kept, and without a seller.
     """
     with transaction():
         order = locked(Order, order_id)
-        if order.state != OrderState.CONFIRMED:
+        if order.confirmed_at is None:
             raise Refused("order_not_paid", lazy("There is an invoice when the order is paid."))
-        standing = find_standing(order.id)
+        amount = kept_of(order, purpose)
+        standing = find_standing(order.id, purpose)
         if standing is not None:
-            if standing.billed_to == asdict(billed):
+            left = credit_left(standing)
+            if standing.billed_to == asdict(billed) and amount.minor <= left.minor:
                 return standing
-            _write_credit_note(standing, credit_left(standing), refund_id=None, actor_id=actor_id, now=now)
-        amount = kept(order)
+            _write_credit_note(standing, left, refund_due_id=None, actor_id=actor_id, now=now)
         if amount.is_zero:
             raise Refused("nothing_to_invoice", lazy("Nothing is left of what was paid, so there is no invoice."))
-        return _write_invoice(order, amount, billed, actor_id=actor_id, now=now)
+        return _write_invoice(order, amount, billed, purpose, actor_id=actor_id, now=now)
 
 
-def kept(order: Order) -> Money:
-    """What was paid for the order and has neither gone back nor is on its way back; never more than it cost."""
-    paid = select(PaymentAttempt).filter_by(order_id=order.id, state=AttemptState.PAID, purpose=Purpose.ORDER)
-    left = sum((refunds.refundable(attempt).minor for attempt in db.session.scalars(paid)), 0)
-    return Money(min(order.total_minor, left), order.currency)
-
-
-def find_standing(order_id: int) -> Invoice | None:
-    """The newest invoice of the order that is not credited whole."""
-    query = select(Invoice).filter_by(order_id=order_id, kind=PaperKind.INVOICE).order_by(Invoice.id.desc()).limit(1)
+def find_standing(order_id: int, purpose: Purpose = Purpose.ORDER) -> Invoice | None:
+    """The newest invoice of the order, or of a debt beside it, that is not credited whole."""
+    query = select(Invoice).filter_by(order_id=order_id, kind=KIND_OF[purpose]).order_by(Invoice.id.desc()).limit(1)
     newest = db.session.scalars(query).one_or_none()
     return newest if newest is not None and not credit_left(newest).is_zero else None
 
@@ -106,12 +106,14 @@ def seller_of(order: Order) -> Seller:
     return seller
 
 
-def _write_invoice(order: Order, amount: Money, billed: BilledTo, *, actor_id: int | None, now: datetime) -> Invoice:
+def _write_invoice(
+    order: Order, amount: Money, billed: BilledTo, purpose: Purpose, *, actor_id: int | None, now: datetime
+) -> Invoice:
     seller = seller_of(order)
     line = order.lines[0]
     invoice = _write(
         seller,
-        PaperKind.INVOICE,
+        KIND_OF[purpose],
         now=now,
         order_id=order.id,
         issued_by_id=actor_id,
@@ -122,14 +124,14 @@ def _write_invoice(order: Order, amount: Money, billed: BilledTo, *, actor_id: i
         payer=billed.payer or order.person.name,
         remitter=billed.remitter or billed.payer or order.person.name,
         seller_facts=_facts_of(seller),
-        lines=[_facts_of_line(line)],
+        lines=[_facts_of_line(line) | _circumstances(order, purpose)],
     )
     orders.record(order, "invoice_issued", now=now, actor_id=actor_id, details={"number": invoice.printed_number})
     return invoice
 
 
 def _write_credit_note(
-    invoice: Invoice, amount: Money, *, refund_id: int | None, actor_id: int | None, now: datetime
+    invoice: Invoice, amount: Money, *, refund_due_id: int | None, actor_id: int | None, now: datetime
 ) -> Invoice:
     seller = db.session.get_one(Seller, invoice.seller_id)
     note = _write(
@@ -138,7 +140,7 @@ def _write_credit_note(
         now=now,
         order_id=invoice.order_id,
         corrects_id=invoice.id,
-        refund_id=refund_id,
+        refund_due_id=refund_due_id,
         issued_by_id=actor_id,
         currency=amount.currency,
         total_minor=amount.minor,
@@ -183,47 +185,66 @@ def _facts_of_line(line: OrderLine) -> dict[str, Any]:
     return {name: getattr(line, name) for name in names} | {"starts_on": days[0], "ends_on": days[1]}
 
 
-def credit_refunds(*, now: datetime) -> int:
-    """A credit note for every refund of an invoiced order that went through, each once; how many were written.
+def _circumstances(order: Order, purpose: Purpose) -> dict[str, Any]:
+    """What an invoice says beside its line: that a part is kept of a cancelled order, or who did not pay in the end."""
+    if purpose is Purpose.DEBT:
+        query = select(FundingProgramme.name_zh, FundingProgramme.name_en)
+        query = query.join(Subsidy, Subsidy.programme_id == FundingProgramme.id)
+        names = db.session.execute(query.where(Subsidy.order_line_id == order.lines[0].id)).one()
+        return {"programme_zh": names.name_zh, "programme_en": names.name_en}
+    return {"is_cancelled": True} if order.state == OrderState.CANCELLED else {}
 
-    A refund asked for before the newest invoice is not in its amount and needs none. Locks each order, then series.
+
+def credit_refunds(*, now: datetime) -> int:
+    """A credit note for all that went back of what is on an invoice, each once; how many were written.
+
+    Money that was on its way back before the newest invoice is not in its amount and needs none. A bank that decided a
+    dispute has taken the money already. Locks each order, then series.
     """
-    noted = select(Invoice.refund_id).where(Invoice.refund_id.is_not(None))
+    noted = select(Invoice.refund_due_id).where(Invoice.refund_due_id.is_not(None))
     newer = aliased(Invoice)
-    is_newest = ~exists().where(
-        newer.order_id == Invoice.order_id, newer.kind == PaperKind.INVOICE, newer.id > Invoice.id
+    is_newest = ~exists().where(newer.order_id == Invoice.order_id, newer.kind == Invoice.kind, newer.id > Invoice.id)
+    of_order = and_(
+        PaymentAttempt.purpose == Purpose.ORDER,
+        Invoice.kind == PaperKind.INVOICE,
+        # Money that bought nothing is on no invoice.
+        RefundDue.reason.not_in(BESIDE_THE_PRICE),
     )
+    of_debt = and_(PaymentAttempt.purpose == Purpose.DEBT, Invoice.kind == PaperKind.DEBT_INVOICE)
     query = (
-        select(Refund.id, PaymentAttempt.order_id)
-        .join(Refund.attempt)
-        .join(Refund.refund_due)
+        select(RefundDue.id, PaymentAttempt.order_id, PaymentAttempt.purpose)
+        .join(PaymentAttempt, PaymentAttempt.public_id == RefundDue.attempt_public_id)
+        .outerjoin(Refund, Refund.refund_due_id == RefundDue.id)
         .join(Invoice, Invoice.order_id == PaymentAttempt.order_id)
         .where(
-            Refund.state == "succeeded",
-            # Money that bought nothing is on no invoice.
-            RefundDue.reason.not_in(BESIDE_THE_PRICE),
-            Refund.id.not_in(noted),
-            Invoice.kind == PaperKind.INVOICE,
+            or_(Refund.state == "succeeded", RefundDue.source == "dispute"),
+            RefundDue.voided_at.is_(None),
+            RefundDue.id.not_in(noted),
+            or_(of_order, of_debt),
             is_newest,
-            Refund.created_at > Invoice.issued_at,
+            RefundDue.recorded_at > Invoice.issued_at,
         )
-        .distinct()
-        .order_by(Refund.id)
+        .order_by(RefundDue.id)
         .limit(BATCH)
     )
-    return sum(_credit_refund(refund_id, order_id, now=now) for refund_id, order_id in db.session.execute(query).all())
+    found = db.session.execute(query).all()
+    return sum(_credit_refund(row[0], row[1], Purpose(row[2]), now=now) for row in found)
 
 
-def _credit_refund(refund_id: int, order_id: int, *, now: datetime) -> bool:
+def _credit_refund(refund_due_id: int, order_id: int, purpose: Purpose, *, now: datetime) -> bool:
     with transaction():
-        locked(Order, order_id)
-        standing = find_standing(order_id)
-        refund = db.session.get_one(Refund, refund_id)
-        is_noted = db.session.scalar(select(Invoice.id).filter_by(refund_id=refund_id)) is not None
-        if standing is None or is_noted or refund.created_at <= standing.issued_at:
+        order = locked(Order, order_id)
+        standing = find_standing(order_id, purpose)
+        fact = db.session.get_one(RefundDue, refund_due_id)
+        is_noted = db.session.scalar(select(Invoice.id).filter_by(refund_due_id=refund_due_id)) is not None
+        if standing is None or is_noted or fact.recorded_at <= standing.issued_at:
             return False
-        amount = min(refund.amount, credit_left(standing), key=lambda money: money.minor)
-        _write_credit_note(standing, amount, refund_id=refund_id, actor_id=None, now=now)
+        # Never below what is kept: whoever waited for the order's lock may have invoiced without this money.
+        beyond = max(0, credit_left(standing).minor - kept_of(order, purpose).minor)
+        amount = Money(min(fact.amount_minor, beyond), fact.currency)
+        if amount.is_zero:
+            return False
+        _write_credit_note(standing, amount, refund_due_id=refund_due_id, actor_id=None, now=now)
         return True
 
 
@@ -233,9 +254,12 @@ def credit() -> None:
     credit_refunds(now=clock.now())
 
 
-def list_of(order_id: int) -> list[Invoice]:
-    """Every invoice and credit note of an order, oldest first."""
-    return list(db.session.scalars(select(Invoice).filter_by(order_id=order_id).order_by(Invoice.id)))
+def list_of(order_id: int, purpose: Purpose = Purpose.ORDER) -> list[Invoice]:
+    """Every invoice and credit note of an order, or of a debt beside it, oldest first."""
+    corrected = aliased(Invoice)
+    query = select(Invoice).outerjoin(corrected, corrected.id == Invoice.corrects_id)
+    query = query.where(Invoice.order_id == order_id, func.coalesce(corrected.kind, Invoice.kind) == KIND_OF[purpose])
+    return list(db.session.scalars(query.order_by(Invoice.id)))
 
 
 def get(public_id: str) -> Invoice:

@@ -157,7 +157,7 @@ def refund_sent(public_id: str, *, bank_reference: str, reason: str, actor_id: i
         refund = locked(Refund, found[0])
         if attempt.method != "offline" or refund.state not in {"requested", "pending"}:
             raise Refused("not_waiting", lazy("This does not wait any more."))
-        if fapiao_gate.must_wait(attempt.order_id, refund.refund_due.reason, now=now):
+        if fapiao_gate.must_wait(attempt.order_id, Purpose(attempt.purpose), now=now):
             raise Refused("waits_for_fapiao", lazy("The fapiao of this order must be reversed before money goes back."))
         acts.record(
             "bank_refund_sent",

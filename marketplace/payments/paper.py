@@ -33,10 +33,11 @@ def data_of(invoice: Invoice) -> dict[str, Any]:
     facts = invoice.seller_facts
     line = invoice.lines[0]
     is_credit = invoice.kind == PaperKind.CREDIT_NOTE
+    titles = {PaperKind.CREDIT_NOTE: _("Credit note"), PaperKind.DEBT_INVOICE: _("Supplementary invoice")}
     seller_name = facts[f"name_{spoken}"] or facts["name_zh"]
     return {
         "language": spoken,
-        "title": _("Credit note") if is_credit else _("Invoice"),
+        "title": titles.get(PaperKind(invoice.kind), _("Invoice")),
         "number": invoice.printed_number,
         "seller": {"name": seller_name, "other_name": facts["name_en" if spoken == "zh" else "name_zh"]},
         "parties": [_seller(facts, seller_name, spoken), _billed(invoice)],
@@ -45,9 +46,7 @@ def data_of(invoice: Invoice) -> dict[str, Any]:
         "lines": [_line(line, invoice, spoken)],
         "sums": _sums(invoice),
         "total": _row(_("Credited in all") if is_credit else _("Total"), format_money(invoice.total)),
-        "notes": [_("This document is not a fapiao; a fapiao is issued on request.")]
-        if invoice.currency == "CNY"
-        else [],
+        "notes": _notes(invoice, spoken),
         "footer": seller_name,
     }
 
@@ -77,18 +76,38 @@ def _facts(invoice: Invoice) -> list[Row]:
     return [*rows, _row(_("Payer"), invoice.payer), _row(_("Paid by"), invoice.remitter)]
 
 
+def _notes(invoice: Invoice, spoken: str) -> list[str]:
+    line, notes = invoice.lines[0], []
+    if programme := line.get(f"programme_{spoken}") or line.get("programme_zh"):
+        notes.append(_("For the part of the price that %(programme)s did not pay in the end.", programme=programme))
+    if _is_of_a_cancelled_order(invoice):
+        notes.append(_("The order is cancelled; this is for the part of its price that is kept by the terms agreed."))
+    if invoice.currency == "CNY":
+        notes.append(_("This document is not a fapiao; a fapiao is issued on request."))
+    return notes
+
+
+def _is_of_a_cancelled_order(invoice: Invoice) -> bool:
+    return invoice.kind == PaperKind.INVOICE and invoice.lines[0].get("is_cancelled", False)
+
+
+def _starts_from_the_price(invoice: Invoice) -> bool:
+    """Whether it leads from the price to its amount; no programme or voucher has paid for a place that was given up."""
+    return invoice.kind == PaperKind.INVOICE and not _is_of_a_cancelled_order(invoice)
+
+
 def _line(line: dict[str, Any], invoice: Invoice, spoken: str) -> dict[str, str]:
     title = line[f"title_{spoken}"] or line["title_zh"] or line["title_en"]
     days = [date.fromisoformat(day) for day in (line["starts_on"], line["ends_on"]) if day]
     note = " – ".join(dict.fromkeys(format_date(day, "long", locale=babel_locale()) for day in days))
-    shown = invoice.total if invoice.kind == PaperKind.CREDIT_NOTE else Money(line["price_minor"], invoice.currency)
+    shown = Money(line["price_minor"], invoice.currency) if _starts_from_the_price(invoice) else invoice.total
     return {"title": title, "note": note, "amount": format_money(shown)}
 
 
 def _sums(invoice: Invoice) -> list[Row]:
     """From the price to what this document is for: who else paid, what went back before, the tax included."""
     rows = []
-    if invoice.kind == PaperKind.INVOICE:
+    if _starts_from_the_price(invoice):
         line = invoice.lines[0]
         others = ((_("Paid by a funding programme"), "subsidy_minor"), (_("Paid by a voucher"), "voucher_minor"))
         rows = [_row(label, format_money(-Money(line[name], invoice.currency))) for label, name in others if line[name]]

@@ -185,7 +185,7 @@ def send(refund_id: int) -> None:
         return
     attempt = db.session.get_one(PaymentAttempt, refund.attempt_id)
     key, amount, intent, known = refund.public_id, refund.amount, attempt.payment_intent_id, refund.stripe_refund_id
-    if known is None and fapiao_gate.must_wait(attempt.order_id, refund.refund_due.reason, now=clock.now()):
+    if known is None and fapiao_gate.must_wait(attempt.order_id, Purpose(attempt.purpose), now=clock.now()):
         return
     if attempt.method == "offline":
         # Staff send it at the bank: offline.refund_sent.

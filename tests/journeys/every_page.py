@@ -112,7 +112,7 @@ DOORS = [
         "enrolment.search_wish ?q=looms",
         "enrolment.my_learning",
         "enrolment.order public_id=order",
-        "payments.invoice public_id=order",
+        "payments.invoice public_id=order of=order",
         "participation.progress public_id=place",
         "enrolment.cancel_place public_id=place",
         "enrolment.move_place public_id=place",

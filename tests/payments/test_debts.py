@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.i18n import speaking
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
 from marketplace.funding import subsidies
@@ -21,15 +23,19 @@ from marketplace.payments import (
     attempts,
     debts,
     desk,
+    fapiao,
+    invoices,
     ledger,
     offline,
     offline_rules,
+    paper,
     postings,
     reconciliation,
     refunds,
     stripe_matching,
     write_offs,
 )
+from marketplace.payments.fapiao import FapiaoWish
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Purpose, Refund
 from marketplace.payments.offline import Transfer
 from marketplace.payments.sandbox import refunds as dashboard
@@ -37,6 +43,8 @@ from marketplace.payments.waterfall_rules import Step, waterfall
 from tests.buying import buy_as_quoted
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.funding.made import make_programme
+from tests.payments.test_fapiao import PDF
+from tests.payments.test_invoices import WEN, paid_order, yijiang
 from tests.payments.test_payments import BACK
 
 OWES = Rule(percent=50, if_lapsed=Consequence.LEARNER_OWES, if_rejected=Consequence.LEARNER_OWES, owed_percent=100)
@@ -314,3 +322,88 @@ def test_a_ledger_that_knows_another_debt_is_found(now):
     reconciliation.reconcile(now=later)
 
     assert found_wrong() == ["debt_differs"]
+
+
+def test_a_debt_that_was_paid_has_an_invoice_of_its_own_kind(app, client, sandbox, officer, now):
+    yijiang()
+    order = indebted(now=now)
+    transfer = Transfer(yuan(240), "first", offline_rules.day_of(now), Purpose.DEBT)
+    sign_in(client, order.person)
+    path = f"/orders/{order.public_id}"
+    assert "Invoice and fapiao for what you paid later" not in client.get(f"{path}?lang=en").text
+    with pytest.raises(Refused, match="nothing_to_invoice"):
+        invoices.issue(order.id, WEN, actor_id=None, now=now, purpose=Purpose.DEBT)
+    price = invoices.issue(order.id, WEN, actor_id=None, now=now)
+    offline.enter(order.id, transfer, reason="bank", actor_id=officer.id, now=now)
+    assert f'href="{path}/debt/invoice"' in client.get(f"{path}?lang=en").text
+    answer = client.post(f"{path}/debt/invoice", data={"kind": "personal", "title": "林文"})
+    assert (answer.status_code, answer.location) == (303, f"{path}/debt/invoice")
+    attempt = start(order, now=now)
+    sandbox.pay(attempt)
+    attempts.settle_returned(order.id, now=now)
+    # More is paid by now: the same words make it out over all of it.
+    invoices.issue(order.id, WEN, actor_id=None, now=now, purpose=Purpose.DEBT)
+    invoices.issue(order.id, WEN, actor_id=None, now=now, purpose=Purpose.DEBT)
+
+    year = offline_rules.day_of(now).year
+    papers = [(one.printed_number, one.total_minor) for one in invoices.list_of(order.id, Purpose.DEBT)]
+    assert papers == [
+        (f"YJD-{year}-000001", 24_000),
+        (f"YJC-{year}-000001", 24_000),
+        (f"YJD-{year}-000002", 64_000),
+    ]
+    assert invoices.list_of(order.id) == [price]
+    page = client.get(f"{path}/debt/invoice?lang=en").text
+    assert ("Supplementary invoice" in page, price.printed_number in page) == (True, False)
+    with app.test_request_context(), speaking("zh"):
+        data = paper.data_of(invoices.find_standing(order.id, Purpose.DEBT))
+    assert (data["title"], data["total"]["value"]) == ("补缴账单", "¥640.00")
+    assert data["notes"][0].startswith("用于补足")
+    address = re.search(r"/invoices/\w+\.pdf\?language=en", page)[0]
+    assert client.get(address).data.startswith(b"%PDF-")
+
+
+def test_what_went_back_of_a_debt_is_credited_and_its_fapiao_reversed(client, sandbox, officer, now):
+    yijiang()
+    order = indebted(now=now)
+    attempt = start(order, now=now)
+    sandbox.pay(attempt)
+    attempts.settle_returned(order.id, now=now)
+    made = invoices.issue(order.id, WEN, actor_id=None, now=now, purpose=Purpose.DEBT)
+    sign_in(client, order.person)
+    wish = {"kind": "personal", "title": "林文", "email": "w@example.com"}
+    assert client.post(f"/orders/{order.public_id}/debt/fapiao", data=wish).status_code == 303
+    # The fapiao for the order is a request of its own.
+    fapiao.request(order.id, FapiaoWish("personal", "林文", None, "w@example.com"), now=now)
+    asked = fapiao.find_standing(order.id, Purpose.DEBT)
+    assert asked.amount == yuan(640)
+    given = {"number": "26312000000012345678", "issued_on": offline_rules.day_of(now), "file": PDF}
+    fapiao.issue(asked.public_id, **given, actor_id=officer.id, now=now)
+    later = now + timedelta(minutes=1)
+    clock.set_to(later)
+    with transaction():
+        claims.let_go(order.lines[0].id, "cancelled", now=later)
+    postings.post_facts()
+    debts.return_overpaid(now=later)
+    jobs.run_pending()
+
+    refund = db.session.query(Refund).one()
+    assert (refund.state, asked.state, fapiao.find_standing(order.id).state) == (
+        "requested",
+        "reversal_needed",
+        "requested",
+    )
+    fapiao.reverse(asked.public_id, number="26312000000099999999", file=PDF, actor_id=officer.id, now=later)
+    jobs.run_pending()
+    db.session.expire_all()
+    assert refund.state == "succeeded"
+    assert invoices.credit_refunds(now=later) == 1
+    assert invoices.credit_left(made).is_zero
+    assert fapiao.find_standing(order.id).amount == order.total
+
+
+def test_there_are_no_papers_of_a_debt_that_never_was(client, now):
+    order = paid_order(now=now)
+    sign_in(client, order.person)
+
+    assert client.get(f"/orders/{order.public_id}/debt/invoice").status_code == 404

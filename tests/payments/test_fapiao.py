@@ -5,17 +5,18 @@ from datetime import date
 
 import pytest
 
+from marketplace.enrolment.models import RefundDue
 from marketplace.foundation import jobs
-from marketplace.foundation.database import db
+from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import attempts, fapiao, offline, refunds
+from marketplace.payments import attempts, fapiao, fapiao_gate, offline, refunds
 from marketplace.payments.fapiao import FapiaoWish
 from marketplace.payments.invoice_models import FapiaoEvent
-from marketplace.payments.models import PaymentAttempt, Refund
+from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 from tests.factories import make_person, make_run, sign_in
-from tests.payments.test_invoices import paid_order
+from tests.payments.test_invoices import cancelled, paid_order
 from tests.payments.test_payments import deliver, place, start
 
 COMPANY = FapiaoWish("company", "壁画工作室有限公司", "91110000600037341L", "fapiao@example.com")
@@ -122,18 +123,29 @@ def test_a_refund_waits_until_the_fapiao_is_reversed(app, client, sandbox, offic
     assert db.session.get(type(refund), refund_id).state == "succeeded"
 
 
-def test_money_that_bought_nothing_does_not_wait(app, client, sandbox, officer, now):
+@pytest.mark.parametrize(("reason", "waits"), [("paid_twice", False), ("staff", True)])
+def test_money_that_bought_nothing_does_not_wait(order, officer, now, reason, waits):
     """Paid twice: the second payment is on no fapiao."""
-    order = place(make_run(capacity=1), now=now)
-    first = start(order, now=now)
-    sandbox.pay(first)
-    deliver(app, client, sandbox.events())
-    issued(order, officer, now=now)
-    from marketplace.payments import fapiao_gate  # noqa: PLC0415 - only this test looks behind the gate
+    made = issued(order, officer, now=now)
+    with transaction():
+        given_up = db.session.query(PaymentAttempt).filter_by(order_id=order.id).one().public_id
+        values = {"amount_minor": 128000, "currency": "CNY", "reason": reason, "attempt_public_id": given_up}
+        add(RefundDue(key="k", order_id=order.id, **values))
 
-    assert fapiao_gate.must_wait(order.id, "paid_twice", now=now) is False
-    assert fapiao_gate.must_wait(order.id, "", now=now) is True
-    assert db.session.query(PaymentAttempt).filter_by(order_id=order.id).count() == 1
+    assert fapiao_gate.must_wait(order.id, Purpose.ORDER, now=now) is waits
+    assert made.state == ("reversal_needed" if waits else "issued")
+
+
+def test_what_is_kept_of_a_cancelled_order_has_a_fapiao(order, officer, now):
+    made = issued(order, officer, now=now)
+    cancelled(order, kept_percent=30, now=now)
+    assert fapiao_gate.must_wait(order.id, Purpose.ORDER, now=now) is True
+    fapiao.reverse(made.public_id, number="26312000000099999999", file=PDF, actor_id=officer.id, now=now)
+    again = fapiao.request(order.id, COMPANY, now=now)
+
+    assert (order.state, again.amount) == ("cancelled", Money(38400, "CNY"))
+    assert fapiao_gate.must_wait(order.id, Purpose.ORDER, now=now) is False
+    assert again.state == "requested"
 
 
 def test_learner_and_staff_walk_through_the_pages(client, order, officer, now):

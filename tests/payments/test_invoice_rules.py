@@ -15,6 +15,7 @@ AMOUNTS = st.integers(0, 10**10)
 
 def test_numbers_are_printed_with_their_series():
     assert paper_number("YJ", PaperKind.INVOICE, 2026, 123) == "YJ-2026-000123"
+    assert paper_number("YJ", PaperKind.DEBT_INVOICE, 2026, 2) == "YJD-2026-000002"
     assert paper_number("YJ", PaperKind.CREDIT_NOTE, 2027, 4) == "YJC-2027-000004"
 
 

@@ -6,16 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from marketplace.enrolment import orders
-from marketplace.enrolment.models import RefundDue
+from marketplace.enrolment import cancellations, orders, places, policies
+from marketplace.enrolment.models import Enrolment, RefundDue
+from marketplace.enrolment.refund_rules import Ground, Verdict
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import add, db, savepoint, transaction
 from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.i18n import speaking
 from marketplace.foundation.money import Money
 from marketplace.payments import invoices, paper, refunds, sellers
 from marketplace.payments.invoice_models import Invoice, InvoiceSeries, Seller
 from marketplace.payments.invoices import BilledTo
-from marketplace.payments.models import PaymentAttempt, Refund
+from marketplace.payments.kept import kept_of
+from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 from tests.factories import make_course, make_organisation, make_person, make_run, make_staff, sign_in
 
 MARCH = datetime(2026, 3, 10, 2, tzinfo=UTC)
@@ -75,6 +78,7 @@ def give_back(order, minor, *, at):
                 amount_minor=minor,
                 currency="CNY",
                 reason="staff",
+                recorded_at=at,
             )
         )
         return add(Refund(attempt_id=attempt.id, refund_due_id=fact.id, created_at=at, settled_at=at, **values))
@@ -120,10 +124,10 @@ def test_a_refund_afterwards_is_credited_once(order):
     refund = give_back(order, 28000, at=MARCH + timedelta(days=1))
 
     assert [invoices.credit_refunds(now=MARCH + timedelta(days=1)) for _ in range(2)] == [1, 0]
-    note = db.session.query(Invoice).filter_by(refund_id=refund.id).one()
+    note = db.session.query(Invoice).filter_by(refund_due_id=refund.refund_due_id).one()
     assert (note.corrects_id, note.total_minor) == (made.id, 28000)
     assert invoices.credit_left(made) == Money(100000, "CNY")
-    assert invoices.kept(order) == Money(100000, "CNY")
+    assert kept_of(order, Purpose.ORDER) == Money(100000, "CNY")
 
 
 def test_a_refund_before_the_invoice_is_not_in_it(order):
@@ -267,3 +271,97 @@ def test_what_was_paid_twice_and_given_back_is_on_no_credit_note(order):
     db.session.flush()
 
     assert invoices.credit_refunds(now=later) == 0
+
+
+def test_money_on_its_way_back_when_the_invoice_is_made_is_credited_never(order):
+    """The job that sends a refund comes after the decision; the invoice between the two is without it already."""
+    refund = give_back(order, 28000, at=MARCH)
+    made = invoices.issue(order.id, WEN, actor_id=None, now=MARCH + timedelta(seconds=1))
+    refund.created_at = MARCH + timedelta(seconds=2)
+    db.session.flush()
+
+    assert invoices.credit_refunds(now=MARCH + timedelta(seconds=3)) == 0
+    assert invoices.credit_left(made) == Money(100000, "CNY")
+
+
+def test_whoever_waited_for_the_lock_is_not_credited_below_what_is_kept(order):
+    """The decision to give back has a later time than the invoice, though it was there first."""
+    give_back(order, 28000, at=MARCH + timedelta(seconds=1))
+    made = invoices.issue(order.id, WEN, actor_id=None, now=MARCH)
+
+    assert (made.total_minor, invoices.credit_refunds(now=MARCH + timedelta(seconds=2))) == (100000, 0)
+
+
+def test_a_refund_that_failed_for_good_is_invoiced_when_asked_again(order):
+    refund = give_back(order, 28000, at=MARCH)
+    first = invoices.issue(order.id, WEN, actor_id=None, now=MARCH)
+    refund.state, refund.refund_due.voided_at = "failed", MARCH
+    db.session.flush()
+    second = invoices.issue(order.id, WEN, actor_id=None, now=MARCH)
+
+    assert (first.total_minor, second.total_minor) == (100000, 128000)
+    assert invoices.credit_left(first).is_zero
+    assert invoices.issue(order.id, WEN, actor_id=None, now=MARCH).id == second.id
+
+
+def test_a_dispute_that_was_lost_is_credited(order):
+    made = invoices.issue(order.id, WEN, actor_id=None, now=MARCH)
+    attempt = db.session.query(PaymentAttempt).filter_by(order_id=order.id).one()
+    lost_at = MARCH + timedelta(days=9)
+    with transaction():
+        values = {"amount_minor": 128000, "currency": "CNY", "reason": "dispute_lost", "source": "dispute"}
+        add(RefundDue(key="d", order_id=order.id, attempt_public_id=attempt.public_id, recorded_at=lost_at, **values))
+
+    assert [invoices.credit_refunds(now=lost_at) for _ in range(2)] == [1, 0]
+    assert invoices.credit_left(made).is_zero
+
+
+def cancelled(order, *, kept_percent, now):
+    """The place is given up, and the terms keep a part."""
+    [enrolment] = db.session.query(Enrolment).filter_by(person_id=order.person_id)
+    with transaction():
+        place = places.lock(enrolment.id)
+        verdict = Verdict(Ground.POLICY, kept_percent, now)
+        statement = cancellations._statement(place, policies.terms_of(order.lines[0].policy_id), verdict)
+        cancellations.carry_out(place, statement, actor_id=order.person_id, reason="", now=now)
+    with transaction():
+        for fact in db.session.query(RefundDue).filter_by(order_id=order.id):
+            values = {"amount_minor": fact.amount_minor, "currency": "CNY", "reason": fact.reason}
+            attempt = db.session.query(PaymentAttempt).filter_by(order_id=order.id).one()
+            add(Refund(attempt_id=attempt.id, refund_due_id=fact.id, state="succeeded", created_at=now, **values))
+
+
+def test_what_is_kept_of_a_cancelled_order_has_an_invoice(app, client, order):
+    cancelled(order, kept_percent=30, now=MARCH)
+    assert order.state == "cancelled"
+    sign_in(client, order.person)
+    page = client.get(f"/orders/{order.public_id}/invoice?lang=en").text
+    assert "The invoice is for the part of the price that is kept." in page
+    answer = client.post(f"/orders/{order.public_id}/invoice", data={"kind": "personal", "title": "林文"})
+    assert answer.status_code == 303
+
+    [made] = invoices.list_of(order.id)
+    assert (made.printed_number, made.total) == ("YJ-2026-000001", Money(38400, "CNY"))
+    with app.test_request_context(), speaking("en"):
+        data = paper.data_of(made)
+    assert (data["lines"][0]["amount"], data["total"]["value"]) == ("CN¥384.00", "CN¥384.00")
+    assert [row["label"] for row in data["sums"]] == ["Net amount", "Tax included"]
+    assert "The order is cancelled" in data["notes"][0]
+
+
+def test_a_cancellation_after_the_invoice_is_credited_down_to_what_is_kept(order):
+    made = invoices.issue(order.id, WEN, actor_id=None, now=MARCH)
+    cancelled(order, kept_percent=30, now=MARCH + timedelta(days=1))
+
+    assert invoices.credit_refunds(now=MARCH + timedelta(days=1)) == 1
+    assert invoices.credit_left(made) == Money(38400, "CNY")
+    # And it can still be made out to somebody else.
+    anew = invoices.issue(order.id, STUDIO, actor_id=None, now=MARCH + timedelta(days=2))
+    assert (anew.total_minor, anew.printed_number) == (38400, "YJ-2026-000002")
+
+
+def test_nothing_is_invoiced_of_a_cancelled_order_that_keeps_nothing(order):
+    cancelled(order, kept_percent=0, now=MARCH)
+
+    with pytest.raises(Refused, match="nothing_to_invoice"):
+        invoices.issue(order.id, WEN, actor_id=None, now=MARCH)
