@@ -14,6 +14,7 @@ The table opens the door of a page; whether a thing behind it is this person's i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -152,12 +153,21 @@ def holds(someone: Person, demanded: Permission) -> bool:
     )
 
 
-def require(text: str, *, owner_id: int | None = None, organisation_ids: Iterable[int] = ()) -> Person:
+def require(*demands: str, owner_id: int | None = None, organisation_ids: Iterable[int] = ()) -> Person:
     """The person signed in, if the thing at hand is theirs; what belongs to others does not exist for them (NotFound).
 
     `require("own", owner_id=order.person_id)`; `require("provider:registrar", organisation_ids=course.provider_ids)`. A
-    member of the organisation who lacks the role gets Forbidden.
+    member of the organisation who lacks the role gets Forbidden. Of several demands one is enough, as in
+    `require("staff", "provider:registrar", organisation_ids=…)`; the last one's refusal is what others get.
     """
+    *others, last = demands
+    for text in others:
+        with suppress(NotFound, Forbidden):
+            return _require(text, owner_id, organisation_ids)
+    return _require(last, owner_id, organisation_ids)
+
+
+def _require(text: str, owner_id: int | None, organisation_ids: Iterable[int]) -> Person:
     someone, demanded = person(), Permission.parse(text)
     if demanded.kind == "own" and someone.id != owner_id:
         raise NotFound

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from flask import flash, redirect, render_template, request, url_for
 
 from marketplace.accounts import organisations
-from marketplace.accounts.models import Role
 from marketplace.accounts.permissions import permission, person, require
 from marketplace.catalog import desk as reading
 from marketplace.catalog import price_words, pricing
@@ -24,17 +23,13 @@ if TYPE_CHECKING:
 
     from marketplace.catalog.models import CourseRun
 
-PRICES = "provider:finance|registrar"
+# Finance staff, and those of the leading provider who answer for money.
+PRICES = ("staff:finance_officer", "provider:finance|registrar")
 
 
 def _run(public_id: str) -> CourseRun:
-    """The run, for finance staff and for those of the leading provider who answer for money; else it does not exist.
-
-    The table of permissions has no "or" between staff and providers, so the choice is made here.
-    """
     run = reading.get_run(public_id)
-    if not person().has_role(Role.FINANCE_OFFICER):
-        require(PRICES, organisation_ids=run.course.lead_ids)
+    require(*PRICES, organisation_ids=run.course.lead_ids)
     return run
 
 

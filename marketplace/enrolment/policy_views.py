@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from flask import flash, redirect, render_template, url_for
 
-from marketplace.accounts.models import Role
 from marketplace.accounts.permissions import permission, person, require
 from marketplace.catalog import desk, offer
 from marketplace.enrolment import policies, policy_pages
@@ -26,25 +25,19 @@ if TYPE_CHECKING:
     from marketplace.enrolment.change_models import RefundPolicy
     from marketplace.enrolment.refund_rules import Terms
 
-MONEY = "provider:finance|registrar"
+# Finance staff, and those of the leading provider who answer for money.
+MONEY = ("staff:finance_officer", "provider:finance|registrar")
 
 
 def _provider(public_id: str) -> Organisation:
-    """The provider, for finance staff and for those of it who answer for money; for others it does not exist.
-
-    The table of permissions has no "or" between staff and providers, so the choice is made here.
-    """
     organisation = offer.get_provider(public_id)
-    if not person().has_role(Role.FINANCE_OFFICER):
-        require(MONEY, organisation_ids=[organisation.id])
+    require(*MONEY, organisation_ids=[organisation.id])
     return organisation
 
 
 def _run(public_id: str) -> CourseRun:
-    """The run, for finance staff and for those of the leading provider who answer for money."""
     run = desk.get_run(public_id)
-    if not person().has_role(Role.FINANCE_OFFICER):
-        require(MONEY, organisation_ids=run.course.lead_ids)
+    require(*MONEY, organisation_ids=run.course.lead_ids)
     return run
 
 

@@ -27,14 +27,12 @@ if TYPE_CHECKING:
     from marketplace.catalog.models import CourseRun
     from marketplace.enrolment.run_change_models import RunChange, RunChangeAnswer
 
-CHANGES = "provider:registrar|editor"
+CHANGES = ("staff:finance_officer", "provider:registrar|editor")
 
 
 def _run(public_id: str) -> CourseRun:
-    """A run of a provider of mine, or any run for finance staff; others' runs do not exist."""
     run = offer.get_run(public_id)
-    if not person().has_role("finance_officer"):
-        require(CHANGES, organisation_ids=run.course.organisation_ids)
+    require(*CHANGES, organisation_ids=run.course.organisation_ids)
     return run
 
 

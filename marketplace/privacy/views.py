@@ -11,16 +11,13 @@ from marketplace.accounts.permissions import permission, person
 from marketplace.accounts.throttle import attempts_limited, mails_limited
 from marketplace.enrolment import personal as places
 from marketplace.foundation import clock
-from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.filling import attempt
 from marketplace.foundation.i18n import gettext as _
 from marketplace.privacy import copies, erasures
 from marketplace.privacy.forms import GROUNDS, DeleteForm, ErasureForm, PressForm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flask.typing import ResponseReturnValue
-    from flask_wtf import FlaskForm
 
     from marketplace.accounts.models import Person
 
@@ -56,11 +53,10 @@ def data_copy(public_id: str) -> ResponseReturnValue:
 @permission("signed_in")
 def delete_account() -> ResponseReturnValue:
     """Say what deleting means, and ask for it with the password; a mailed link comes next."""
-    someone, form, status = person(), DeleteForm(), 200
-    if form.is_submitted():
-        status = _try(form, lambda: erasures.ask(someone, form.password.data or "", now=clock.now()))
-        if status == 303:  # noqa: PLR2004 - done
-            return redirect(url_for("accounts.mail_sent"), 303)
+    someone, form = person(), DeleteForm()
+    tried = attempt(form, lambda: erasures.ask(someone, form.password.data or "", now=clock.now()))
+    if tried.is_done:
+        return redirect(url_for("accounts.mail_sent"), 303)
     page = render_template(
         "privacy/delete_account.html",
         form=form,
@@ -68,7 +64,7 @@ def delete_account() -> ResponseReturnValue:
         coming=places.list_coming(someone.id, now=clock.now()),
         obstacle=erasures.find_obstacle(someone.id),
     )
-    return page, status
+    return page, tried.status
 
 
 @blueprint.route("/account/delete/<key>", methods=["GET", "POST"])
@@ -97,14 +93,13 @@ def keep_account() -> ResponseReturnValue:
 @permission("staff:administrator")
 def erasures_desk() -> ResponseReturnValue:
     """Everyone who is to be forgotten or was, and a form for those who asked by letter."""
-    actor, form, status = person(), ErasureForm(), 200
-    if form.is_submitted():
-        status = _try(form, lambda: _order(form, actor))
-        if status == 303:  # noqa: PLR2004 - done
-            flash(_("The deletion is planned."), "success")
-            return redirect(url_for("privacy.erasures_desk"), 303)
+    actor, form = person(), ErasureForm()
+    tried = attempt(form, lambda: _order(form, actor))
+    if tried.is_done:
+        flash(_("The deletion is planned."), "success")
+        return redirect(url_for("privacy.erasures_desk"), 303)
     page = render_template("privacy/erasures_desk.html", form=form, erasures=erasures.list_recent(), grounds=GROUNDS)
-    return page, status
+    return page, tried.status
 
 
 def _order(form: ErasureForm, actor: Person) -> None:
@@ -118,19 +113,3 @@ def cancel_erasure(public_id: str) -> ResponseReturnValue:
     erasures.cancel(public_id, now=clock.now())
     flash(_("The account stays."), "success")
     return redirect(url_for("privacy.erasures_desk"), 303)
-
-
-def _try(form: FlaskForm, act: Callable[[], object]) -> int:
-    """The status of the answer: 303 when the act is done; what it refused is put on the form."""
-    if not form.validate():
-        return 422
-    try:
-        act()
-    except Refused as refused:
-        fields = refused.fields if isinstance(refused, Invalid) else {}
-        for name, sentence in fields.items():
-            form[name].errors = [*form[name].errors, sentence]
-        if not fields:
-            form.form_errors.append(refused.message)
-        return refused.status
-    return 303

@@ -115,6 +115,17 @@ def test_an_owner_does_everything_at_home(app):
             assert permissions.require(f"provider:{role}", organisation_ids=[mine.id]) is owner
 
 
+def test_one_of_several_demands_is_enough(app):
+    mine, theirs = make_organisation(), make_organisation()
+    demands = ("staff:finance_officer", "provider:registrar")
+    for person in (make_staff("finance_officer"), make_member(theirs, "registrar")):
+        with request_of(app, person):
+            assert permissions.require(*demands, organisation_ids=[theirs.id]) is person
+    for person, refusal in ((make_member(mine, "registrar"), NotFound), (make_member(theirs, "editor"), Forbidden)):
+        with request_of(app, person), pytest.raises(refusal):
+            permissions.require(*demands, organisation_ids=[theirs.id])
+
+
 def test_links_are_shown_to_those_who_may_follow_them(app, visitors):
     with request_of(app, visitors["staff analyst"]):
         seen = [
