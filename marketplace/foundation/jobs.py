@@ -1,7 +1,8 @@
 """Work after the commit: jobs are enqueued inside the transaction and exist only if it commits.
 
-A job runs at least once, so every task is idempotent. A failing job is retried with growing waits; after the last
-try it stays in the table as `failed` (the dead letters), where `flask jobs retry` drives it again.
+A job runs at least once, so every task is idempotent. A failing job is retried with growing waits, unless another
+with its key waits, which will do its work: then it ends as `aborted`. After the last try it stays in the table as
+`failed` (the dead letters), where `flask jobs retry` drives it again.
 """
 
 from __future__ import annotations
@@ -34,8 +35,24 @@ RETRY = procrastinate.RetryStrategy(max_attempts=RETRIES, exponential_wait=2)
 STALLED_AFTER_SECONDS = 60
 KEEP_FINISHED_HOURS = 24 * 14
 
+
+class _Manager(JobManager):
+    """Lets a failed job end where another with its key waits: it does the same work, and only one of a key may wait.
+
+    Procrastinate would pass over the database's refusal, and the job would count as being done while the worker lives.
+    """
+
+    async def retry_job(self, job: procrastinate.jobs.Job, *arguments: Any, **options: Any) -> None:
+        try:
+            await super().retry_job(job, *arguments, **options)
+        except UniqueViolation:
+            log.warning("job left to its twin", job=job.id, task_name=job.task_name)
+            await self.finish_job(job, status=Status.ABORTED, delete_job=False)
+
+
 # Replaced by a connected one in the worker; the web process only inserts on its own connection.
 app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
+app.job_manager = _Manager(app.connector)
 # Jobs are inserted by this one also inside the worker, whose own connector speaks asynchronously only.
 _inserting = JobManager(procrastinate.SyncPsycopgConnector())
 _flask: list[Flask] = []
@@ -236,16 +253,12 @@ async def retry_stalled(context: procrastinate.JobContext, timestamp: int) -> No
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_SECONDS):
         log.warning("stalled job put back", job=job.id, task_name=job.task_name, tick=timestamp)
-        try:
-            await manager.retry_job(job)
-        except UniqueViolation:
-            # Another with its key waits meanwhile and does the same work.
-            await manager.finish_job(job, status=Status.ABORTED, delete_job=False)
+        await manager.retry_job(job)
 
 
 @app.periodic(cron="17 3 * * *")
 @app.task(name="jobs.delete_old", pass_context=True, queueing_lock="jobs.delete_old")
 async def delete_old(context: procrastinate.JobContext, timestamp: int) -> None:
-    """Forget jobs that succeeded two weeks ago; failed ones stay until someone drives them again."""
+    """Forget what was done, or left to a twin, two weeks ago; failed jobs stay until someone drives them again."""
     log.info("old jobs deleted", tick=timestamp)
-    await context.app.job_manager.delete_old_jobs(nb_hours=KEEP_FINISHED_HOURS)
+    await context.app.job_manager.delete_old_jobs(nb_hours=KEEP_FINISHED_HOURS, include_aborted=True)

@@ -70,3 +70,40 @@ def test_a_stalled_job_whose_work_waits_already_does_not_keep_the_others(race_ap
 
     with race_app.app_context():
         assert statuses() == {doubled: "aborted", waiting: "todo", **dict.fromkeys(others, "todo")}
+
+
+def test_a_job_that_fails_while_its_twin_waits_leaves_the_work_to_it(race_app):
+    """Put back in the queue it would be the second of its key there, which the database refuses."""
+    done = []
+
+    def fail_once():
+        done.append("run")
+        if len(done) == 1:
+            with transaction():
+                jobs.enqueue(task, key="twins")
+            message = "the first time it fails"
+            raise RuntimeError(message)
+
+    task = jobs.task(name="tests.twins")(fail_once)
+    with race_app.app_context(), transaction():
+        first = jobs.enqueue(task, key="twins")
+    address = race_app.config["SETTINGS"].database_url.replace("+psycopg", "")
+
+    async def work():
+        connector = procrastinate.PsycopgConnector(conninfo=address)
+        with jobs.app.replace_connector(connector) as connected:
+            async with connected.open_async():
+                await connected.run_worker_async(
+                    wait=False, concurrency=1, listen_notify=False, install_signal_handlers=False, delete_jobs="never"
+                )
+
+    try:
+        asyncio.run(work())
+    finally:
+        del jobs.app.tasks["tests.twins"]
+
+    with race_app.app_context():
+        ours = text("SELECT id, status::text FROM procrastinate_jobs WHERE task_name = 'tests.twins' ORDER BY id")
+        found = db.session.execute(ours).all()
+    assert [status for _, status in found] == ["aborted", "succeeded"]
+    assert (found[0].id, done) == (first, ["run", "run"])
