@@ -40,7 +40,7 @@ def sign_in() -> ResponseReturnValue:
     target = safe_path(form.next.data or url_for("accounts.profile"))
     if request.method == "GET" and current_person() is not None:
         return redirect(target, 303)
-    tried = attempt(form, lambda: people.prove(text(form.email), text(form.password)))
+    tried = attempt(form, lambda: people.prove(text(form.email), text(form.password), now=clock.now()))
     if tried.result is not None:
         return _enter(tried.result, is_remembered=form.remember.data, target=target)
     return render_template("accounts/sign_in.html", form=form), tried.status

@@ -58,6 +58,17 @@ def draw_again(link: MailedLink) -> str:
     return key
 
 
+def was_drawn(person: Person, purpose: str, *, since: datetime) -> bool:
+    """Whether a link of this purpose that still works was drawn after `since`."""
+    query = select(MailedLink.id).where(
+        MailedLink.person_id == person.id,
+        MailedLink.purpose == purpose,
+        MailedLink.used_at.is_(None),
+        MailedLink.created_at > since,
+    )
+    return db.session.scalar(query.limit(1)) is not None
+
+
 def retire(person: Person, purpose: str, *, now: datetime) -> None:
     """Make the person's open links of this purpose worthless."""
     open_ones = update(MailedLink).where(

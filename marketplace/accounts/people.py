@@ -9,6 +9,7 @@ from sqlalchemy import select
 from marketplace.accounts import consents, events, letters, mailed_links, passwords, sign_ins
 from marketplace.accounts.addresses import normal_email
 from marketplace.accounts.models import Person
+from marketplace.accounts.rules import LINK_AGAIN_AFTER
 from marketplace.foundation import jobs
 from marketplace.foundation.database import add, db, locked, savepoint, transaction
 from marketplace.foundation.errors import Invalid, Refused
@@ -42,11 +43,13 @@ class NotConfirmed(Refused):
 
     status = 422
 
-    def __init__(self) -> None:
-        """Say that a new mail is on its way."""
-        super().__init__(
-            "not_confirmed", lazy("Confirm your e-mail address first. We have just sent you the link once more.")
+    def __init__(self, *, is_sent_now: bool) -> None:
+        """Say that a new mail is on its way, or that one was sent a moment ago."""
+        just_sent = lazy("Confirm your e-mail address first. We have just sent you the link once more.")
+        sent_before = lazy(
+            "Confirm your e-mail address first. We sent you the link a few minutes ago; look among unwanted mail too."
         )
+        super().__init__("not_confirmed", just_sent if is_sent_now else sent_before)
 
 
 def find_by_email(email: str) -> Person | None:
@@ -76,7 +79,10 @@ def register(*, name: str, email: str, password: str, locale: str, now: datetime
             waiting.name, waiting.password, waiting.locale = name, password_hash, locale
         if known.confirmed_at is None:
             consents.register(known.id, language=locale, now=now)
-        jobs.enqueue(letters.already_registered if known.confirmed_at else letters.welcome, person_id=known.id)
+        if known.confirmed_at:
+            jobs.enqueue(letters.already_registered, person_id=known.id)
+        else:
+            jobs.enqueue(letters.welcome, key=_welcome_key(known), person_id=known.id)
 
 
 def _added(person: Person) -> Person:
@@ -88,18 +94,32 @@ def _added(person: Person) -> Person:
         return db.session.execute(select(Person).where(Person.email == person.email)).scalar_one()
 
 
-def prove(email: str, password: str) -> Person:
-    """The person with this address and password; raises WrongCredentials or NotConfirmed."""
+def prove(email: str, password: str, *, now: datetime) -> Person:
+    """The person with this address and password; raises WrongCredentials or NotConfirmed.
+
+    Who is not confirmed is sent the link again, at most every LINK_AGAIN_AFTER.
+    """
     with transaction():
         person = find_by_email(email)
         is_right = passwords.matches(person, password)
-        if person is not None and is_right and person.active and person.confirmed_at is None:
-            jobs.enqueue(letters.welcome, person_id=person.id)
-    if person is None or not is_right or not person.active:
-        raise WrongCredentials
+        if person is None or not is_right or not person.active:
+            raise WrongCredentials
+        is_sent_now = person.confirmed_at is None and _send_link_again(person, now=now)
     if person.confirmed_at is None:
-        raise NotConfirmed
+        raise NotConfirmed(is_sent_now=is_sent_now)
     return person
+
+
+def _send_link_again(person: Person, *, now: datetime) -> bool:
+    """Send the confirming link unless one is fresh or on its way; whether it is sent."""
+    if mailed_links.was_drawn(person, "confirm", since=now - LINK_AGAIN_AFTER):
+        return False
+    return jobs.enqueue(letters.welcome, key=_welcome_key(person), person_id=person.id) is not None
+
+
+def _welcome_key(person: Person) -> str:
+    """The job of the confirming link waits once, however often it is asked for."""
+    return f"confirm:{person.id}"
 
 
 def confirm(key: str, password: str, *, now: datetime) -> Person:

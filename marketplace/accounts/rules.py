@@ -21,6 +21,8 @@ LINKS_LIVE = {
     "change_email": timedelta(hours=24),
     "delete": timedelta(hours=24),
 }
+# Who signs in unconfirmed is sent the link again, but not on every try.
+LINK_AGAIN_AFTER = timedelta(minutes=10)
 INVITATION_LIVES = timedelta(days=14)
 REMEMBERED_FOR = timedelta(days=30)
 SIGNED_IN_FOR = timedelta(hours=12)

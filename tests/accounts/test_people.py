@@ -11,9 +11,10 @@ from flask import Flask
 from marketplace.accounts import keys, mailed_links, people, sign_ins
 from marketplace.accounts.mailed_links import LinkSpent
 from marketplace.accounts.models import AccountEvent, MailedLink, Person
-from marketplace.foundation import clock
+from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.errors import Invalid
+from marketplace.foundation.mail import OutgoingMail
 
 PASSWORD = "seven quiet lanterns"
 NOW = datetime(2026, 3, 1, 4, tzinfo=UTC)
@@ -92,13 +93,29 @@ def test_whoever_confirms_must_know_the_password() -> None:
 def test_proving_needs_address_password_and_confirmation() -> None:
     person = registered()
     with pytest.raises(people.NotConfirmed):
-        people.prove(person.email, PASSWORD)
+        people.prove(person.email, PASSWORD, now=NOW)
     with transaction():
         person.confirmed_at = NOW
-    assert people.prove("LI.NA@example.com", PASSWORD) is person
+    assert people.prove("LI.NA@example.com", PASSWORD, now=NOW) is person
     for email, password in ((person.email, "wrong"), ("nobody@example.com", PASSWORD), ("", "")):
         with pytest.raises(people.WrongCredentials):
-            people.prove(email, password)
+            people.prove(email, password, now=NOW)
+
+
+def test_whoever_signs_in_unconfirmed_is_sent_the_link_once_in_a_while() -> None:
+    person = registered()
+    sent = []
+    for minutes in (0, 1, 11, 12, 20, 40):
+        now = NOW + timedelta(minutes=minutes)
+        clock.set_to(now)
+        jobs.run_pending()
+        for _ in range(3):
+            with pytest.raises(people.NotConfirmed):
+                people.prove(person.email, PASSWORD, now=now)
+        jobs.run_pending()
+        sent.append(db.session.query(OutgoingMail).filter_by(recipient=person.email).count())
+    # The first is of registering itself.
+    assert sent == [1, 1, 2, 2, 2, 3]
 
 
 def test_a_closed_account_proves_nothing() -> None:
@@ -106,7 +123,7 @@ def test_a_closed_account_proves_nothing() -> None:
     with transaction():
         person.active = False
     with pytest.raises(people.WrongCredentials):
-        people.prove(person.email, PASSWORD)
+        people.prove(person.email, PASSWORD, now=NOW)
 
 
 def test_links_are_hashed_expire_and_are_replaced_by_newer_ones() -> None:
@@ -128,7 +145,7 @@ def test_a_reset_replaces_the_password_and_ends_every_sign_in() -> None:
     name_in_cookies = person.fs_uniquifier
     cookie = sign_ins.begin(person, user_agent="test", address="::1", is_remembered=True, now=NOW)
     people.reset_password(link(person, "reset"), "nine loud umbrellas", now=NOW)
-    assert people.prove(person.email, "nine loud umbrellas") is person
+    assert people.prove(person.email, "nine loud umbrellas", now=NOW) is person
     assert sign_ins.find(cookie, now=NOW) is None
     assert person.fs_uniquifier != name_in_cookies
 
@@ -147,7 +164,7 @@ def test_changing_the_password_needs_the_old_one() -> None:
         people.change_password(person, old="wrong", new="nine loud umbrellas", now=NOW)
     assert list(refused.value.fields) == ["password"]
     people.change_password(person, old=PASSWORD, new="nine loud umbrellas", now=NOW)
-    assert people.prove(person.email, "nine loud umbrellas") is person
+    assert people.prove(person.email, "nine loud umbrellas", now=NOW) is person
 
 
 def test_the_address_changes_when_the_new_mailbox_answers() -> None:
