@@ -369,3 +369,27 @@ def sweep() -> None:
     lapsed = sweep_claims(now=clock.now())
     if lapsed:
         log.warning("claims lapsed", subsidies=lapsed)
+
+
+def lapse_unreviewed(subsidy_id: int, evidence: dict[str, Any], *, is_earned: bool, now: datetime) -> Subsidy:
+    """End an application that nobody reviewed before its deadline, and write to the person. Locks the programme.
+
+    Without the conditions it lapses as if it had been reserved. Where they are met, `is_earned`, only staff are late:
+    the learner agreed to no such case and owes nothing, so the programme bears it. Raises Refused before the deadline;
+    one that moved on meanwhile stays as it is.
+    """
+    with transaction():
+        subsidy, programme = locked_subsidy(subsidy_id)
+        if subsidy.state != State.APPLIED:
+            return subsidy
+        if now < subsidy.earn_by:
+            raise Refused("not_lapsed", lazy("The deadline has not passed yet."))
+        said = evidence | {"reviewed": False}
+        event = step(subsidy, programme, "lapse", actor_id=None, now=now, evidence=said, deadline=subsidy.earn_by)
+        if is_earned:
+            owed, subsidy.owed_minor = subsidy.owed_minor, 0
+            subsidy.committed_minor += owed
+            programme.committed_minor += owed
+            event.owed_minor, event.borne_minor = 0, subsidy.committed_minor
+        subsidy_letters.send_ended(subsidy, reason="", was_earned=is_earned)
+        return subsidy

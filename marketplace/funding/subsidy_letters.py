@@ -16,12 +16,15 @@ def send_approved(subsidy: Subsidy) -> None:
     _send("funding/approved", subsidy)
 
 
-def send_ended(subsidy: Subsidy, *, reason: str) -> None:
-    """It lapsed or was rejected: why, and what the person owes now, or that they owe nothing."""
-    _send("funding/ended", subsidy, reason=reason)
+def send_ended(subsidy: Subsidy, *, reason: str, was_earned: bool = False) -> None:
+    """It lapsed or was rejected: why, and what the person owes now, or that they owe nothing.
+
+    `was_earned`: the conditions were met, and only the review did not come in time.
+    """
+    _send("funding/ended", subsidy, reason=reason, was_earned=was_earned)
 
 
-def _send(message: str, subsidy: Subsidy, **context: str) -> None:
+def _send(message: str, subsidy: Subsidy, *, reason: str = "", was_earned: bool = False) -> None:
     letters.write(
         subsidy.person,
         message,
@@ -30,5 +33,6 @@ def _send(message: str, subsidy: Subsidy, **context: str) -> None:
         programme=subsidy.programme,
         rule=subsidy.rule_version.rule,
         names=subsidy_names,
-        **context,
+        reason=reason,
+        was_earned=was_earned,
     )

@@ -44,6 +44,8 @@ class State(StrEnum):
 TRANSITIONS: tuple[tuple[State, str, State], ...] = (
     (State.APPLIED, "approve", State.RESERVED),
     (State.APPLIED, "reject", State.REJECTED),
+    # Nobody reviewed it in time.
+    (State.APPLIED, "lapse", State.LAPSED),
     (State.APPLIED, "release", State.CANCELLED),
     (State.RESERVED, "earn", State.EARNED),
     (State.RESERVED, "lapse", State.LAPSED),

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.catalog.models import CourseRun
@@ -32,8 +32,9 @@ BATCH = 200
 def take_up(*, now: datetime) -> dict[str, int]:
     """Weigh every reserved subsidy whose run is over or whose time is up; returns how many were earned and lapsed.
 
-    Each is a transaction of its own. Where a run was moved, the deadline moves with it before anything lapses. While a
-    place is suspended its subsidy waits, and what it completed meanwhile is recorded before it is weighed.
+    An application that nobody has reviewed when its time is up ends as well. Each is a transaction of its own. Where a
+    run was moved, the deadline moves with it before anything lapses. While a place is suspended its subsidy waits, and
+    what it completed meanwhile is recorded before it is weighed.
     """
     completions.record_resumed(now=now)
     counts = dict.fromkeys(Earning, 0)
@@ -43,7 +44,12 @@ def take_up(*, now: datetime) -> dict[str, int]:
 
 
 def _waiting(now: datetime) -> Iterator[tuple[int, int]]:
-    """Reserved subsidies with the enrolment their line granted, oldest first, read in batches."""
+    """What is to be weighed with the enrolment its line granted, oldest first, read in batches."""
+    is_late = Subsidy.earn_by <= now
+    is_due = or_(
+        and_(Subsidy.state == State.RESERVED, or_(CourseRun.ends_at <= now, is_late)),
+        and_(Subsidy.state == State.APPLIED, is_late),
+    )
     last = 0
     while True:
         query = (
@@ -52,11 +58,10 @@ def _waiting(now: datetime) -> Iterator[tuple[int, int]]:
             .join(Enrolment, Enrolment.id == EnrolmentSource.enrolment_id)
             .join(CourseRun, CourseRun.id == Enrolment.run_id)
             .where(
-                Subsidy.state == State.RESERVED,
+                is_due,
                 EnrolmentSource.revoked_at.is_(None),
                 Enrolment.suspended_at.is_(None),
                 Subsidy.id > last,
-                or_(CourseRun.ends_at <= now, Subsidy.earn_by <= now),
             )
         )
         rows = db.session.execute(query.order_by(Subsidy.id).limit(BATCH)).all()
@@ -75,11 +80,22 @@ def _weigh(subsidy_id: int, enrolment_id: int, *, now: datetime) -> Earning:
     is_over = rosters.is_over(line.enrolment.run, now)
     found = Evidence(is_over, line.progress.percent, completed_at)
     verdict = subsidy_rules.weigh(subsidy.rule_version.rule, found, earn_by=earn_by, now=now)
+    if subsidy.state == State.APPLIED:
+        return _end_unreviewed(subsidy, line, verdict, is_late=now >= earn_by, now=now)
     if verdict is Earning.EARNED:
         subsidies.earn(subsidy_id, _recorded(line), now=now)
     elif verdict is Earning.LAPSED:
         subsidies.lapse(subsidy_id, _recorded(line), now=now)
     return verdict
+
+
+def _end_unreviewed(subsidy: Subsidy, line: RosterLine, verdict: Earning, *, is_late: bool, now: datetime) -> Earning:
+    """Nobody earns without a review; it may still come until the deadline, which a moved run takes along."""
+    if not is_late:
+        return Earning.OPEN
+    is_earned = verdict is Earning.EARNED
+    subsidies.lapse_unreviewed(subsidy.id, _recorded(line), is_earned=is_earned, now=now)
+    return Earning.LAPSED
 
 
 def _enrolment(enrolment_id: int) -> Enrolment:

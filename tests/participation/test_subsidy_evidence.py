@@ -11,14 +11,17 @@ from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db, transaction
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
+from marketplace.funding import subsidies
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
-from marketplace.funding.subsidy_rules import Rule, State
+from marketplace.funding.subsidy_rules import Consequence, Rule, State
 from marketplace.participation import completions, registers, subsidy_evidence
 from marketplace.participation.models import Completion
 from marketplace.participation.registers import Mark
-from tests.factories import make_course, make_member, make_organisation, make_person, make_run
-from tests.funding.made import make_programme
+from tests.factories import make_course, make_member, make_organisation, make_person, make_run, make_staff
+from tests.funding.made import committed, make_programme
 
 pytestmark = pytest.mark.usefixtures("app")
 DAY = timedelta(days=1)
@@ -127,3 +130,59 @@ def test_a_run_that_was_moved_takes_the_deadline_along(place):
     assert subsidy_evidence.take_up(now=before) == {"earned": 0, "lapsed": 0}
     assert (subsidy.state, subsidy.earn_by) == (State.RESERVED, before + 90 * DAY)
     assert last_step(subsidy).act == "extend"
+
+
+@pytest.mark.parametrize(
+    ("present", "rule", "owed", "held"),
+    [
+        # The conditions are not met: what was agreed for that follows, and the budget is free again.
+        (2, {}, 128000, 0),
+        (2, {"if_lapsed": Consequence.BORNE}, 0, 128000),
+        # Only staff are late: that is never the learner's.
+        (4, {}, 0, 128000),
+        (4, {"if_rejected": Consequence.LEARNER_OWES}, 0, 128000),
+    ],
+)
+def test_what_nobody_reviewed_in_time_ends_by_its_rule_and_is_told(present, rule, owed, held):
+    provider = make_organisation()
+    run, instructor = make_run(make_course(provider), sessions=4), make_member(provider, "instructor")
+    values = {"percent": 100, "attendance_percent": 75, "needs_review": True}
+    subsidy = buy(run, make_person(locale="en"), Rule(**values | rule))
+    after = attend(run, instructor, present)
+
+    assert subsidy_evidence.take_up(now=after) == {"earned": 0, "lapsed": 0}
+    assert subsidy_evidence.take_up(now=subsidy.earn_by - timedelta(seconds=1)) == {"earned": 0, "lapsed": 0}
+    assert subsidy.state == State.APPLIED
+    assert [subsidy_evidence.take_up(now=subsidy.earn_by)["lapsed"] for _ in range(2)] == [1, 0]
+
+    assert (subsidy.state, subsidy.owed_minor, committed(subsidy.programme)) == (State.LAPSED, owed, held)
+    event = last_step(subsidy)
+    assert (event.act, event.owed_minor, event.borne_minor) == ("lapse", owed, held)
+    assert (event.evidence["reviewed"], event.actor_id) == (False, None)
+    mail = db.session.scalars(select(OutgoingMail).filter_by(message="funding/ended")).one()
+    assert ("nobody there looked at your application" in mail.text) is (present == 4)
+    assert ("its conditions were not met in time" in mail.text) is (present == 2)
+    assert ("You owe nothing" in mail.text) is (owed == 0)
+
+
+def test_a_review_may_come_until_the_last_moment(place):
+    run, _subsidy, _instructor = place
+    subsidy = buy(make_run(run.course, sessions=4), make_person(), Rule(percent=100, needs_review=True))
+    officer = make_staff("funding_officer")
+    with pytest.raises(Refused, match="not_lapsed"):
+        subsidies.lapse_unreviewed(subsidy.id, {}, is_earned=False, now=subsidy.earn_by - timedelta(seconds=1))
+    subsidies.approve(subsidy.id, note="", actor_id=officer.id, now=subsidy.earn_by - timedelta(seconds=1))
+
+    assert subsidies.lapse_unreviewed(subsidy.id, {}, is_earned=False, now=subsidy.earn_by).state == State.RESERVED
+
+
+def test_a_moved_run_gives_the_review_more_time():
+    provider = make_organisation()
+    run = make_run(make_course(provider), sessions=4)
+    subsidy = buy(run, make_person(), Rule(percent=100, needs_review=True))
+    before = subsidy.earn_by
+    with transaction():
+        run.ends_at += 10 * DAY
+
+    assert subsidy_evidence.take_up(now=before) == {"earned": 0, "lapsed": 0}
+    assert (subsidy.state, subsidy.earn_by) == (State.APPLIED, before + 10 * DAY)
