@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+# The code of what is refused while a bank decides.
+DISPUTED = "disputed"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -201,7 +204,7 @@ def check_undisputed(place: Place) -> None:
     is_open = kinds.count("dispute_opened") > len(kinds) - kinds.count("dispute_opened")
     if is_open or place.enrolment.suspended_at is not None:
         raise Refused(
-            "disputed", lazy("A bank is deciding about the payment for this place, so nothing can be changed here now.")
+            DISPUTED, lazy("A bank is deciding about the payment for this place, so nothing can be changed here now.")
         )
 
 

@@ -17,7 +17,7 @@ from marketplace.accounts.models import Person
 from marketplace.catalog import search
 from marketplace.catalog.models import CourseRun, RunState
 from marketplace.enrolment import cancellations, changes, orders, places, run_change_rules
-from marketplace.enrolment.models import Enrolment, Order, OrderLine, OrderState
+from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, OrderState
 from marketplace.enrolment.run_change_models import RunChange, RunChangeAnswer
 from marketplace.enrolment.run_change_rules import CHOICES, DEFAULTS, AnswerState, Choice, RunChangeKind
 from marketplace.foundation import clock, jobs
@@ -26,7 +26,7 @@ from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from datetime import datetime
 
 log = structlog.get_logger("run_changes")
@@ -240,6 +240,33 @@ def drive_again(public_id: str, *, now: datetime) -> int:
         change.answer_by = min(change.answer_by, now)
         jobs.enqueue(work, change_id=change.id)
         return len(failed)
+
+
+def resume_disputed(order_id: int, *, kinds: Container[str], now: datetime) -> int:
+    """Settle by a job what was refused while a bank decided about this order's payment; how many answers.
+
+    Only in changes of these kinds. Call inside a transaction, with the order locked. Locks answers, then changes.
+    """
+    query = (
+        select(RunChangeAnswer.id)
+        .join(EnrolmentSource, EnrolmentSource.enrolment_id == RunChangeAnswer.enrolment_id)
+        .join(OrderLine, OrderLine.id == EnrolmentSource.order_line_id)
+        .where(
+            OrderLine.order_id == order_id,
+            RunChangeAnswer.state == AnswerState.FAILED,
+            RunChangeAnswer.problem == places.DISPUTED,
+        )
+        .distinct()
+        .order_by(RunChangeAnswer.id)
+    )
+    answers = [locked(RunChangeAnswer, answer_id) for answer_id in db.session.scalars(query).all()]
+    resumed = [one for one in answers if one.state == AnswerState.FAILED and one.run_change.kind in kinds]
+    for answer in resumed:
+        answer.state = AnswerState.TOLD
+        change = locked(RunChange, answer.run_change_id)
+        change.answer_by = min(change.answer_by, now)
+        jobs.enqueue(work, change_id=change.id)
+    return len(resumed)
 
 
 @jobs.periodic(cron="*/10 * * * *", name="enrolment.work_run_changes")

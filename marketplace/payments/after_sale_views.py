@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 @permission("staff:finance_officer")
 def after_sale() -> ResponseReturnValue:
     """Disputes and refunds from outside, those that wait for a decision first."""
+    found = disputes.list_recent()
     return render_template(
         "payments/after_sale.html",
-        disputes=disputes.list_recent(),
+        disputes=found,
+        following=disputes.follow_the_bank(found),
         refunds=external_refunds.list_undecided(),
         states=dispute_names(),
         decisions=decision_names(),

@@ -1,6 +1,7 @@
 """Where disputes are followed: re-read from Stripe, kept as rows, and put before staff. The place stays until they say.
 
-A place they suspend waits for the bank: it is resumed when the dispute is won and ended when it is lost.
+A place they suspend waits for the bank: it is resumed when the dispute is won and ended when it is lost. So does one
+whose run is cancelled meanwhile: when the bank has decided, it is settled as the others of that run were.
 
 For the books each row is a fact: opened_at, closed_at, state (won or lost), amount and fee.
 """
@@ -13,9 +14,12 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.orm import joinedload
 
-from marketplace.enrolment import orders, places, returns
-from marketplace.enrolment.models import Order
+from marketplace.enrolment import orders, places, returns, run_changes
+from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine
 from marketplace.enrolment.refund_rules import DEBT_RETURNED, Part, Payer, Share
+from marketplace.enrolment.run_change_models import RunChange
+from marketplace.enrolment.run_change_rules import RunChangeKind
+from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
@@ -26,12 +30,20 @@ from marketplace.payments.models import PaymentAttempt, Purpose
 from marketplace.payments.stripe_gateway import GatewayError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from marketplace.payments.stripe_gateway import DisputeAnswer
 
 log = structlog.get_logger("disputes")
+
+# Which changes of a run go on by themselves when the bank has decided. Won, the money is here and everything is as if
+# there had been no dispute. Lost, it went back: a place in a cancelled run ends all the same, but whether one in a
+# merged run goes along is for staff to say.
+SETTLED_BY: dict[DisputeState | None, Sequence[RunChangeKind]] = {
+    DisputeState.WON: tuple(RunChangeKind),
+    DisputeState.LOST: (RunChangeKind.CANCELLED,),
+}
 
 
 def sync(stripe_dispute_id: str, *, now: datetime) -> bool:
@@ -63,6 +75,8 @@ def follow(answer: DisputeAnswer, *, now: datetime) -> Dispute | None:
         dispute.evidence_due_by = answer.evidence_due_by or dispute.evidence_due_by
         if state is not None:
             _move(dispute, state, attempt, order, now=now)
+        if state in SETTLED_BY:
+            run_changes.resume_disputed(order.id, kinds=SETTLED_BY[state], now=now)
         return dispute
 
 
@@ -148,7 +162,49 @@ def decide(public_id: str, decision: PlaceDecision, *, actor_id: int, now: datet
         details = {"dispute": public_id, "decision": decision.value}
         orders.record(order, "dispute_decided", now=now, actor_id=actor_id, details=details)
         _apply(dispute, order_id, actor_id=actor_id, now=now)
+        if decision is PlaceDecision.END or (dispute.closed_at is not None and decision is PlaceDecision.KEEP):
+            run_changes.resume_disputed(order_id, kinds=tuple(RunChangeKind), now=now)
         return dispute
+
+
+def note_ended_places(*, now: datetime) -> int:
+    """Close the question what becomes of a place that is over by now, whoever ended it; how many. Locks each order."""
+    granted = (
+        select(EnrolmentSource.id)
+        .join(OrderLine, OrderLine.id == EnrolmentSource.order_line_id)
+        .where(OrderLine.order_id == PaymentAttempt.order_id)
+    )
+    is_over = granted.exists() & ~granted.where(EnrolmentSource.revoked_at.is_(None)).exists()
+    query = select(Dispute.id, PaymentAttempt.order_id).join(Dispute.attempt)
+    found = db.session.execute(query.where(Dispute.place_decision.is_(None), is_over).order_by(Dispute.id)).all()
+    for dispute_id, order_id in found:
+        with transaction():
+            locked(Order, order_id)
+            dispute = locked(Dispute, dispute_id)
+            if dispute.place_decision is None and places.find_of_order(order_id) is None:
+                dispute.place_decision, dispute.decided_at = PlaceDecision.END, now
+    return len(found)
+
+
+@jobs.periodic(cron="*/10 * * * *", name="payments.note_ended_places")
+def note_all_ended() -> None:
+    """Every ten minutes: no decision is asked for about places that are over."""
+    note_ended_places(now=clock.now())
+
+
+def follow_the_bank(found: Iterable[Dispute]) -> set[int]:
+    """The ids of those whose place is in a cancelled run: it ends by itself when the bank has decided."""
+    query = (
+        select(Dispute.id)
+        .join(Dispute.attempt)
+        .join(OrderLine, OrderLine.order_id == PaymentAttempt.order_id)
+        .join(EnrolmentSource, EnrolmentSource.order_line_id == OrderLine.id)
+        .join(Enrolment, Enrolment.id == EnrolmentSource.enrolment_id)
+        .join(RunChange, (RunChange.run_id == Enrolment.run_id) & (RunChange.kind == RunChangeKind.CANCELLED))
+        .where(Dispute.id.in_([dispute.id for dispute in found]), Dispute.closed_at.is_(None))
+        .where(EnrolmentSource.revoked_at.is_(None))
+    )
+    return set(db.session.scalars(query))
 
 
 def list_recent(limit: int = 100) -> Sequence[Dispute]:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from marketplace.enrolment import cancellations, changes, orders, places, returns, transfers
+from marketplace.enrolment import cancellations, changes, orders, places, returns, run_changes, transfers
 from marketplace.enrolment.models import Enrolment
-from marketplace.foundation import jobs
+from marketplace.enrolment.run_change_models import RunChangeAnswer
+from marketplace.enrolment.run_change_rules import RunChangeKind
+from marketplace.enrolment.run_changes import Wanted
+from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.money import Money
@@ -151,6 +154,75 @@ def test_a_place_bought_by_another_payment_outlives_a_lost_dispute(app, client, 
 
     assert (found.place_decision, enrolment_of(order).ended_at) == ("keep", None)
     assert (enrolment_of(order).suspended_at, refunds.left(order.id)) == (None, order.total)
+
+
+def changed(run, kind, now, **values):
+    """The run is cancelled or merged while the bank decides, and the time to answer is over."""
+    officer = make_staff("administrator")
+    change = run_changes.announce(run.id, Wanted(kind, "Flood", **values), actor_id=officer.id, now=now)
+    jobs.run_pending()
+    later = change.answer_by
+    clock.set_to(later)
+    jobs.run_pending()
+    return change, later
+
+
+def answer_of(change):
+    answer = db.session.query(RunChangeAnswer).filter_by(run_change_id=change.id).one()
+    return answer.state, answer.problem
+
+
+@pytest.mark.parametrize("is_won", [True, False])
+@pytest.mark.parametrize("is_suspended", [True, False])
+def test_a_place_in_a_cancelled_run_is_settled_when_the_bank_has_decided(
+    app, client, sandbox, order, now, is_won, is_suspended
+):
+    made, found = disputed(app, client, sandbox, order, now)
+    if is_suspended:
+        disputes.decide(found.public_id, PlaceDecision.SUSPEND, actor_id=make_staff("finance_officer").id, now=now)
+    change, later = changed(order.lines[0].run, RunChangeKind.CANCELLED, now)
+    assert (answer_of(change), found.place_decision) == (
+        ("failed", "disputed"),
+        "suspend" if is_suspended else None,
+    )
+    sign_in(client, make_staff("finance_officer"))
+    assert "The run is cancelled. When the bank has decided" in client.get("/staff/after-sale?lang=en").text
+
+    bank.close(sandbox.store, made["id"], is_won=is_won)
+    deliver(app, client, sandbox.events())
+    jobs.run_pending()
+    disputes.note_ended_places(now=later)
+    refunds.take_up_refunds(now=later)
+    jobs.run_pending()
+
+    db.session.expire_all()
+    assert (answer_of(change), change.finished_at) == (("settled", None), later)
+    assert enrolment_of(order).ended_at == later
+    assert order.lines[0].run.seats_taken == 0
+    # Every fen has gone back once: by us, or by the bank.
+    assert refunds.left(order.id).minor == 0
+    assert [refund.state for refund in db.session.query(Refund)] == (["succeeded"] if is_won else [])
+    assert found.place_decision == ("keep" if is_suspended and is_won else "end")
+    assert disputes.note_ended_places(now=later) == 0
+
+
+@pytest.mark.parametrize(("is_won", "moved"), [(True, True), (False, False)])
+def test_a_place_in_a_merged_run_goes_along_unless_its_money_went_back(app, client, sandbox, order, now, is_won, moved):
+    made, found = disputed(app, client, sandbox, order, now)
+    run = order.lines[0].run
+    target = make_run(run.course, capacity=5)
+    change, later = changed(run, RunChangeKind.MERGED, now, target_run_id=target.id)
+    bank.close(sandbox.store, made["id"], is_won=is_won)
+    deliver(app, client, sandbox.events())
+    jobs.run_pending()
+
+    db.session.expire_all()
+    assert answer_of(change)[0] == ("settled" if moved else "failed")
+    if not moved:
+        # Staff say what becomes of the place, and the rest follows.
+        disputes.decide(found.public_id, PlaceDecision.END, actor_id=make_staff("finance_officer").id, now=later)
+        jobs.run_pending()
+        assert (answer_of(change)[0], enrolment_of(order).end_reason) == ("settled", "disputed")
 
 
 def test_a_refund_made_in_the_dashboard_is_booked_and_asks_about_the_place(app, client, sandbox, order, now):
