@@ -13,6 +13,7 @@ from marketplace.accounts.models import Person
 from marketplace.demo import (
     after_sale,
     books,
+    debts,
     employer,
     history,
     hopes,
@@ -70,6 +71,7 @@ def _load(now: datetime) -> None:
     _count_seats(loaded.runs, written)
     hopes.write_hopes(loaded, people, learner.id, now=now)
     after_sale.write_after_sale(loaded.runs, written, now=now)
+    debts.write_debts(now=now)
     books.write_stripe(now=now)
     books.write_facts()
     books.write_earnings(now=now)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
-from marketplace.enrolment.models import Order, OrderState
+from marketplace.enrolment.models import Order, OrderState, RefundDue
 from marketplace.foundation.database import db
 from marketplace.payments import fapiao, invoices, sellers
 from marketplace.payments.fapiao import FapiaoWish
 from marketplace.payments.invoices import BilledTo
-from marketplace.payments.models import AttemptState, PaymentAttempt
+from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,9 +44,12 @@ def write_papers(learner_id: int, *, now: datetime) -> None:
 
 
 def _paid_orders() -> Select[Order]:
+    """Orders of which all is kept, newest first."""
+    went_back = exists().where(RefundDue.order_id == Order.id)
     return (
         select(Order)
         .join(PaymentAttempt, PaymentAttempt.order_id == Order.id)
-        .where(Order.state == OrderState.CONFIRMED, Order.total_minor > 0, PaymentAttempt.state == AttemptState.PAID)
+        .where(Order.state == OrderState.CONFIRMED, Order.total_minor > 0, ~went_back)
+        .where(PaymentAttempt.state == AttemptState.PAID, PaymentAttempt.purpose == Purpose.ORDER)
         .order_by(Order.placed_at.desc(), Order.id.desc())
     )

@@ -22,8 +22,9 @@ from marketplace.funding.subsidy_rules import State
 from marketplace.funding.voucher_models import VoucherBatch
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
-from marketplace.payments import discrepancies, ledger, postings, reconciliation, stripe_matching
-from marketplace.payments.models import LedgerEntry
+from marketplace.payments import debts, discrepancies, ledger, postings, reconciliation, stripe_matching
+from marketplace.payments.desk_models import WriteOff
+from marketplace.payments.models import LedgerEntry, PaymentAttempt
 from marketplace.payments.stripe_models import StripeTransaction
 from tests.factories import make_person
 
@@ -62,6 +63,7 @@ def test_the_demo_is_whole_and_consistent(app):
     _money_is_explained(now)
     _figures_say_something(now)
     _subsidies_went_their_ways()
+    _debts_went_theirs()
 
 
 def _money_is_explained(now):
@@ -117,6 +119,19 @@ def _subsidies_went_their_ways():
     assert postings.post_facts() == 0
 
 
+def _debts_went_theirs():
+    paid = db.session.query(PaymentAttempt).filter_by(purpose="debt").one()
+    given_up = db.session.query(WriteOff).one()
+    orders = [db.session.get_one(Order, one.order_id) for one in (paid, given_up)]
+    found = [debts.find(order.public_id) for order in orders]
+    assert [(debt.left.minor, debt.paid == debt.owed, debt.written_off == debt.owed) for debt in found] == [
+        (0, True, False),
+        (0, False, True),
+    ]
+    assert debts.list_open()[0] != []
+    assert [order.events[-1].kind for order in orders] == ["debt_paid", "debt_given_up"]
+
+
 def test_the_demo_is_refused_beside_real_people(app):
     make_person()
 
@@ -146,6 +161,8 @@ _AFTER_NOW = """
     SELECT (SELECT count(*) FROM order_event WHERE occurred_at > :now)
          + (SELECT count(*) FROM enrolment WHERE enrolled_at > :now OR ended_at > :now)
          + (SELECT count(*) FROM ledger_transaction WHERE recorded_at > :now)
+         + (SELECT count(*) FROM payment_attempt WHERE created_at > :now OR paid_at > :now)
+         + (SELECT count(*) FROM write_off WHERE proposed_at > :now)
          + (SELECT count(*) FROM attendance WHERE recorded_at > :now)
          + (SELECT count(*) FROM completion WHERE recorded_at > :now)
 """
