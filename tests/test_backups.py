@@ -5,6 +5,7 @@ import dataclasses
 import psycopg
 import pytest
 from flask_migrate import upgrade
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
 
 from config import Settings
@@ -122,3 +123,57 @@ def test_by_command(lived_in, race_app, tmp_path):
     assert "revision" in runner.invoke(args=["backup", "make", folder]).output
     assert runner.invoke(args=["backup", "check", folder]).exit_code == 0
     assert runner.invoke(args=["backup", "restore", folder]).exit_code == 1
+
+
+def test_the_programs_connect_as_the_marketplace_does():
+    """Each parameter of the address: by the environment, as libpq names it, or where it has no name there, in words."""
+    address = (
+        "postgresql://yi%20jiang:p%40ss@db.example.org:5433/market?sslmode=verify-full&sslrootcert=/etc/ca.pem"
+        "&options=-c%20statement_timeout%3D0&target_session_attrs=read-write&keepalives_idle=30"
+    )
+    environment, target = backups.handed_over(address, {"PATH": "/bin", "PGSSLCERT": "/etc/own.pem", "PGHOST": "other"})
+
+    assert environment == {
+        "PATH": "/bin",
+        # What the address leaves open the marketplace takes from here, too.
+        "PGSSLCERT": "/etc/own.pem",
+        "PGHOST": "db.example.org",
+        "PGPORT": "5433",
+        "PGUSER": "yi jiang",
+        "PGPASSWORD": "p@ss",
+        "PGDATABASE": "market",
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "/etc/ca.pem",
+        "PGOPTIONS": "-c statement_timeout=0",
+        "PGTARGETSESSIONATTRS": "read-write",
+    }
+    # Everybody on the machine reads the words of a command: no password is among them.
+    assert conninfo_to_dict(target) == {"dbname": "market", "keepalives_idle": "30"}
+
+
+def test_a_secret_that_could_only_be_shown_to_everybody_is_refused():
+    with pytest.raises(BackupError, match="sslpassword"):
+        backups.handed_over("postgresql://db/market?sslpassword=x", {})
+
+
+def test_a_database_behind_tls_is_dumped_by_the_machines_program(tmp_path, monkeypatch):
+    """The wheel's own was made without TLS."""
+    found = tmp_path / "pg_dump"
+    found.write_text("#!/bin/sh\n")
+    found.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert backups._program("pg_dump", {"PGSSLMODE": "verify-full"}) == str(found)
+    assert backups._program("pg_dump", {}) != str(found)
+    found.unlink()
+    assert backups._program("pg_dump", {"PGSSLMODE": "require"}).endswith("pg_dump")
+
+
+def test_an_address_with_parameters_is_backed_up_and_restored(lived_in, elsewhere, tmp_path):
+    def told(settings):
+        address = f"{settings.database_url}?sslmode=disable&application_name=drill&keepalives_idle=30"
+        return dataclasses.replace(settings, database_url=address)
+
+    made = backups.make(tmp_path / "backup", told(lived_in), now=clock.now())
+
+    assert backups.restore(tmp_path / "backup", told(elsewhere)) == made
