@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
 from babel import dates, numbers
@@ -47,7 +47,10 @@ def format_time(value: datetime, pattern: str = "medium", rebase: bool = True) -
 
 
 def format_datetime(value: datetime, pattern: str = "medium", rebase: bool = True) -> str:
-    """Day and time, in the reader's zone, or with `rebase=False` in the moment's own."""
+    """Day and time to the minute, in the reader's zone, or with `rebase=False` in the moment's own.
+
+    The pattern is that of the day. Seconds are told with the pattern "exact" alone.
+    """
     return _datetime(_wall_clock(value, rebase=rebase), pattern, babel_locale())
 
 
@@ -99,7 +102,12 @@ def _time(value: time, pattern: str, locale: str) -> str:
 
 @lru_cache(KEPT)
 def _datetime(value: datetime, pattern: str, locale: str) -> str:
-    return dates.format_datetime(value, pattern, locale=locale)
+    if pattern == "exact":
+        return dates.format_datetime(value, "medium", locale=locale)
+    # CLDR's longer patterns of time tell seconds and a zone, which a clock on the wall has not.
+    joined = str(dates.get_datetime_format(cast("Any", pattern), locale=locale))
+    day, minute = dates.format_date(value, pattern, locale=locale), dates.format_time(value, "short", locale=locale)
+    return joined.replace("'", "").replace("{0}", minute).replace("{1}", day)
 
 
 @lru_cache(KEPT)

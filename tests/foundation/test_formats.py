@@ -25,6 +25,21 @@ def test_the_same_value_is_written_in_either_language(app):
             assert formats.format_money(Money(128000, "CNY")) == written
 
 
+def test_moments_are_told_to_the_minute_and_without_a_zone_they_are_not_in(app):
+    patterns = ("short", "medium", "long", "full", "exact")
+    with speaking("zh"):
+        assert [formats.format_datetime(LATE, pattern) for pattern in patterns] == [
+            "2026/3/2 04:30",
+            "2026年3月2日 04:30",
+            "2026年3月2日 04:30",
+            "2026年3月2日星期一 04:30",
+            "2026年3月2日 04:30:00",
+        ]
+    with speaking("en"):
+        assert formats.format_datetime(LATE, "long").startswith("March 2, 2026")
+        assert ":00" not in formats.format_datetime(LATE, "medium")
+
+
 def test_a_moment_is_told_in_the_readers_zone(app):
     with speaking("zh"):
         assert formats.format_datetime(LATE, "short").endswith("04:30")
