@@ -31,6 +31,7 @@ from marketplace.foundation.formats import (
 )
 from marketplace.foundation.i18n import gettext, lazy
 from marketplace.foundation.phrases import phrased
+from marketplace.foundation.tables import is_wide, with_names
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -239,6 +240,8 @@ def _install_filters(app: Flask) -> None:
         decimal=format_decimal,
         percent=format_percent,
         phrased=phrased,
+        is_wide=is_wide,
+        with_names=with_names,
     )
     app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now, cover_address=cover_address)
     app.jinja_env.globals.update(url_for=address_of, asset=asset, in_reader_zone=in_reader_zone)
