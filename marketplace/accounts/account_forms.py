@@ -15,6 +15,7 @@ from marketplace.accounts.names import EMPLOYER_SIZES, EXPERIENCE_BANDS
 from marketplace.accounts.regions import DISTRICTS, REGIONS, ZONES
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
+from marketplace.foundation.places import zone_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +49,7 @@ class ProfileForm(FlaskForm):
     time_zone = SelectField(
         lazy("Time zone"),
         [InputRequired()],
-        choices=[choice(zone, zone.replace("_", " ")) for zone in ZONES],
+        choices=[choice(zone, zone_label(zone)) for zone in ZONES],
         description=lazy("Dates are shown in the course's zone and in yours."),
     )
     region = SelectField(

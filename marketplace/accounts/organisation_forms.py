@@ -5,13 +5,14 @@ from __future__ import annotations
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
 from wtforms import HiddenField, SelectField, StringField, SubmitField, TextAreaField
-from wtforms.validators import URL, InputRequired, Length, Optional, Regexp, ValidationError
+from wtforms.validators import URL, InputRequired, Length, Optional, ValidationError
 
 from marketplace.accounts.forms import choices_of, email_field, text
 from marketplace.accounts.models import MemberRole
 from marketplace.accounts.names import MEMBER_DUTIES, MEMBER_ROLES, ORGANISATION_KINDS, STAFF_ROLES
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
+from marketplace.foundation.places import countries
 
 LONGEST_TITLE = 160
 LONGEST_SUMMARY = 2000
@@ -31,12 +32,7 @@ class OrganisationForm(FlaskForm):
     name_en = StringField(lazy("Name in English"), [Length(max=LONGEST_TITLE)])
     summary_zh = TextAreaField(lazy("About it, in Chinese"), [Length(max=LONGEST_SUMMARY)])
     summary_en = TextAreaField(lazy("About it, in English"), [Length(max=LONGEST_SUMMARY)])
-    country = StringField(
-        lazy("Country"),
-        [InputRequired(), Regexp(r"[A-Z]{2}\Z", message=lazy("Enter the two letters of the country, like CN."))],
-        default="CN",
-        description=lazy("Two letters (ISO 3166), like CN or GB."),
-    )
+    country = SelectField(lazy("Country"), [InputRequired()], choices=countries, default="CN")
     city_zh = StringField(lazy("City in Chinese"), [Length(max=LONGEST_TITLE)])
     city_en = StringField(lazy("City in English"), [Length(max=LONGEST_TITLE)])
     website = StringField(

@@ -25,6 +25,7 @@ from marketplace.foundation.errors import Invalid
 from marketplace.foundation.filling import DayField, MomentField, choice, text
 from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
 from marketplace.foundation.money import EXPONENTS, Money, MoneyError
+from marketplace.foundation.places import zone_label
 
 if TYPE_CHECKING:
     from marketplace.catalog.models import CourseRun, Session
@@ -95,7 +96,9 @@ class RunForm(FlaskForm):
     def offer(self) -> None:
         """Fill the selects; with each request, as names are told in the reader's language."""
         kept = self.zone.object_data
-        self.zone.choices = [choice(name, name) for name in dict.fromkeys([*([kept] if kept else []), *zones()])]
+        self.zone.choices = [
+            choice(name, zone_label(name)) for name in dict.fromkeys([*([kept] if kept else []), *zones()])
+        ]
         self.mode.choices = [choice(mode, name) for mode, name in mode_names().items()]
         self.language.choices = [choice(code, name) for code, name in teaching_languages().items()]
 

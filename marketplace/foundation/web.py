@@ -31,6 +31,7 @@ from marketplace.foundation.formats import (
 )
 from marketplace.foundation.i18n import gettext, lazy
 from marketplace.foundation.phrases import phrased
+from marketplace.foundation.places import country_name, zone_name
 from marketplace.foundation.tables import is_wide, with_names
 
 if TYPE_CHECKING:
@@ -241,6 +242,8 @@ def _install_filters(app: Flask) -> None:
         percent=format_percent,
         phrased=phrased,
         is_wide=is_wide,
+        zone_name=zone_name,
+        country_name=country_name,
         with_names=with_names,
     )
     app.jinja_env.globals.update(csp_nonce=csp_nonce, now=clock.now, cover_address=cover_address)

@@ -13,6 +13,7 @@ from marketplace.foundation.filling import DayField, choice, text
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
 from marketplace.foundation.money import EXPONENTS, Money, MoneyError
+from marketplace.foundation.places import zone_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ class ProgrammeForm(FlaskForm):
     currency = SelectField(lazy("Currency"), choices=[choice(code, code) for code in EXPONENTS])
     zone = SelectField(
         lazy("Time zone"),
-        choices=[choice(zone, zone.replace("_", " ")) for zone in ZONES],
+        choices=[choice(zone, zone_label(zone)) for zone in ZONES],
         default="Asia/Shanghai",
         description=lazy("Its days begin and end in this zone."),
     )

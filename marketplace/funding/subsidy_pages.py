@@ -53,11 +53,26 @@ def facts_of(attempt: SubsidyAttempt) -> list[tuple[str, str]]:
     return [*told, (_("First course here"), _("no") if kept.get("has_enrolled_before") else _("yes"))]
 
 
+def _ending(reason: str) -> str:
+    """Why a place or an order ended, in words; what an officer wrote stays as it is."""
+    words = {
+        "cancelled": _("cancelled"),
+        "expired": _("not paid in time"),
+        "superseded": _("another order of the same person took its place"),
+        "refunded": _("the money went back"),
+        "deferred": _("moved to another date"),
+        "transferred": _("passed on to another person"),
+    }
+    return words.get(reason, reason)
+
+
 def event_note(event: SubsidyEvent) -> str:
     """What stands beside a step: who, by which evidence, until when, and what is owed since."""
     evidence, currency = event.evidence, event.subsidy.currency
     notes = [event.actor.name] if event.actor else []
-    notes += [str(evidence[name]) for name in ("reason", "note", "bank_reference") if evidence.get(name)]
+    if evidence.get("reason"):
+        notes.append(_ending(str(evidence["reason"])))
+    notes += [str(evidence[name]) for name in ("note", "bank_reference") if evidence.get(name)]
     if evidence.get("attendance_percent") is not None:
         notes.append(_("Attendance %(percent)s%%", percent=evidence["attendance_percent"]))
     if event.deadline is not None:

@@ -69,11 +69,11 @@ def _was(act: str) -> ColumnElement[bool]:
 
 def _names() -> list[tuple[str, str]]:
     return [
-        (_("Asked"), _("buyers who pressed the button with this programme, refused ones too")),
+        (_("Asked for it"), _("buyers who pressed the button with this programme, refused ones too")),
         (_("Applied"), _("seats ordered at the subsidised price")),
-        (_("Enrolled"), _("orders paid, or free after the subsidy")),
-        (_("Attended"), _("at least one session attended")),
+        (_("Took a place"), _("orders paid, or free after the subsidy")),
+        (_("Came"), _("at least one session attended")),
         (_("Completed"), _("the rule of the run satisfied")),
         (_("Claimed"), _("claimed of the funder")),
-        (_("Paid"), _("paid by the funder")),
+        (_("Paid by the funder"), _("paid by the funder")),
     ]

@@ -139,6 +139,20 @@ def job_names() -> dict[str, str]:
     }
 
 
+def movement_kinds() -> dict[str, str]:
+    """What moved at Stripe, by Stripe's own word for it; a word of Stripe's that is not here is shown as it is."""
+    return {
+        "charge": _("Payment"),
+        "payment": _("Payment"),
+        "refund": _("Refund"),
+        "payment_refund": _("Refund"),
+        "adjustment": _("Dispute"),
+        "payout": _("Payout"),
+        "payout_failure": _("Failed payout"),
+        "stripe_fee": _("Fee of Stripe's"),
+    }
+
+
 def movement_names() -> dict[str, tuple[str, str]]:
     """How a movement at Stripe stands to our facts, with the kind of its badge."""
     return {

@@ -110,6 +110,7 @@ def reconciliation_page() -> ResponseReturnValue:
         orders=stripe_lists.order_numbers(movements),
         next_before=next_before,
         names=desk_pages.movement_names(),
+        kinds=desk_pages.movement_kinds(),
     )
 
 
