@@ -12,7 +12,8 @@ from marketplace.foundation.i18n import pick
 from marketplace.foundation.spreadsheets import Cell, Sheet
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.payments import books, chart, trial_balance
-from marketplace.payments.trial_balance import ZONE, JournalLine, TrialBalance, Wish
+from marketplace.payments.ledger import ZONE
+from marketplace.payments.trial_balance import JournalLine, TrialBalance, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,5 +1,6 @@
 """The ledger: double entry, append-only, one transaction per fact. The database refuses what does not sum to zero.
 
+Balances are kept summed up to a mark (`ledger_sums`); what was posted since is added when they are asked for.
 `chart` names the accounts, `posting_rules` says which fact makes which entries, `postings` picks facts up.
 """
 
@@ -7,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import time
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 
 from marketplace.enrolment.models import OrderLine
 from marketplace.foundation.database import add, db
 from marketplace.foundation.money import Money
-from marketplace.payments.models import LedgerEntry, LedgerTransaction
+from marketplace.payments.models import LedgerEntry, LedgerMark, LedgerSum, LedgerTransaction
 from marketplace.payments.posting_rules import Account, Entry, from_amounts, sums
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
+    from sqlalchemy import CompoundSelect, Select
     from sqlalchemy.sql.elements import ColumnElement
 
+# The books are the programme's: a day ends at midnight in Shanghai wherever a run takes place.
+ZONE = ZoneInfo("Asia/Shanghai")
 STRIPE_BALANCE: str = Account.STRIPE_BALANCE
 UNEARNED_REVENUE: str = Account.UNEARNED_REVENUE
 REFUNDS_PAYABLE: str = Account.REFUNDS_PAYABLE
@@ -100,25 +106,76 @@ def _by_then(cut_off: CutOff | None) -> list[ColumnElement[bool]]:
 
 def balances(cut_off: CutOff | None = None) -> dict[tuple[str, str], int]:
     """Minor units on each account and currency, now or at a cut-off."""
-    query = select(LedgerEntry.account, LedgerEntry.currency, func.sum(LedgerEntry.amount_minor))
+    rows = _amounts(cut_off).subquery()
+    query = select(rows.c.account, rows.c.currency, func.sum(rows.c.amount_minor))
+    found = db.session.execute(query.group_by(rows.c.account, rows.c.currency))
+    return {(account, currency): int(total) for account, currency, total in found}
+
+
+def balances_of(owner: str, account: str, cut_off: CutOff | None = None) -> list[tuple[int, Money]]:
+    """The balance of an account for each owner, largest first and zero ones left out.
+
+    `owner` is the column that names them: organisation_id or programme_id.
+    """
+    rows = _amounts(cut_off, account).subquery()
+    column, total = rows.c[owner], func.sum(rows.c.amount_minor)
+    query = select(column, rows.c.currency, total).where(column.is_not(None)).group_by(column, rows.c.currency)
+    found = db.session.execute(query.having(total != 0).order_by(func.abs(total).desc()))
+    return [(owner_id, Money(int(minor), currency)) for owner_id, currency, minor in found]
+
+
+def _amounts(cut_off: CutOff | None, account: str | None = None) -> CompoundSelect[Any] | Select[Any]:
+    """What adds up to balances: the sums that are kept, and every entry since, read in one statement.
+
+    A cut-off within a day that is summed already is answered from the entries alone.
+    """
+    summed = _summed_for(cut_off)
+    names = ("account", "currency", "organisation_id", "programme_id", "amount_minor")
+    since = select(*(getattr(LedgerEntry, name) for name in names))
+    kept = select(*(getattr(LedgerSum, name) for name in names))
     if cut_off is not None:
-        query = query.join(LedgerEntry.transaction).where(*_by_then(cut_off))
-    rows = db.session.execute(query.group_by(LedgerEntry.account, LedgerEntry.currency))
-    return {(account, currency): int(total) for account, currency, total in rows}
+        since = since.join(LedgerEntry.transaction).where(*_by_then(cut_off))
+    if account is not None:
+        since, kept = since.where(LedgerEntry.account == account), kept.where(LedgerSum.account == account)
+    if summed is None:
+        return since
+    # The mark as this statement sees it decides. It never goes back, so the one read before says the same of all below
+    # it, and lets the planner know how few entries are left.
+    since = since.where(LedgerEntry.id > summed.mark, LedgerEntry.id > select(LedgerMark.entry_id).scalar_subquery())
+    if summed.occurred is not None:
+        kept = kept.where(LedgerSum.occurred_on < summed.occurred)
+    if summed.recorded is not None:
+        kept = kept.where(LedgerSum.recorded_on < summed.recorded)
+    return union_all(kept, since)
 
 
-def balances_of(column: Any, account: str, cut_off: CutOff | None = None) -> list[tuple[int, Money]]:
-    """The balance of an account for each organisation or programme (`column` of LedgerEntry), zero ones left out."""
-    total = func.sum(LedgerEntry.amount_minor)
-    query = (
-        select(column, LedgerEntry.currency, total)
-        .join(LedgerEntry.transaction)
-        .where(LedgerEntry.account == account, column.is_not(None), *_by_then(cut_off))
-        .group_by(column, LedgerEntry.currency)
-        .having(total != 0)
-    )
-    rows = db.session.execute(query.order_by(func.abs(total).desc()))
-    return [(owner, Money(int(minor), currency)) for owner, currency, minor in rows]
+@dataclass(frozen=True)
+class _Summed:
+    """What of the sums a cut-off takes: those of days before these two (None: of all days), up to a mark at least."""
+
+    mark: int
+    occurred: date | None = None
+    recorded: date | None = None
+
+
+def _summed_for(cut_off: CutOff | None) -> _Summed | None:
+    """None for a cut-off that whole days cannot answer.
+
+    Beyond what is summed the recording cuts nothing off. Sums that were added a moment after this was asked are known
+    now as well.
+    """
+    mark, recorded_until = db.session.execute(select(LedgerMark.entry_id, LedgerMark.recorded_until)).one()
+    if cut_off is None:
+        return _Summed(mark)
+    occurred, recorded = _midnight(cut_off.occurred), _midnight(cut_off.recorded)
+    is_in_a_day = recorded is None and recorded_until is not None and recorded_until >= cut_off.recorded
+    return None if occurred is None or is_in_a_day else _Summed(mark, occurred, recorded)
+
+
+def _midnight(moment: datetime) -> date | None:
+    """The day that begins at a moment, if one does."""
+    there = moment.astimezone(ZONE)
+    return there.date() if there.time() == time() else None
 
 
 def is_balanced() -> bool:

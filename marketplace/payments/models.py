@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy import Date, ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
@@ -215,6 +215,46 @@ class LedgerEntry(Model):
     def amount(self) -> Money:
         """Positive for a debit, negative for a credit."""
         return Money(self.amount_minor, self.currency)
+
+
+class LedgerSum(Model):
+    """What the entries up to the ledger's mark come to, by account, owner and the days that cut-offs ask for.
+
+    Derived from the entries and added to by `ledger_sums`; both days are of the books' zone.
+    """
+
+    __tablename__ = "ledger_sum"
+    __table_args__ = (
+        UniqueConstraint(
+            "account",
+            "currency",
+            "organisation_id",
+            "programme_id",
+            "occurred_on",
+            "recorded_on",
+            name="uq_ledger_sum_of",
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: Mapped[PrimaryKey]
+    account: Mapped[str] = mapped_column(Text)
+    currency: Mapped[str] = mapped_column(Text)
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisation.id"))
+    programme_id: Mapped[int | None] = mapped_column(ForeignKey("funding_programme.id"))
+    occurred_on: Mapped[date] = mapped_column(Date)
+    recorded_on: Mapped[date] = mapped_column(Date)
+    amount_minor: Mapped[int]
+
+
+class LedgerMark(Model):
+    """The one row that says up to which entry the sums go, and when the latest of these was recorded."""
+
+    __tablename__ = "ledger_mark"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    entry_id: Mapped[int]
+    recorded_until: Mapped[datetime | None]
 
 
 class RevenueTerms(Model):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
@@ -17,15 +16,13 @@ from marketplace.foundation.money import Money
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.payments import ledger
 from marketplace.payments.chart import BY_CODE, CHART, ChartLine
-from marketplace.payments.ledger import CutOff
+from marketplace.payments.ledger import ZONE, CutOff
 from marketplace.payments.models import LedgerEntry, LedgerTransaction
 from marketplace.payments.posting_rules import Account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# The books are the programme's: a day ends at midnight in Shanghai wherever a run takes place.
-ZONE = ZoneInfo("Asia/Shanghai")
 JOURNAL_BATCH = 1000
 
 
@@ -141,7 +138,7 @@ def list_owed_by_sponsors(cut_off: CutOff) -> list[tuple[Organisation, Money]]:
 
 
 def _owned(account: Account, cut_off: CutOff, *, sign: int) -> list[tuple[Organisation, Money]]:
-    found = ledger.balances_of(LedgerEntry.organisation_id, account, cut_off)
+    found = ledger.balances_of("organisation_id", account, cut_off)
     query = select(Organisation).where(Organisation.id.in_([owner for owner, _ in found]))
     names = {one.id: one for one in db.session.scalars(query)}
     return [(names[owner], Money(sign * amount.minor, amount.currency)) for owner, amount in found]
@@ -149,7 +146,7 @@ def _owned(account: Account, cut_off: CutOff, *, sign: int) -> list[tuple[Organi
 
 def list_owed_by_programmes(cut_off: CutOff) -> list[tuple[FundingProgramme, Money]]:
     """What each funding programme owes for earned subsidies, largest first; negative is owed back to it."""
-    found = ledger.balances_of(LedgerEntry.programme_id, Account.SUBSIDY_RECEIVABLE, cut_off)
+    found = ledger.balances_of("programme_id", Account.SUBSIDY_RECEIVABLE, cut_off)
     query = select(FundingProgramme).where(FundingProgramme.id.in_([owner for owner, _ in found]))
     names = {one.id: one for one in db.session.scalars(query)}
     return [(names[owner], amount) for owner, amount in found]

@@ -24,7 +24,7 @@ from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
 from marketplace.payments import debts, discrepancies, ledger, postings, reconciliation, stripe_matching
 from marketplace.payments.desk_models import WriteOff
-from marketplace.payments.models import LedgerEntry, PaymentAttempt
+from marketplace.payments.models import PaymentAttempt
 from marketplace.payments.stripe_models import StripeTransaction
 from tests.factories import make_person
 
@@ -86,7 +86,7 @@ def _providers_are_owed_their_shares():
     earned = held["tax_payable"] + held["platform_fee"] + held["provider_payable"]
     assert held["tax_payable"] == pytest.approx(earned * 6 / 106, abs=1500)
     assert held["platform_fee"] == pytest.approx((earned - held["tax_payable"]) / 10, abs=1500)
-    owed = ledger.balances_of(LedgerEntry.organisation_id, "provider_payable")
+    owed = ledger.balances_of("organisation_id", "provider_payable")
     assert sum(-amount.minor for _, amount in owed) == held["provider_payable"]
     assert len(owed) >= 8
 

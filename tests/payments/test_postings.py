@@ -66,7 +66,7 @@ def test_a_run_that_is_over_is_earned_once(order, provider):
     assert own("unearned_revenue") == 0
     shares = {name: own(name) for name in ("tax_payable", "platform_fee", "provider_payable")}
     assert shares == {"tax_payable": -7245, "platform_fee": -12076, "provider_payable": -108679}
-    [(owner, amount)] = ledger.balances_of(LedgerEntry.organisation_id, Account.PROVIDER_PAYABLE)
+    [(owner, amount)] = ledger.balances_of("organisation_id", Account.PROVIDER_PAYABLE)
     assert (owner, amount.minor) == (provider.id, -108679)
     posted = db.session.query(LedgerTransaction).filter_by(kind="earned").one()
     assert (posted.occurred_at, posted.details) == (order.lines[0].run.ends_at, {"terms": 1})
@@ -96,7 +96,7 @@ def test_a_place_that_was_moved_is_earned_when_its_new_run_is_over(order):
     assert postings.earn(order.id, now=after(order)) is False
 
     assert postings.earn_due(now=later_run.ends_at) == 1
-    [(owner, _amount)] = ledger.balances_of(LedgerEntry.organisation_id, Account.PROVIDER_PAYABLE)
+    [(owner, _amount)] = ledger.balances_of("organisation_id", Account.PROVIDER_PAYABLE)
     assert owner == later_run.course.providers[0].organisation_id
 
 
@@ -131,7 +131,7 @@ def test_each_step_of_a_subsidy_is_posted_once(now):
     postings.post_facts()
     batch = claims.make_batch(programme.id, None, actor_id=make_staff("funding_officer").id, now=now)
     assert postings.post_facts() == 0
-    [(owner, amount)] = ledger.balances_of(LedgerEntry.programme_id, Account.SUBSIDY_RECEIVABLE)
+    [(owner, amount)] = ledger.balances_of("programme_id", Account.SUBSIDY_RECEIVABLE)
     assert (owner, amount.minor) == (programme.id, 64000)
 
     claims.mark_paid(batch.id, bank_reference="B1", actor_id=make_staff("funding_officer").id, now=now)
