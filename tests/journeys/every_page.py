@@ -58,6 +58,7 @@ IDS = {
     "priced": f"SELECT course_run.public_id FROM {RULED}",
     "rule": "SELECT public_id FROM price_rule ORDER BY id",
     "terms": "SELECT 'terms'",
+    "purpose": "SELECT 'order'",
 }
 
 
@@ -112,7 +113,7 @@ DOORS = [
         "enrolment.search_wish ?q=looms",
         "enrolment.my_learning",
         "enrolment.order public_id=order",
-        "payments.invoice public_id=order of=order",
+        "payments.invoice public_id=order of=purpose",
         "participation.progress public_id=place",
         "enrolment.cancel_place public_id=place",
         "enrolment.move_place public_id=place",
