@@ -23,7 +23,7 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import stripe_gateway
+from marketplace.payments import fapiao_gate, stripe_gateway
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import DisputeState, PlaceDecision, next_state
 from marketplace.payments.models import PaymentAttempt, Purpose
@@ -109,6 +109,7 @@ def _move(dispute: Dispute, state: DisputeState, attempt: PaymentAttempt, order:
         reason = DEBT_RETURNED if attempt.purpose == Purpose.DEBT else reason
         [fact] = returns.leave([share], currency=attempt.currency, reason=reason, key=key, now=now, source="dispute")
         fact.picked_up_at = now
+        fapiao_gate.note_gone(order.id, Purpose(attempt.purpose), now=now)
         orders.record(order, "dispute_lost", now=now, details={"dispute": dispute.public_id})
         # A place that another payment bought is not lost with this one.
         _follow_suspension(dispute, order.id, PlaceDecision.END if has_bought else PlaceDecision.KEEP, now=now)

@@ -13,6 +13,7 @@ from marketplace.enrolment.models import Order, RefundDue
 from marketplace.enrolment.refund_rules import DEBT_RETURNED, Part, Payer, Share
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound
+from marketplace.payments import fapiao_gate
 from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def _write(answer: RefundAnswer, attempt: PaymentAttempt, order: Order, *, now: 
         [Share(part, minor)], currency=attempt.currency, reason=reason, key=key, now=now, source=DASHBOARD
     )
     fact.picked_up_at = now
+    fapiao_gate.note_gone(order.id, Purpose(attempt.purpose), now=now)
     orders.record(order, "refunded_outside", now=now, details={"refund": answer.id, "amount": minor})
     log.warning("refund made outside", order=order.public_id)
     return add(

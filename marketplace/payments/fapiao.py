@@ -24,7 +24,7 @@ from marketplace.payments.fapiao_gate import note
 from marketplace.payments.invoice_models import FapiaoFile, FapiaoRequest
 from marketplace.payments.invoice_rules import FapiaoState, may_become
 from marketplace.payments.kept import kept_of
-from marketplace.payments.models import Purpose
+from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,6 +211,13 @@ def find_latest(order_id: int, purpose: Purpose = Purpose.ORDER) -> FapiaoReques
     query = select(FapiaoRequest).filter_by(order_id=order_id, purpose=purpose)
     query = query.options(selectinload(FapiaoRequest.files))
     return db.session.scalars(query.order_by(FapiaoRequest.id.desc()).limit(1)).one_or_none()
+
+
+def holds_refund_up(asked: FapiaoRequest) -> bool:
+    """Whether money waits for its reversal; what a bank or Stripe's dashboard gave back is gone already."""
+    waiting = select(Refund.id).join(Refund.attempt).where(Refund.state == "requested")
+    query = waiting.where(PaymentAttempt.order_id == asked.order_id, PaymentAttempt.purpose == asked.purpose)
+    return asked.state == FapiaoState.REVERSAL_NEEDED and db.session.scalar(query.limit(1)) is not None
 
 
 def list_open() -> Sequence[FapiaoRequest]:

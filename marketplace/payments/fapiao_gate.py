@@ -26,6 +26,15 @@ def must_wait(order_id: int, purpose: Purpose, *, now: datetime) -> bool:
     The fact that it is due is there already. A fapiao over no more than what is kept hinders nothing: money that never
     bought the place is on none. One that is only asked for is lowered to what is kept.
     """
+    return _follow(order_id, purpose, told_as="refund_waits_for_fapiao", now=now)
+
+
+def note_gone(order_id: int, purpose: Purpose, *, now: datetime) -> None:
+    """The same for money that is gone already: nothing waits, but a fapiao over it has to be reversed all the same."""
+    _follow(order_id, purpose, told_as=None, now=now)
+
+
+def _follow(order_id: int, purpose: Purpose, *, told_as: str | None, now: datetime) -> bool:
     with transaction():
         order = locked(Order, order_id)
         standing = select(FapiaoRequest.id).where(
@@ -45,7 +54,8 @@ def must_wait(order_id: int, purpose: Purpose, *, now: datetime) -> bool:
         if request.state == FapiaoState.ISSUED:
             request.state = FapiaoState.REVERSAL_NEEDED
             note(request, "need_reversal", now=now, actor_id=None)
-            orders.record(order, "refund_waits_for_fapiao", now=now)
+            if told_as is not None:
+                orders.record(order, told_as, now=now)
         return True
 
 

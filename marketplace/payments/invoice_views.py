@@ -108,14 +108,15 @@ def _to_papers(public_id: str, of: Purpose) -> ResponseReturnValue:
 
 
 def _invoice_page(order: Order, of: Purpose, *, invoice_form: FlaskForm = None, fapiao_form: FlaskForm = None) -> str:
-    someone = person()
+    someone, newest = person(), fapiao.find_latest(order.id, of)
     return render_template(
         "payments/invoice.html",
         order=order,
         of=of,
         papers=invoices.list_of(order.id, of),
         standing=invoices.find_standing(order.id, of),
-        fapiao=fapiao.find_latest(order.id, of),
+        fapiao=newest,
+        holds_refund_up=newest is not None and fapiao.holds_refund_up(newest),
         kept=kept_of(order, of),
         form=invoice_form or InvoiceForm(formdata=None, title=someone.name),
         fapiao_form=fapiao_form or FapiaoForm(formdata=None, title=someone.name, email=someone.email),
@@ -233,7 +234,8 @@ def _fapiao_page(asked: FapiaoRequest, **forms: FlaskForm) -> str:
     own: dict[str, type[FlaskForm]] = {"issue_form": IssueForm, "reject_form": RejectForm, "reverse_form": ReverseForm}
     shown = {name: forms.get(name) or kind(formdata=None) for name, kind in own.items()}
     shown["issue_form"]["shown_minor"].data = str(asked.amount_minor)
-    return render_template("payments/staff_fapiao.html", asked=asked, **shown)
+    holds = fapiao.holds_refund_up(asked)
+    return render_template("payments/staff_fapiao.html", asked=asked, holds_refund_up=holds, **shown)
 
 
 @blueprint.route("/staff/seller", methods=["GET", "POST"])

@@ -11,10 +11,12 @@ from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import attempts, fapiao, fapiao_gate, offline, refunds
+from marketplace.payments import attempts, disputes, fapiao, fapiao_gate, offline, refunds
 from marketplace.payments.fapiao import FapiaoWish
 from marketplace.payments.invoice_models import FapiaoEvent
 from marketplace.payments.models import PaymentAttempt, Purpose, Refund
+from marketplace.payments.sandbox import disputes as bank
+from marketplace.payments.sandbox import refunds as dashboard
 from tests.factories import make_person, make_run, sign_in
 from tests.payments.test_invoices import cancelled, paid_order
 from tests.payments.test_payments import deliver, place, start
@@ -222,3 +224,26 @@ def test_a_refund_of_a_bank_transfer_waits_for_the_reversal_too(order, officer, 
         offline.refund_sent(refund.public_id, **sent)
     fapiao.reverse(made.public_id, number="2", file=PDF, actor_id=officer.id, now=now)
     assert offline.refund_sent(refund.public_id, **sent).state == "succeeded"
+
+
+@pytest.mark.parametrize("gone_by", ["dispute", "dashboard"])
+def test_a_fapiao_over_money_that_went_back_without_us_is_to_be_reversed(client, sandbox, officer, now, gone_by):
+    order = stripe_paid(sandbox, now=now)
+    attempt = db.session.query(PaymentAttempt).filter_by(order_id=order.id).one()
+    made = issued(order, officer, now=now)
+    if gone_by == "dispute":
+        charge = sandbox.store.find(attempt.payment_intent_id)["latest_charge"]
+        dispute = bank.open_dispute(sandbox.store, charge)
+        bank.close(sandbox.store, dispute["id"], is_won=False)
+        assert disputes.sync(dispute["id"], now=now) is True
+    else:
+        refund = dashboard.create(sandbox.store, {"payment_intent": attempt.payment_intent_id, "amount": "28000"})
+        assert refunds.sync(refund["id"], now=now) is True
+
+    assert (made.state, fapiao.holds_refund_up(made)) == ("reversal_needed", False)
+    assert "refund_waits_for_fapiao" not in [event.kind for event in order.events]
+    sign_in(client, order.person)
+    page = client.get(f"/orders/{order.public_id}/invoice?lang=en").text
+    assert ("The fapiao has to be reversed" in page, "Your refund waits" in page) == (True, False)
+    sign_in(client, officer)
+    assert "has gone back already" in client.get(f"/staff/fapiao/{made.public_id}?lang=en").text
