@@ -69,7 +69,7 @@ HTTP_SENTENCES = {
     405: lazy("This page cannot be used that way."),
     413: lazy("That file is too large: 16 MB at most."),
     429: lazy("Too many attempts. Please wait a little and try again."),
-    500: lazy("Something went wrong on our side. Nothing you paid or booked is lost."),
+    500: lazy("The fault is ours. Nothing you paid or booked is lost. Please try again in a minute."),
     503: lazy("We are not ready to answer yet. Please try again in a minute."),
 }
 

@@ -75,5 +75,5 @@ def _names() -> list[tuple[str, str]]:
         (_("Came"), _("at least one session attended")),
         (_("Completed"), _("the rule of the run satisfied")),
         (_("Claimed"), _("claimed of the funder")),
-        (_("Paid by the funder"), _("paid by the funder")),
+        (_("Granted and paid"), _("paid by the funder")),
     ]

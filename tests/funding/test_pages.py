@@ -250,6 +250,6 @@ def test_the_funnel_counts_from_asking_to_the_claim(app, client, officer):
     counts = {step.name: step.count for step in found}
     assert counts == {
         "Asked for it": 3, "Applied": 3, "Took a place": 0, "Came": 0, "Completed": 0, "Claimed": 1,
-        "Paid by the funder": 0,
+        "Granted and paid": 0,
     }  # fmt: skip
     assert "Seats at each step" in page(client, f"/staff/funding/{programme.public_id}/funnel")
