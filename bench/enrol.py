@@ -228,9 +228,7 @@ def sell_out(address: str, people: list[int]) -> None:
             for person_id in turn:
                 try:
                     key = ids.public_id()
-                    orders.place_order(
-                        run_id, person_id, shown_price=PRICE, request_key=key, locale="zh", now=clock.now()
-                    )
+                    orders.place(run_id, person_id, shown_price=PRICE, request_key=key, locale="zh", now=clock.now())
                 except Refused as refusal:
                     outcomes[refusal.code] += 1
                 else:
@@ -275,9 +273,7 @@ def _place(address: str, run_ids: list[int], people: list[int], seconds: float, 
                     break
                 run_id = run_ids[(step * THREADS + index) % len(run_ids)]
                 now, key = clock.now(), ids.public_id()
-                orders.place_order(
-                    run_id, person_id, shown_price=PRICE, request_key=key, locale="zh", now=now, asked=asked
-                )
+                orders.place(run_id, person_id, shown_price=PRICE, request_key=key, locale="zh", now=now, asked=asked)
                 db.session.remove()
                 counts[index] += 1
 

@@ -33,8 +33,8 @@ def give(
 ) -> Consent:
     """Record that a person agreed to the newest version of a document; call inside the transaction of the act.
 
-    `act`: registration, purchase (reference: the order's number; written by
-    `enrolment.placing.write_order`), account_page, subsidy. `language`: it was read in.
+    `act`: registration, purchase (reference: the order's number; written with the order by `enrolment.placing` and
+    `enrolment.till`), account_page, subsidy. `language`: it was read in.
     """
     return add(
         Consent(

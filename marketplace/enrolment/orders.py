@@ -13,7 +13,18 @@ from sqlalchemy import select
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import claims, counting, moves, offers, placing, quotes, rules, seats, subsidising, waivers
+from marketplace.enrolment import (
+    claims,
+    counting,
+    moves,
+    offers,
+    placing,
+    rules,
+    seats,
+    subsidising,
+    till,
+    waivers,
+)
 from marketplace.enrolment.claims import ClaimGone
 from marketplace.enrolment.models import (
     Enrolment,
@@ -28,6 +39,7 @@ from marketplace.enrolment.models import (
 )
 from marketplace.enrolment.placing import Wanted
 from marketplace.enrolment.quotes import NOTHING
+from marketplace.enrolment.quotes import PriceChanged as PriceChanged
 from marketplace.enrolment.rules import Settlement
 from marketplace.enrolment.timeline import record as record
 from marketplace.foundation import clock, jobs
@@ -38,7 +50,7 @@ from marketplace.foundation.i18n import lazy
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from marketplace.enrolment.quotes import Asked, Quote
+    from marketplace.enrolment.quotes import Asked
     from marketplace.foundation.money import Money
 
 log = structlog.get_logger("orders")
@@ -46,16 +58,7 @@ log = structlog.get_logger("orders")
 SWEEP_BATCH = 200
 
 
-class PriceChanged(Refused):
-    """The price is not the one the person saw; `quote` is the one of now, to be shown before asking again."""
-
-    def __init__(self, quoted: Quote) -> None:
-        """Keep the present price for the page."""
-        super().__init__("price_changed", lazy("The price has changed since you saw it. Please look at it again."))
-        self.quote = quoted
-
-
-def place_order(
+def place(
     run_id: int,
     person_id: int,
     *,
@@ -64,32 +67,57 @@ def place_order(
     locale: str,
     now: datetime,
     asked: Asked = NOTHING,
-) -> Order:
-    """Hold a seat and place the order for it; one that owes nothing is confirmed at once. Returns the order.
+) -> str:
+    """Hold a seat and place the order for it; one that owes nothing is confirmed at once. Returns its public id.
 
-    Lock the run → read the facts → decide by pure rules → write once → claim what others pay. The same `request_key`
-    (drawn when the form was shown) gives back the order it made, and an open order of the person for the run is given
-    back rather than made twice. Raises Refused: full, window, own course, enrolled, PriceChanged, and what claims say.
+    Read the facts → decide by pure rules → write if they are still the same. What seats that came free, pools or other
+    payers have a part in goes under the run's lock: lock → read → decide → write → claim. The same `request_key` (drawn
+    when the form was shown) gives back the order it made, and so does an open order of the person for the run. Raises
+    Refused: full, window, own course, enrolled, PriceChanged, and what claims say.
     """
     wanted = Wanted(run_id, person_id, request_key[: placing.LONGEST_REQUEST_KEY], locale)
-    with subsidising.refusals_kept(now=now), transaction():
-        run, facts = _lock_and_read(wanted, now=now)
-        again = facts.order_of_form or facts.open_order
-        if again is not None:
-            return db.session.get_one(Order, again)
-        _check(run, facts, now=now)
-        quoted = quotes.quote(placing.sale_of(wanted, run), asked, now=now)
-        if (quoted.price, quoted.due) != (shown_price, asked.shown_due or shown_price):
-            raise PriceChanged(quoted)
-        has_waived = asked.waives is not None and waivers.check(
-            run_id, run.starts_at, quoted.price, waives=asked.waives, now=now
-        )
+    if not asked.has_other_payers:
+        placed = till.place(wanted, lambda seen: _plain_order(wanted, seen, asked, shown_price, now=now), now=now)
+        if placed is not None:
+            return placed
+    with subsidising.refusals_kept(now=now):
+        return _place_under_lock(wanted, asked, shown_price, now=now)
+
+
+def place_order(run_id: int, person_id: int, **how: Any) -> Order:
+    """The same as `place`, giving back the order."""
+    public_id = place(run_id, person_id, **how)
+    return db.session.scalars(select(Order).where(Order.public_id == public_id)).one()
+
+
+def _plain_order(
+    wanted: Wanted, seen: placing.Seen, asked: Asked, shown_price: Money, *, now: datetime
+) -> dict[str, Any] | None:
+    """What to write for an order of a public seat that the buyer pays; None if it has to be placed under the lock."""
+    if not seen.is_plain:
+        return None
+    quoted, has_waived = placing.decide(wanted, seen, asked, shown_price, now=now)
+    rules.check_seat(is_enrolled=seen.facts.is_enrolled, is_held=False, has_seat=seen.run.seats_left > 0)
+    if has_waived or quoted.due.is_zero:
+        return None
+    return placing.values_of(wanted, seen.run, quoted, until=now + rules.HOLD_FOR, now=now)
+
+
+def _place_under_lock(wanted: Wanted, asked: Asked, shown_price: Money, *, now: datetime) -> str:
+    """Any order, with the run locked from the facts to the commit."""
+    with transaction():
+        seen = placing.lock_and_look(wanted, now=now)
+        if not seen.is_settled:
+            # Seats that may have become free go to those who wait before anyone asks.
+            offers.settle(locked(CourseRun, wanted.run_id), now=now)
+            seen = placing.lock_and_look(wanted, now=now)
+        run, facts, _mark = seen
+        if facts.order:
+            return facts.order
+        quoted, has_waived = placing.decide(wanted, seen, asked, shown_price, now=now)
         pool_id = placing.find_pool(wanted, run, facts, asked, quoted)
-        rules.check_seat(
-            is_enrolled=facts.is_enrolled,
-            is_held=facts.hold_id is not None,
-            has_seat=pool_id is not None or run.seats_left > 0,
-        )
+        has_seat = pool_id is not None or run.seats_left > 0
+        rules.check_seat(is_enrolled=facts.is_enrolled, is_held=facts.hold_id is not None, has_seat=has_seat)
         placed = placing.write_order(wanted, run, facts, quoted, pool_id=pool_id, now=now)
         if has_waived:
             waivers.keep(locked(Order, placed.order.id), now=now)
@@ -98,29 +126,8 @@ def place_order(
         if quoted.due != quoted.price:
             claims.claim(placed.sold, quoted, asked, now=now)
         if quoted.due.is_zero:
-            _confirm(placed.order, locked(CourseRun, run_id), locked(SeatHold, placed.hold_id), now=now)
-        return placed.order
-
-
-def _lock_and_read(wanted: Wanted, *, now: datetime) -> tuple[placing.LockedRun, placing.Facts]:
-    """The locked run and the facts. When seats may have become free, they go to those who wait before anyone asks."""
-    run = placing.lock_run(wanted)
-    facts = placing.read_facts(wanted, run, now=now)
-    if not (facts.has_expired_holds or facts.has_waiting or run.seats_kept):
-        return run, facts
-    offers.settle(locked(CourseRun, wanted.run_id), now=now)
-    return placing.lock_run(wanted), placing.read_facts(wanted, run, now=now)
-
-
-def _check(run: placing.LockedRun, facts: placing.Facts, *, now: datetime) -> None:
-    rules.check_may_enrol(
-        state=run.state,
-        course_state=run.course_state,
-        opens_at=run.opens_at,
-        closes_at=run.closes_at,
-        is_provider=facts.is_provider,
-        now=now,
-    )
+            _confirm(placed.order, locked(CourseRun, wanted.run_id), locked(SeatHold, placed.hold_id), now=now)
+        return placed.order.public_id
 
 
 def cancel_order(order_id: int, *, actor_id: int | None, now: datetime) -> Order:

@@ -1,22 +1,23 @@
-"""The statements of `orders.place_order`: one locks the run, one brings all facts, one writes everything.
+"""The statements of `orders.place_order`. They go past the ORM, because a hot run is sold as fast as these are.
 
-They go past the ORM, because a hot run is sold as fast as these three are. The facts are a statement of their own: at
-READ COMMITTED a statement sees what was committed when it began, so facts read together with the lock would be older
-than the lock.
+A plain order takes two: `look` brings every fact with a mark of them, and `till` writes the order if the mark is still
+the same once the run is locked. What needs more (seats that came free, pools, other payers) goes on under the lock:
+`lock_and_look`, decide, `write_order`. The facts are a statement of their own after the lock: at READ COMMITTED a
+statement sees what was committed when it began, so facts read together with the lock would be older than it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
 from marketplace.accounts.agreements import NEWEST, TERMS
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import counting
+from marketplace.enrolment import counting, quotes, rules, waivers
 from marketplace.enrolment.claims import Sold
 from marketplace.enrolment.models import Order, OrderState
-from marketplace.enrolment.quotes import Sale
+from marketplace.enrolment.quotes import PriceChanged, Sale
 from marketplace.enrolment.rules import HOLD_FOR
 from marketplace.foundation import ids
 from marketplace.foundation.database import forget, known, one_row
@@ -24,37 +25,15 @@ from marketplace.foundation.errors import NotFound
 from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from marketplace.enrolment.quotes import Asked, Quote
 
 LONGEST_REQUEST_KEY = 64
 
-_LOCK = """
-SELECT run.state, course.state, run.enrol_opens_at, run.enrol_closes_at, run.capacity, run.seats_taken,
-       run.seats_kept, run.price_minor, run.currency, run.is_subsidised, run.zone, run.has_price_rules,
-       run.course_id, run.starts_at
-  FROM course_run AS run JOIN course ON course.id = run.course_id
- WHERE run.id = %(run)s
-   FOR NO KEY UPDATE OF run
-"""
-_FACTS = """
-SELECT (SELECT id FROM "order" WHERE request_key = %(key)s AND person_id = %(person)s),
-       (SELECT made.id FROM "order" AS made JOIN order_line ON order_line.order_id = made.id
-         WHERE made.person_id = %(person)s AND order_line.run_id = %(run)s
-           AND made.state IN ('awaiting_payment', 'payment_pending') AND made.expires_at > %(now)s
-         ORDER BY made.id DESC LIMIT 1),
-       hold.id, hold.until,
-       EXISTS (SELECT FROM enrolment WHERE run_id = %(run)s AND person_id = %(person)s AND ended_at IS NULL),
-       EXISTS (SELECT FROM membership JOIN course_provider USING (organisation_id)
-                WHERE person_id = %(person)s AND course_id = %(course)s),
-       EXISTS (SELECT FROM seat_hold WHERE run_id = %(run)s AND ended_at IS NULL AND until <= %(now)s),
-       EXISTS (SELECT FROM waiting_entry WHERE run_id = %(run)s AND state = 'waiting'),
-       (SELECT id FROM waiting_entry
-         WHERE run_id = %(run)s AND person_id = %(person)s AND state IN ('waiting', 'offered'))
-  FROM (SELECT) AS one_row
-  LEFT JOIN seat_hold AS hold ON hold.run_id = %(run)s AND hold.person_id = %(person)s AND hold.ended_at IS NULL
-"""
+_LOCK = "SELECT id FROM course_run WHERE id = %(run)s FOR NO KEY UPDATE"
+_FACTS = "SELECT * FROM placing_facts(%(run)s, %(person)s, %(key)s, %(now)s)"
 _WRITE = """
 WITH taken AS (
     INSERT INTO seat_hold (public_id, run_id, person_id, until, created_at, pool_id)
@@ -94,8 +73,8 @@ SELECT placed.id, line.id, coalesce(%(hold)s, (SELECT id FROM taken)) FROM place
 """
 
 
-class LockedRun(NamedTuple):
-    """What the decision needs of a run and its course, as they are under the lock; columns as _LOCK selects them."""
+class RunFacts(NamedTuple):
+    """What the decision needs of a run and its course; columns as `placing_facts` gives them."""
 
     state: str
     course_state: str
@@ -119,10 +98,10 @@ class LockedRun(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What the decision needs of the person in the run; columns as _FACTS selects them."""
+    """What the decision needs of the person in the run; columns as `placing_facts` gives them, after those above."""
 
-    order_of_form: int | None
-    open_order: int | None
+    order_of_form: str | None
+    open_order: str | None
     hold_id: int | None
     hold_until: datetime | None
     is_enrolled: bool
@@ -131,6 +110,32 @@ class Facts(NamedTuple):
     has_waiting: bool
     # The person's own live place in the run's waiting list.
     entry_id: int | None
+
+    @property
+    def order(self) -> str | None:
+        """The public id of the order that this form, or the person in another tab, has made already."""
+        return self.order_of_form or self.open_order
+
+
+_OF_RUN = len(RunFacts._fields)
+
+
+class Seen(NamedTuple):
+    """The facts at one moment; while `mark` would come out the same, what was decided from them holds."""
+
+    run: RunFacts
+    facts: Facts
+    mark: int
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no seat of the run may have become free for somebody else than whoever asks."""
+        return not (self.facts.has_expired_holds or self.facts.has_waiting or self.run.seats_kept)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing stands between the person and a public seat: settled, and nothing held or offered before."""
+        return self.is_settled and self.facts.hold_id is None and self.facts.entry_id is None
 
 
 class Placed(NamedTuple):
@@ -150,30 +155,27 @@ class Wanted(NamedTuple):
     locale: str
 
 
-def lock_run(wanted: Wanted) -> LockedRun:
-    """Lock the run FOR NO KEY UPDATE; raises NotFound."""
-    row = one_row(_LOCK, {"run": wanted.run_id})
+def look(wanted: Wanted, *, now: datetime) -> Seen:
+    """Everything about the run and the person in it, as it is now; raises NotFound. Call inside a transaction."""
+    values = {"run": wanted.run_id, "person": wanted.person_id, "key": wanted.request_key, "now": now}
+    row = one_row(_FACTS, values)
     if row is None:
         raise NotFound
-    return LockedRun(*row)
+    return seen_in(row)
 
 
-def read_facts(wanted: Wanted, run: LockedRun, *, now: datetime) -> Facts:
-    """Everything about the person in the locked run, as it is now."""
-    row = one_row(
-        _FACTS,
-        {
-            "run": wanted.run_id,
-            "person": wanted.person_id,
-            "course": run.course_id,
-            "key": wanted.request_key,
-            "now": now,
-        },
-    )
-    return Facts(*(row or ()))
+def seen_in(row: Sequence[Any]) -> Seen:
+    """The facts in a row of `placing_facts`."""
+    return Seen(RunFacts._make(row[:_OF_RUN]), Facts._make(row[_OF_RUN:-1]), row[-1])
 
 
-def sale_of(wanted: Wanted, run: LockedRun) -> Sale:
+def lock_and_look(wanted: Wanted, *, now: datetime) -> Seen:
+    """The same under the run's lock (FOR NO KEY UPDATE), inside the caller's transaction; raises NotFound."""
+    one_row(_LOCK, {"run": wanted.run_id})
+    return look(wanted, now=now)
+
+
+def sale_of(wanted: Wanted, run: RunFacts) -> Sale:
     """The sale to be quoted."""
     return Sale(
         run_id=wanted.run_id,
@@ -187,7 +189,27 @@ def sale_of(wanted: Wanted, run: LockedRun) -> Sale:
     )
 
 
-def find_pool(wanted: Wanted, run: LockedRun, facts: Facts, asked: Asked, quoted: Quote) -> int | None:
+def decide(wanted: Wanted, seen: Seen, asked: Asked, shown_price: Money, *, now: datetime) -> tuple[Quote, bool]:
+    """What the seat costs, and whether the right to withdraw was waived; raises the Refused that says why not."""
+    run = seen.run
+    rules.check_may_enrol(
+        state=run.state,
+        course_state=run.course_state,
+        opens_at=run.opens_at,
+        closes_at=run.closes_at,
+        is_provider=seen.facts.is_provider,
+        now=now,
+    )
+    quoted = quotes.quote(sale_of(wanted, run), asked, now=now)
+    if (quoted.price, quoted.due) != (shown_price, asked.shown_due or shown_price):
+        raise PriceChanged(quoted)
+    has_waived = asked.waives is not None and waivers.check(
+        wanted.run_id, run.starts_at, quoted.price, waives=asked.waives, now=now
+    )
+    return quoted, has_waived
+
+
+def find_pool(wanted: Wanted, run: RunFacts, facts: Facts, asked: Asked, quoted: Quote) -> int | None:
     """The pool the person may take a seat of; asked only while pools keep seats and the person holds none."""
     if not run.seats_kept or facts.hold_id is not None:
         return None
@@ -195,38 +217,42 @@ def find_pool(wanted: Wanted, run: LockedRun, facts: Facts, asked: Asked, quoted
 
 
 def write_order(
-    wanted: Wanted, run: LockedRun, facts: Facts, quoted: Quote, *, pool_id: int | None, now: datetime
+    wanted: Wanted, run: RunFacts, facts: Facts, quoted: Quote, *, pool_id: int | None, now: datetime
 ) -> Placed:
-    """Write hold (unless the person has one), order, line, consent and timeline, and count the seat: one statement."""
-    public_id = ids.public_id()
+    """Write hold (unless the person has one), order, line, consent and timeline, and count the seat: one statement.
+
+    The caller has the run locked.
+    """
     if pool_id is not None:
         counting.take_from_pool(pool_id)
-    row = one_row(
-        _WRITE,
-        {
-            "run": wanted.run_id,
-            "person": wanted.person_id,
-            "course": run.course_id,
-            "key": wanted.request_key,
-            "locale": wanted.locale,
-            "now": now,
-            # Whoever takes a seat that was offered to them has at least as long to pay as anyone.
-            "until": max(facts.hold_until or now, now + HOLD_FOR),
-            "pool": pool_id,
-            "hold": facts.hold_id,
-            "hold_public_id": ids.public_id(),
-            "public_id": public_id,
-            "state": OrderState.AWAITING_PAYMENT.value,
-            "currency": quoted.price.currency,
-            "price": quoted.price.minor,
-            "subsidy": quoted.subsidy.minor,
-            "voucher": quoted.voucher.minor,
-            "due": quoted.due.minor,
-            "terms": NEWEST[TERMS],
-            "rule": Jsonb(quoted.frozen),
-        },
-    )
+    # Whoever takes a seat that was offered to them has at least as long to pay as anyone.
+    until = max(facts.hold_until or now, now + HOLD_FOR)
+    values = values_of(wanted, run, quoted, until=until, now=now)
+    row = one_row(_WRITE, values | {"rule": Jsonb(values["rule"]), "hold": facts.hold_id, "pool": pool_id})
     order_id, line_id, hold_id = row or ()
     forget(CourseRun, wanted.run_id, "seats_taken", "seats_kept")
-    order = known(Order, order_id, public_id=public_id)
+    order = known(Order, order_id, public_id=values["public_id"])
     return Placed(order, Sold(order_id, line_id, wanted.run_id, wanted.person_id), hold_id)
+
+
+def values_of(wanted: Wanted, run: RunFacts, quoted: Quote, *, until: datetime, now: datetime) -> dict[str, Any]:
+    """What an order, its hold and its line are written with, but for the hold and the pool of before."""
+    return {
+        "run": wanted.run_id,
+        "person": wanted.person_id,
+        "course": run.course_id,
+        "key": wanted.request_key,
+        "now": now,
+        "until": until,
+        "hold_public_id": ids.public_id(),
+        "public_id": ids.public_id(),
+        "state": OrderState.AWAITING_PAYMENT.value,
+        "locale": wanted.locale,
+        "currency": quoted.price.currency,
+        "price": quoted.price.minor,
+        "subsidy": quoted.subsidy.minor,
+        "voucher": quoted.voucher.minor,
+        "due": quoted.due.minor,
+        "terms": NEWEST[TERMS],
+        "rule": quoted.frozen,
+    }

@@ -60,6 +60,11 @@ class Asked:
     # Whether they waive the right to withdraw for a run that starts inside its term; None when nobody asked them.
     waives: bool | None = None
 
+    @property
+    def has_other_payers(self) -> bool:
+        """Whether somebody else than the buyer is asked to pay a part."""
+        return bool(self.voucher_code or self.programme)
+
 
 NOTHING = Asked()
 
@@ -119,6 +124,15 @@ class Quote:
         lines = [[reason.code, reason.params, reason.amount.minor] for reason in self.explanation]
         kept = {"version": RULE_VERSION, "list_price_minor": self.list_price.minor, "explanation": lines}
         return kept | ({"pricing": self.priced.recorded()} if self.priced else {})
+
+
+class PriceChanged(Refused):
+    """The price is not the one the person saw; `quote` is the one of now, to be shown before asking again."""
+
+    def __init__(self, quoted: Quote) -> None:
+        """Keep the present price for the page."""
+        super().__init__("price_changed", lazy("The price has changed since you saw it. Please look at it again."))
+        self.quote = quoted
 
 
 def quote(sale: Sale, asked: Asked = NOTHING, *, now: datetime) -> Quote:

@@ -25,6 +25,7 @@ from marketplace.enrolment import (
     rule_views,
     search_wishes,
     taken_views,
+    till,
     voucher_views,
     waiting,
     waiting_views,
@@ -69,6 +70,7 @@ def init_app(app: Flask, _settings: Settings) -> None:
     app.jinja_env.globals["availability_of"] = lambda runs: availability.of_runs(runs, now=clock.now())
     app.jinja_env.globals["funding_notes"] = course_funding.notes
     app.jinja_env.globals["days_before"] = policy_pages.days_before
+    app.extensions[till.NAME] = till.Till()
 
 
 @blueprint.get("/runs/<public_id>/enrol")
@@ -90,7 +92,7 @@ def place_order(public_id: str) -> ResponseReturnValue:
     run_id, form = offer.get_run_id(public_id), EnrolForm()
     try:
         _check(form)
-        order = orders.place_order(
+        order_id = orders.place(
             run_id,
             person().id,
             shown_price=form.shown_price,
@@ -101,7 +103,7 @@ def place_order(public_id: str) -> ResponseReturnValue:
         )
     except Refused as refusal:
         return _enrol_page(offer.get_run(public_id), refusal=refusal, sent=form, status=refusal.status)
-    return redirect(url_for("enrolment.order", public_id=order.public_id), 303)
+    return redirect(url_for("enrolment.order", public_id=order_id), 303)
 
 
 @blueprint.post("/runs/<public_id>/enrol/price")

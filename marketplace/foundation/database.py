@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -169,8 +170,50 @@ def one_row(statement: str, values: Mapping[str, Any]) -> tuple[Any, ...] | None
     `statement` takes psycopg's `%(name)s` places; psycopg prepares it when it has been seen some times. Rows that the
     ORM still holds back are not written first. Call inside a transaction.
     """
-    driver: psycopg.Connection[tuple[Any, ...]] = db.session.connection().connection.driver_connection  # type: ignore[assignment]
-    return driver.execute(statement, values).fetchone()
+    return _driver().execute(statement, values).fetchone()
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Runs statements past SQLAlchemy, in psycopg's words; `are_joined`: they are part of an open transaction."""
+
+    driver: psycopg.Connection[tuple[Any, ...]]
+    are_joined: bool
+
+    def row(self, statement: str, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The first row."""
+        return self.driver.execute(statement, values).fetchone()
+
+    def rows(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Every row."""
+        return self.driver.execute(statement, values).fetchall()
+
+
+@contextmanager
+def single_statements() -> Iterator[Statements]:
+    """Statements that are each a whole transaction: committed by PostgreSQL as they end.
+
+    Only for a use case that writes with one of them. Inside a `transaction()` they join it like any other.
+    """
+    if is_in_transaction() or not isinstance(db.session.get_bind(), Engine):
+        with transaction():
+            yield Statements(_driver(), are_joined=True)
+        return
+    connection = db.engine.raw_connection()
+    driver: psycopg.Connection[tuple[Any, ...]] = connection.driver_connection  # type: ignore[assignment]
+    try:
+        driver.autocommit = True
+        yield Statements(driver, are_joined=False)
+    finally:
+        if driver.closed:
+            connection.invalidate()
+        else:
+            driver.autocommit = False
+        connection.close()
+
+
+def _driver() -> psycopg.Connection[tuple[Any, ...]]:
+    return db.session.connection().connection.driver_connection  # type: ignore[return-value]
 
 
 def read_rows(statement: str, values: Mapping[str, Any]) -> list[Any]:
@@ -204,7 +247,7 @@ def known(model: type[Row], row_id: int, **values: object) -> Row:
 
 def forget(model: type[Row], row_id: int, *names: str) -> None:
     """Let a row that the ORM may have in hand read these columns again: they were written past it."""
-    row = db.session.identity_map.get(identity_key(model, row_id))
+    row = db.session.identity_map.get(identity_key(model, row_id)) if db.session.registry.has() else None
     if row is not None:
         db.session.expire(row, names)
 

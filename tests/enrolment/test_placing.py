@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from marketplace.enrolment import placing
-from marketplace.enrolment.placing import LockedRun, Wanted
+from marketplace.enrolment.placing import RunFacts, Wanted
 from marketplace.foundation import clock
 from marketplace.foundation.database import one_row, transaction
 from marketplace.foundation.errors import NotFound, Refused
@@ -15,10 +15,9 @@ def test_the_facts_of_someone_new(app):
     wanted = Wanted(run.id, person.id, "key", "zh")
 
     with transaction():
-        locked = placing.lock_run(wanted)
-        facts = placing.read_facts(wanted, locked, now=clock.now())
+        seen = placing.lock_and_look(wanted, now=clock.now())
 
-    assert locked == LockedRun(
+    assert seen.run == RunFacts(
         "scheduled",
         "published",
         run.enrol_opens_at,
@@ -34,12 +33,12 @@ def test_the_facts_of_someone_new(app):
         run.course_id,
         run.starts_at,
     )
-    assert facts == (None, None, None, None, False, False, False, False, None)
+    assert seen.facts == (None, None, None, None, False, False, False, False, None)
 
 
 def test_a_run_nobody_made_is_not_found(app):
     with pytest.raises(NotFound), transaction():
-        placing.lock_run(Wanted(0, 0, "key", "zh"))
+        placing.lock_and_look(Wanted(0, 0, "key", "zh"), now=clock.now())
 
 
 def test_a_constraint_speaks_past_the_orm_too(app):
