@@ -154,6 +154,13 @@ def test_what_is_owed_for_a_subsidy_is_paid(browser, live, language, size):
     with live.app.app_context():
         debt = debts.find(number)
         assert (debt.owed.minor, debt.paid.minor, debt.left.minor) == (64000, 64000, 0)
+    visitor.follow("Invoice and fapiao for what you paid later")
+    visitor.page.get_by_label(visitor.say("Name on the invoice")).fill("艺匠文化有限公司")
+    visitor.press("Issue the invoice")
+    visitor.sees("Supplementary invoice")
+    with visitor.page.expect_download() as download:
+        visitor.page.locator("main table a").first.click()
+    assert download.value.suggested_filename.startswith("YJD-")
 
 
 @BOTH
