@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -20,6 +20,8 @@ from marketplace.participation.models import Assessment, Attendance, Completion
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,13 @@ def is_over(run: CourseRun, now: datetime) -> bool:
     return end is not None and end <= now
 
 
-def list_teaching(organisation_ids: Iterable[int]) -> list[tuple[CourseRun, int]]:
-    """The scheduled runs of these organisations, newest start first, with how many people are enrolled."""
+def list_teaching(
+    organisation_ids: Iterable[int], *, before: int | None = None
+) -> tuple[list[tuple[CourseRun, int]], int | None]:
+    """The scheduled runs of these organisations, newest start first, with how many people are enrolled.
+
+    A page, after the run with the id `before`; the second value continues the list, None at its end.
+    """
     mine = select(CourseProvider.course_id).where(CourseProvider.organisation_id.in_(list(organisation_ids)))
     people = (
         select(func.count())
@@ -150,6 +157,10 @@ def list_teaching(organisation_ids: Iterable[int]) -> list[tuple[CourseRun, int]
         select(CourseRun, people)
         .where(CourseRun.course_id.in_(mine), CourseRun.state != RunState.DRAFT)
         .options(joinedload(CourseRun.course).joinedload(Course.category))
-        .order_by(CourseRun.starts_at.desc(), CourseRun.id)
+        .order_by(CourseRun.starts_at.desc(), CourseRun.id.desc())
     )
-    return [(run, count) for run, count in db.session.execute(query.limit(200))]
+    if before is not None:
+        last = select(CourseRun.starts_at, CourseRun.id).where(CourseRun.id == before)
+        query = query.where(tuple_(CourseRun.starts_at, CourseRun.id) < last.scalar_subquery())
+    rows = [(run, count) for run, count in db.session.execute(query.limit(PAGE + 1))]
+    return rows[:PAGE], rows[PAGE - 1][0].id if len(rows) > PAGE else None

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from marketplace.accounts import organisations
 from marketplace.accounts.models import MemberRole
 from marketplace.accounts.permissions import permission, person, require
-from marketplace.foundation import clock
+from marketplace.foundation import clock, ids
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import ngettext
@@ -46,7 +46,8 @@ def teaching() -> ResponseReturnValue:
     """The runs of the organisations I keep registers for."""
     wanted = {MemberRole.OWNER, MemberRole.REGISTRAR, MemberRole.INSTRUCTOR}
     mine = {membership.organisation_id for membership in person().memberships if membership.role in wanted}
-    return render_template("participation/teaching.html", runs=rosters.list_teaching(mine))
+    runs, older = rosters.list_teaching(mine, before=ids.row_number(request.args.get("before", "")))
+    return render_template("participation/teaching.html", runs=runs, older=older)
 
 
 @blueprint.get("/runs/<public_id>/roster")

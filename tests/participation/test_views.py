@@ -1,5 +1,6 @@
 """The doors of teaching and of one's own progress."""
 
+import re
 from datetime import timedelta
 from io import BytesIO
 
@@ -244,6 +245,19 @@ def test_an_editor_keeps_no_register(run, provider, client):
     sign_in(client, make_member(provider, "editor"))
 
     assert client.get(register(run)).status_code == 403
+
+
+def test_a_long_list_of_runs_is_read_in_pages(run, teacher):
+    with transaction():
+        for number in range(52):
+            later = timedelta(hours=number // 2)
+            make_run(course=run.course, starts_at=run.starts_at + later, ends_at=run.ends_at + later)
+    page, seen = teacher.get("/teaching?lang=en").text, []
+    for _ in range(2):
+        seen += re.findall(r"/runs/(\w{12})/roster", page)
+        following = re.findall(r'rel="next" href="([^"]+)"', page)
+        page = teacher.get(following[0]).text if following else ""
+    assert (len(seen), len(set(seen)), page) == (53, 53, "")
 
 
 def test_teaching_lists_my_organisations_runs(run, teacher):
