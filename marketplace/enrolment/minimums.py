@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 log = structlog.get_logger("minimums")
+MOST_SHOWN = 200
 
 DECISIONS = {"confirmed": None, "merged": RunChangeKind.MERGED, "cancelled": RunChangeKind.CANCELLED}
 
@@ -91,7 +92,7 @@ def list_open(organisation_ids: Iterable[int] | None = None) -> Sequence[tuple[R
     if organisation_ids is not None:
         mine = select(CourseProvider.course_id).where(CourseProvider.organisation_id.in_(list(organisation_ids)))
         query = query.where(RunMinimum.run_id.in_(select(CourseRun.id).where(CourseRun.course_id.in_(mine))))
-    return [(row, count) for row, count in db.session.execute(query.limit(200))]
+    return [(row, count) for row, count in db.session.execute(query.limit(MOST_SHOWN))]
 
 
 @jobs.periodic(cron="5 * * * *", name="enrolment.remind_of_minimums")

@@ -139,7 +139,7 @@ def decisions() -> ResponseReturnValue:
     if not is_staff and not mine:
         raise Forbidden
     rows = minimums.list_open(None if is_staff else mine)
-    return render_template("enrolment/decisions.html", rows=rows)
+    return render_template("enrolment/decisions.html", rows=rows, most=minimums.MOST_SHOWN)
 
 
 @blueprint.get("/manage/run-changes/<public_id>")

@@ -31,6 +31,7 @@ def after_sale() -> ResponseReturnValue:
         disputes=found,
         following=disputes.follow_the_bank(found),
         refunds=external_refunds.list_undecided(),
+        most={"disputes": disputes.MOST_SHOWN, "refunds": external_refunds.MOST_SHOWN},
         states=dispute_names(),
         decisions=decision_names(),
         reasons=reason_names(),

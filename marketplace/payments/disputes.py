@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from marketplace.payments.stripe_gateway import DisputeAnswer
 
 log = structlog.get_logger("disputes")
+MOST_SHOWN = 100
 
 # Which changes of a run go on by themselves when the bank has decided. Won, the money is here and everything is as if
 # there had been no dispute. Lost, it went back: a place in a cancelled run ends all the same, but whether one in a
@@ -208,7 +209,7 @@ def follow_the_bank(found: Iterable[Dispute]) -> set[int]:
     return set(db.session.scalars(query))
 
 
-def list_recent(limit: int = 100) -> Sequence[Dispute]:
+def list_recent(limit: int = MOST_SHOWN) -> Sequence[Dispute]:
     """Open disputes and those whose place nobody has decided about, then the newest closed ones."""
     waiting = or_(Dispute.state.in_([DisputeState.INQUIRY, DisputeState.OPEN]), Dispute.place_decision.is_(None))
     query = select(Dispute).options(

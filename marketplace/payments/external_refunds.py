@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("refunds")
 DASHBOARD = "stripe_dashboard"
+MOST_SHOWN = 100
 
 
 def adopt(answer: RefundAnswer, *, now: datetime) -> int | None:
@@ -90,7 +91,7 @@ def decide(public_id: str, *, ends_place: bool, actor_id: int, now: datetime) ->
         return refund
 
 
-def list_undecided(limit: int = 100) -> Sequence[Refund]:
+def list_undecided(limit: int = MOST_SHOWN) -> Sequence[Refund]:
     """Refunds from outside whose place nobody has decided about, oldest first."""
     query = (
         select(Refund)

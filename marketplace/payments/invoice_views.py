@@ -157,7 +157,12 @@ def staff_invoices() -> ResponseReturnValue:
     papers, next_before = invoices.list_issued(before=ids.row_number(request.args.get("before", "")))
     waiting, list_sellers = fapiao.list_open(), invoices.list_sellers()
     return render_template(
-        "payments/staff_invoices.html", papers=papers, next_before=next_before, waiting=waiting, sellers=list_sellers
+        "payments/staff_invoices.html",
+        papers=papers,
+        next_before=next_before,
+        waiting=waiting,
+        most=fapiao.QUEUE,
+        sellers=list_sellers,
     )
 
 
