@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marketplace.enrolment import pages
 from marketplace.foundation.formats import format_money
 from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.money import Money
 from marketplace.payments import books, desk, desk_words, next_action_rules, waterfall_rules
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from marketplace.payments.desk import OrderFile
+    from marketplace.payments.models import LedgerTransaction
     from marketplace.payments.next_action_rules import NextAction
     from marketplace.payments.waterfall_rules import Drawn
 
@@ -71,9 +74,17 @@ def _money_lines(file: OrderFile) -> list[Line]:
 def _ledger_lines(file: OrderFile) -> list[Line]:
     names = books.posting_names()
     return [
-        (_("Posted: %(kind)s", kind=names.get(one.kind, one.kind)), one.occurred_at, one.key)
+        (_("Posted: %(kind)s", kind=names.get(one.kind, one.kind)), one.occurred_at, _debits(one))
         for one in file.money.transactions
     ]
+
+
+def _debits(posted: LedgerTransaction) -> str:
+    """How much a posting moved, in each currency."""
+    moved: Counter[str] = Counter()
+    for entry in posted.entries:
+        moved[entry.currency] += max(entry.amount_minor, 0)
+    return " · ".join(format_money(Money(minor, currency)) for currency, minor in sorted(moved.items()))
 
 
 def _act_lines(file: OrderFile) -> list[Line]:

@@ -83,6 +83,8 @@ def test_the_file_of_an_order_tells_all_of_it_and_what_comes_next(client, office
     ):
         assert sentence in page
     assert "Mark paid by bank transfer" not in page
+    posted = page.partition("Posted: Payment<")[2].partition("</li>")[0]
+    assert ("CN¥1,280.00" in posted, "payment:" in page) == (True, False)
 
 
 def test_a_refund_needs_a_reason_and_is_kept_as_an_act(client, officer, sandbox, order, now):
