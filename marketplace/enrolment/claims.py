@@ -7,10 +7,15 @@ with order and run locked (in that order); a payer's own lock is taken after the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketplace.enrolment import subsidising
-from marketplace.funding import subsidies, vouchers
+from marketplace.foundation.database import forget
+from marketplace.foundation.i18n import speaking
+from marketplace.funding import claiming, subsidies, vouchers
+from marketplace.funding.programme_models import FundingProgramme
+from marketplace.funding.subsidies import Line
+from marketplace.funding.voucher_models import Voucher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,21 +34,51 @@ class ClaimGone(Exception):
 class Sold:
     """The order that has just been written, by the keys a payer needs."""
 
-    order_id: int
     line_id: int
-    run_id: int
-    person_id: int
+    order_number: str
+    title_zh: str
+    title_en: str
+
+
+def prepared(quoted: Quote, asked: Asked, *, locale: str, now: datetime) -> dict[str, Any] | None:
+    """What the payers of a quote write, for `till`: "code" and "programme"; None if they have to decide under locks.
+
+    Consent is worded in `locale`.
+    """
+    share, part = quoted.voucher_share, quoted.subsidised
+    code, programme = None, None
+    if share is not None:
+        code = claiming.redemption(share, now=now)
+        if code is None:
+            return None
+    if part is not None:
+        with speaking(locale):
+            ask = subsidising.ask_of(part, asked.agreed)
+        programme = claiming.promise(ask, part.estimate, now=now)
+        if programme is None:
+            return None
+    return {"code": code, "programme": programme, "has_payers": share is not None or part is not None}
+
+
+def note_written(order: dict[str, Any]) -> None:
+    """Let what the ORM may have in hand be read again: the counters of the code and the budget were written past it."""
+    if order["code"]:
+        forget(Voucher, order["code"]["voucher"], "uses", "spent_minor")
+    if order["programme"]:
+        forget(FundingProgramme, order["programme"]["programme"], "committed_minor")
 
 
 def claim(sold: Sold, quoted: Quote, asked: Asked, *, now: datetime) -> None:
     """Take what the quote promised: redeem the voucher, reserve the subsidy. Raises Refused, which undoes the order.
 
-    Called by `orders.place_order` right after the line exists; not called when the buyer pays everything.
+    Called by `orders.place` right after the line exists, when it is placed under the lock; not called when the buyer
+    pays everything.
     """
     if quoted.voucher_share is not None:
         vouchers.redeem(quoted.voucher_share, order_line_id=sold.line_id, now=now)
     if quoted.subsidised is not None:
-        subsidising.reserve(quoted.subsidised, asked.agreed, sold.order_id, sold.line_id, now=now)
+        line = Line(sold.line_id, sold.order_number, sold.title_zh, sold.title_en)
+        subsidies.reserve(subsidising.ask_of(quoted.subsidised, asked.agreed), line, now=now)
 
 
 def lock(orders: Iterable[Order]) -> None:

@@ -76,12 +76,9 @@ def place(
     Refused: full, window, own course, enrolled, PriceChanged, and what claims say.
     """
     wanted = Wanted(run_id, person_id, request_key[: placing.LONGEST_REQUEST_KEY], locale)
-    if not asked.has_other_payers:
-        placed = till.place(wanted, lambda seen: _plain_order(wanted, seen, asked, shown_price, now=now), now=now)
-        if placed is not None:
-            return placed
     with subsidising.refusals_kept(now=now):
-        return _place_under_lock(wanted, asked, shown_price, now=now)
+        placed = till.place(wanted, lambda seen: _plain_order(wanted, seen, asked, shown_price, now=now), now=now)
+        return placed or _place_under_lock(wanted, asked, shown_price, now=now)
 
 
 def place_order(run_id: int, person_id: int, **how: Any) -> Order:
@@ -93,14 +90,15 @@ def place_order(run_id: int, person_id: int, **how: Any) -> Order:
 def _plain_order(
     wanted: Wanted, seen: placing.Seen, asked: Asked, shown_price: Money, *, now: datetime
 ) -> dict[str, Any] | None:
-    """What to write for an order of a public seat that the buyer pays; None if it has to be placed under the lock."""
+    """What to write for an order of a public seat that is to be paid; None if it has to be placed under the lock."""
     if not seen.is_plain:
         return None
     quoted, has_waived = placing.decide(wanted, seen, asked, shown_price, now=now)
     rules.check_seat(is_enrolled=seen.facts.is_enrolled, is_held=False, has_seat=seen.run.seats_left > 0)
-    if has_waived or quoted.due.is_zero:
+    payers = claims.prepared(quoted, asked, locale=wanted.locale, now=now)
+    if has_waived or quoted.due.is_zero or payers is None:
         return None
-    return placing.values_of(wanted, seen.run, quoted, until=now + rules.HOLD_FOR, now=now)
+    return placing.values_of(wanted, seen.run, quoted, until=now + rules.HOLD_FOR, now=now) | payers
 
 
 def _place_under_lock(wanted: Wanted, asked: Asked, shown_price: Money, *, now: datetime) -> str:

@@ -54,14 +54,9 @@ WITH taken AS (
     INSERT INTO order_line (order_id, run_id, price_minor, tax_minor, subsidy_minor, voucher_minor, due_minor,
                             terms_version, title_zh, title_en, price_rule, policy_id)
     SELECT placed.id, %(run)s, %(price)s, 0, %(subsidy)s, %(voucher)s, %(due)s, %(terms)s, title_zh, title_en, %(rule)s,
-           (SELECT id FROM refund_policy
-             WHERE ended_at IS NULL
-               AND (run_id = %(run)s OR run_id IS NULL AND organisation_id IS NULL
-                    OR organisation_id = (SELECT organisation_id FROM course_provider WHERE course_id = %(course)s
-                                           ORDER BY position, organisation_id LIMIT 1))
-             ORDER BY run_id IS NULL, organisation_id IS NULL, id DESC LIMIT 1)
+           policy_for_sale(%(run)s, %(course)s)
       FROM placed, course WHERE course.id = %(course)s
-    RETURNING id
+    RETURNING id, title_zh, title_en
 ), agreed AS (
     INSERT INTO consent (person_id, document, version, language, act, reference, given_at)
     SELECT %(person)s, 'terms', %(terms)s, %(locale)s, 'purchase', %(public_id)s, %(now)s FROM placed
@@ -69,7 +64,7 @@ WITH taken AS (
     INSERT INTO order_event (order_id, kind, occurred_at, recorded_at, actor_id, details)
     SELECT id, 'placed', %(now)s, %(now)s, %(person)s, '{}' FROM placed
 )
-SELECT placed.id, line.id, coalesce(%(hold)s, (SELECT id FROM taken)) FROM placed, line
+SELECT placed.id, coalesce(%(hold)s, (SELECT id FROM taken)), line.id, title_zh, title_en FROM placed, line
 """
 
 
@@ -229,10 +224,10 @@ def write_order(
     until = max(facts.hold_until or now, now + HOLD_FOR)
     values = values_of(wanted, run, quoted, until=until, now=now)
     row = one_row(_WRITE, values | {"rule": Jsonb(values["rule"]), "hold": facts.hold_id, "pool": pool_id})
-    order_id, line_id, hold_id = row or ()
+    order_id, hold_id, line_id, title_zh, title_en = row or ()
     forget(CourseRun, wanted.run_id, "seats_taken", "seats_kept")
     order = known(Order, order_id, public_id=values["public_id"])
-    return Placed(order, Sold(order_id, line_id, wanted.run_id, wanted.person_id), hold_id)
+    return Placed(order, Sold(line_id, values["public_id"], title_zh, title_en), hold_id)
 
 
 def values_of(wanted: Wanted, run: RunFacts, quoted: Quote, *, until: datetime, now: datetime) -> dict[str, Any]:

@@ -17,18 +17,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, distinct, exists, func, select
+from sqlalchemy import and_, distinct, func, select
 from sqlalchemy.orm import aliased
 
-from marketplace.accounts.models import Membership, Person
+from marketplace.accounts.models import Membership
 from marketplace.catalog import pricing, pricing_rules
-from marketplace.catalog.models import Course, CourseRun
+from marketplace.catalog.models import CourseRun
 from marketplace.catalog.pricing_rules import Price, PriceFacts
 from marketplace.enrolment import course_facts, subsidising
 from marketplace.enrolment.models import Enrolment
 from marketplace.enrolment.subsidising import Choices
-from marketplace.foundation.database import db
-from marketplace.foundation.errors import Refused
+from marketplace.foundation.database import db, one_row
+from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
 from marketplace.foundation.money import Money
 from marketplace.funding import vouchers
@@ -59,11 +59,6 @@ class Asked:
     shown_due: Money | None = None
     # Whether they waive the right to withdraw for a run that starts inside its term; None when nobody asked them.
     waives: bool | None = None
-
-    @property
-    def has_other_payers(self) -> bool:
-        """Whether somebody else than the buyer is asked to pay a part."""
-        return bool(self.voucher_code or self.programme)
 
 
 NOTHING = Asked()
@@ -246,40 +241,37 @@ def sale_of(run: CourseRun, person_id: int | None, *, expired_holds: int = 0) ->
     )
 
 
+_BUYER = """
+SELECT id, email, region, district, industry_code, occupation, employer_size, experience_band,
+       ARRAY(SELECT organisation_id FROM membership WHERE membership.person_id = person.id),
+       EXISTS (SELECT FROM enrolment WHERE enrolment.person_id = person.id)
+  FROM person WHERE id = %(person)s
+"""
+
+
 def buyer_of(person_id: int) -> Buyer:
     """The facts of a buyer that rules and programmes decide from; one statement, so ask only when something does."""
-    organisations = select(Membership.organisation_id).where(Membership.person_id == Person.id).correlate(Person)
-    earlier = exists().where(Enrolment.person_id == Person.id).correlate(Person)
-    query = select(
-        Person.email,
-        Person.region,
-        Person.district,
-        Person.industry_code,
-        Person.occupation,
-        Person.employer_size,
-        Person.experience_band,
-        func.array(organisations.scalar_subquery()).label("organisation_ids"),
-        earlier.label("has_enrolled_before"),
-    ).where(Person.id == person_id)
-    found = db.session.execute(query).one()
+    row = one_row(_BUYER, {"person": person_id})
+    if row is None:
+        raise NotFound
+    _id, email, region, district, industry_code, occupation, employer_size, experience_band, members_of, enrolled = row
     return Buyer(
         person_id=person_id,
-        email_domain=found.email.rpartition("@")[2],
-        organisation_ids=frozenset(found.organisation_ids),
-        region=found.region,
-        district=found.district,
-        industry_code=found.industry_code,
-        occupation=found.occupation,
-        employer_size=found.employer_size,
-        experience_band=found.experience_band,
-        has_enrolled_before=found.has_enrolled_before,
+        email_domain=email.rpartition("@")[2],
+        organisation_ids=frozenset(members_of),
+        region=region,
+        district=district,
+        industry_code=industry_code,
+        occupation=occupation,
+        employer_size=employer_size,
+        experience_band=experience_band,
+        has_enrolled_before=enrolled,
     )
 
 
 def offer_of(run_id: int) -> Offer:
-    """The facts of what is bought; two statements, so ask only when something decides from them."""
-    run = db.session.get_one(CourseRun, run_id)
-    return course_facts.seat_in(course_facts.facts_of(Course.id == run.course_id)[run.course_id], run)
+    """The facts of what is bought; one statement, so ask only when something decides from them."""
+    return course_facts.seat_of(run_id)
 
 
 class _Facts:

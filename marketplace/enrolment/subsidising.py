@@ -10,14 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
-from marketplace.enrolment.models import Order, OrderLine
-from marketplace.foundation.database import db, is_in_transaction
+from marketplace.foundation.database import is_in_transaction
 from marketplace.foundation.i18n import lazy
 from marketplace.funding import estimates, programmes, subsidies, subsidy_names
 from marketplace.funding.estimates import Estimate
-from marketplace.funding.subsidies import Ask, Line, SubsidyRefused
+from marketplace.funding.subsidies import Ask, SubsidyRefused
 from marketplace.funding.subsidy_rules import Verdict
 
 if TYPE_CHECKING:
@@ -82,16 +79,8 @@ def part_of(programme: str, buyer: Buyer, offer: Offer, price: Money, *, now: da
 def refusal_of(part: Part) -> SubsidyRefused:
     """Why a programme that was asked does not pay."""
     message = lazy("The funding programme does not pay for this seat. Nothing was ordered.")
-    ask = _ask(part, None)
+    ask = ask_of(part, None)
     return SubsidyRefused("subsidy_refused", message, ask, part.estimate.version, part.estimate.decision)
-
-
-def reserve(part: Part, agreed: Agreed | None, order_id: int, line_id: int, *, now: datetime) -> None:
-    """Promise the part for a line just written; raises SubsidyRefused, which undoes the order."""
-    titles = select(OrderLine.title_zh, OrderLine.title_en).where(OrderLine.id == line_id)
-    title_zh, title_en = db.session.execute(titles).one()
-    line = Line(line_id, db.session.get_one(Order, order_id).public_id, title_zh, title_en)
-    subsidies.reserve(_ask(part, agreed), line, now=now)
 
 
 @contextmanager
@@ -106,7 +95,8 @@ def refusals_kept(*, now: datetime) -> Iterator[None]:
         raise
 
 
-def _ask(part: Part, agreed: Agreed | None) -> Ask:
+def ask_of(part: Part, agreed: Agreed | None) -> Ask:
+    """What the programme is asked for, by what the buyer saw and agreed to."""
     version = part.estimate.version
     return Ask(
         programme_id=version.programme_id,

@@ -1,9 +1,9 @@
-"""Where plain orders are placed: those that come in at the same moment together, with two statements and one commit.
+"""Where most orders are placed: those that come in at the same moment together, with two statements and one commit.
 
 Of the threads of a process one serves at a time, for itself and for all who came while the one before was served;
 nobody waits for company. In a rush that is most of what an order costs: eight orders together cost the database less
 than half of what they cost alone. One statement reads the facts of all, without a lock; each is decided by itself; one
-writes those that are to be written. That is a function of the database (`place_orders`, migration 0049): it locks the
+writes those that are to be written. That is a function of the database (`place_orders`, migration 0050): it locks the
 runs and leaves out every order whose facts have changed since. What it leaves out is placed under the lock, alone
 (`orders.place`), and so are all of them when it fails.
 """
@@ -21,7 +21,8 @@ from flask import current_app
 from psycopg.types.json import Jsonb
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import placing
+from marketplace.enrolment import claims, placing
+from marketplace.foundation import keeping
 from marketplace.foundation.database import forget, single_statements
 from marketplace.foundation.errors import NotFound, Refused
 
@@ -64,8 +65,9 @@ def place(wanted: Wanted, decide: Decide, *, now: datetime) -> str | None:
             of(current_app).take(turn, lambda turns: _serve(turns, statements))
     if turn.refusal is not None:
         raise turn.refusal
-    if turn.public_id is not None:
+    if turn.written is not None:
         forget(CourseRun, wanted.run_id, "seats_taken")
+        claims.note_written(turn.written)
     return turn.public_id
 
 
@@ -79,6 +81,8 @@ class _Turn:
         self.is_over = False
         self.refusal: Refused | None = None
         self.public_id: str | None = None
+        # What was written for it; None where the order was there already.
+        self.written: dict[str, Any] | None = None
 
 
 class Till:
@@ -164,12 +168,13 @@ def _serve(turns: Sequence[_Turn], statements: Statements) -> None:
         for number, turn in enumerate(turns)
     ]
     seen = {number: placing.seen_in(facts) for number, *facts in statements.rows(_LOOK, {"orders": Jsonb(asked)})}
-    orders = {number: order for number, turn in enumerate(turns) if (order := _decided(turn, seen.get(number)))}
+    with keeping.one_moment():
+        orders = {number: order for number, turn in enumerate(turns) if (order := _decided(turn, seen.get(number)))}
     if not orders:
         return
     wanted = [order | {"number": number} for number, order in orders.items()]
     for (number,) in statements.rows(_PLACE, {"orders": Jsonb(wanted)}):
-        turns[number].public_id = orders[number]["public_id"]
+        turns[number].public_id, turns[number].written = orders[number]["public_id"], orders[number]
 
 
 def _decided(turn: _Turn, seen: Seen | None) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import psycopg
 from flask_sqlalchemy import SQLAlchemy
+from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy import BigInteger, DateTime, Engine, Identity, MetaData, TypeDecorator, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DisconnectionError, IntegrityError
@@ -23,7 +24,7 @@ from sqlalchemy.pool import Pool
 from marketplace.foundation import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
@@ -250,6 +251,29 @@ def forget(model: type[Row], row_id: int, *names: str) -> None:
     row = db.session.identity_map.get(identity_key(model, row_id)) if db.session.registry.has() else None
     if row is not None:
         db.session.expire(row, names)
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that keeps its prepared statements over a ROLLBACK.
+
+    psycopg drops all of them then (DEALLOCATE ALL), since the transaction may have made what they speak of. Ours make
+    nothing but rows, and every page that only reads ends with a ROLLBACK: each would parse and plan all its statements
+    anew.
+    """
+
+    def rollback(self) -> None:
+        """End the transaction, if there is one, and undo what it did."""
+        if self.pgconn.transaction_status == TransactionStatus.IDLE:
+            return
+        with self.lock:
+            result = self.pgconn.exec_(b"ROLLBACK")
+        if result.status != ExecStatus.COMMAND_OK:
+            raise psycopg.OperationalError(result.error_message.decode(errors="replace"))
+
+
+@event.listens_for(Engine, "do_connect")
+def _connect(_dialect: Dialect, _record: object, cargs: Sequence[Any], cparams: dict[str, Any]) -> object:
+    return _Connection.connect(*cargs, **cparams)
 
 
 @event.listens_for(Pool, "checkin")

@@ -6,17 +6,43 @@ Never seats, prices, money or permissions.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
 P = ParamSpec("P")
 R = TypeVar("R")
 LARGEST = 512
 
 _shelves: list[dict[Hashable, tuple[float, Any]]] = []
+
+
+_moment: ContextVar[dict[Hashable, Any] | None] = ContextVar("moment", default=None)
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """Inside, `once` asks each question once: for several decisions that are made together, of one moment."""
+    token = _moment.set({})
+    try:
+        yield
+    finally:
+        _moment.reset(token)
+
+
+def once(key: Hashable, ask: Callable[[], R]) -> R:
+    """What `ask` says, or what it said under this key before in the same moment."""
+    answers = _moment.get()
+    if answers is None:
+        return ask()
+    if key not in answers:
+        answers[key] = ask()
+    answer: R = answers[key]
+    return answer
 
 
 class Shelf:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased, contains_eager, joinedload, selectinload
 
 from marketplace.accounts.models import Organisation
+from marketplace.foundation import keeping
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
@@ -170,6 +171,10 @@ def rule_in_force(programme_id: int) -> FundingRule | None:
 
 def find_in_force(public_id: str) -> FundingRule | None:
     """The version that decides now for a programme that is not closed, with its programme."""
+    return keeping.once(("in force", public_id), lambda: _in_force(public_id))
+
+
+def _in_force(public_id: str) -> FundingRule | None:
     query = (
         select(FundingRule)
         .join(FundingRule.programme)

@@ -3,8 +3,10 @@ import asyncio
 import procrastinate
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
+from marketplace.accounts.models import Person
 from marketplace.foundation import clock, jobs, mail
 from marketplace.foundation.database import (
     TransactionDoomed,
@@ -13,9 +15,11 @@ from marketplace.foundation.database import (
     one_row,
     read_rows,
     savepoint,
+    single_statements,
     transaction,
 )
 from marketplace.foundation.errors import NotFound
+from tests.factories import make_person
 
 
 def a_mail(key=None):
@@ -130,3 +134,49 @@ def test_rows_of_a_page_are_read_without_a_transaction(race_app):
             assert [row.number for row in read_rows("SELECT count(*) AS number FROM outgoing_mail", {})] == [1]
             db.session.rollback()
         assert mails() == 0
+
+
+def test_a_rollback_keeps_the_statements_that_are_prepared(race_app):
+    with race_app.app_context():
+        for _ in range(8):
+            with pytest.raises(LookupError), transaction():
+                assert one_row("SELECT %(number)s + 1", {"number": 1}) == (2,)
+                raise LookupError
+        driver = db.session.connection().connection.driver_connection
+        kept = driver.execute("SELECT statement FROM pg_prepared_statements").fetchall()
+        assert ("SELECT $1 + 1",) in kept
+
+
+def test_a_rollback_undoes_and_ends_a_failed_transaction(race_app):
+    with race_app.app_context():
+        with pytest.raises(psycopg.errors.DivisionByZero), transaction():
+            make_person(email="gone@example.com")
+            one_row("SELECT 1 / 0", {})
+        assert db.session.scalar(select(Person.id).filter_by(email="gone@example.com")) is None
+
+
+def test_a_connection_that_died_is_not_used_again(race_app):
+    with race_app.app_context():
+        pid = db.session.scalar(text("SELECT pg_backend_pid()"))
+        with db.engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        with pytest.raises(OperationalError):
+            db.session.execute(text("SELECT 1"))
+        db.session.rollback()
+        assert db.session.scalar(text("SELECT pg_backend_pid()")) != pid
+
+
+def test_single_statements_are_committed_as_they_end_and_join_a_transaction(race_app):
+    with race_app.app_context(), transaction():
+        person = make_person(name="Ada")
+        with single_statements() as statements:
+            assert statements.are_joined
+            assert statements.row("SELECT name FROM person WHERE id = %(id)s", {"id": person.id}) == ("Ada",)
+    with race_app.app_context():
+        with single_statements() as statements:
+            statements.row("UPDATE person SET name = 'Bo' WHERE id = %(id)s RETURNING id", {"id": person.id})
+            assert not statements.are_joined
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                statements.row("SELECT 1 / 0", {})
+            assert statements.rows("SELECT name FROM person", {}) == [("Bo",)]
+        assert db.session.scalars(select(Person.name)).all() == ["Bo"]

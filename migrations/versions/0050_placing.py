@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0049"
-down_revision = "0048"
+revision = "0050"
+down_revision = "0049"
 
 # Everything the decision needs of a run and of a person in it, and a mark of all that must not change before the order
 # is written. The number of seats taken is a part of it only where the price depends on it. OFFSET 0 keeps the planner
@@ -60,15 +60,77 @@ SELECT facts.*,
   ) AS facts
 $$
 """
-# Plain orders that came in at the same moment, each the only one of its person and of its form: written are those whose
-# mark is still the same, as far as the seats go, in the order of their numbers. Every statement of a volatile function
+# The order of a public seat that a code or a programme pays parts of; its run is locked and its facts are checked. All
+# of it or nothing: false when a payer does not pay as was decided.
+PLACE_ONE = """
+CREATE FUNCTION place_order_with_payers(p_order jsonb) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    asked record;
+    hold bigint;
+    made bigint;
+    line record;
+    ours jsonb;
+BEGIN
+    SELECT * INTO asked
+      FROM jsonb_to_record(p_order) AS one (
+          run bigint, person bigint, course bigint, key text, now timestamptz, until timestamptz, hold_public_id text,
+          public_id text, locale text, currency text, price bigint, subsidy bigint, voucher bigint, due bigint,
+          terms integer, rule jsonb, code jsonb, programme jsonb);
+    UPDATE course_run SET seats_taken = seats_taken + 1 WHERE id = asked.run;
+    INSERT INTO seat_hold (public_id, run_id, person_id, until, created_at)
+    VALUES (asked.hold_public_id, asked.run, asked.person, asked.until, asked.now)
+    RETURNING id INTO hold;
+    INSERT INTO "order" (public_id, person_id, state, hold_id, locale, currency, total_minor, placed_at, expires_at,
+                         request_key)
+    VALUES (asked.public_id, asked.person, 'awaiting_payment', hold, asked.locale, asked.currency, asked.due, asked.now,
+            asked.until, asked.key)
+    RETURNING id INTO made;
+    INSERT INTO order_line (order_id, run_id, price_minor, tax_minor, subsidy_minor, voucher_minor, due_minor,
+                            terms_version, title_zh, title_en, price_rule, policy_id)
+    SELECT made, asked.run, asked.price, 0, asked.subsidy, asked.voucher, asked.due, asked.terms, title_zh, title_en,
+           asked.rule, policy_for_sale(asked.run, asked.course)
+      FROM course WHERE course.id = asked.course
+    RETURNING id, title_zh, title_en INTO line;
+    INSERT INTO consent (person_id, document, version, language, act, reference, given_at)
+    VALUES (asked.person, 'terms', asked.terms, asked.locale, 'purchase', asked.public_id, asked.now);
+    INSERT INTO order_event (order_id, kind, occurred_at, recorded_at, actor_id, details)
+    VALUES (made, 'placed', asked.now, asked.now, asked.person, '{}');
+    ours := jsonb_build_object(
+        'line', line.id, 'order_number', asked.public_id, 'title_zh', line.title_zh, 'title_en', line.title_en);
+    IF asked.code IS NOT NULL AND NOT redeem_voucher(asked.code || ours)
+        OR asked.programme IS NOT NULL AND NOT reserve_subsidy(asked.programme || ours)
+    THEN
+        RAISE SQLSTATE 'MK001';
+    END IF;
+    RETURN true;
+EXCEPTION
+    WHEN SQLSTATE 'MK001' THEN
+        RETURN false;
+END $$
+"""
+# The terms of cancellation a seat is sold by: the run's own, else its leading provider's, else the house's.
+POLICY = """
+CREATE FUNCTION policy_for_sale(p_run bigint, p_course bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
+SELECT policy.id FROM refund_policy AS policy
+ WHERE policy.ended_at IS NULL
+   AND (policy.run_id = p_run OR policy.run_id IS NULL AND policy.organisation_id IS NULL
+        OR policy.organisation_id = (SELECT provider.organisation_id FROM course_provider AS provider
+                                      WHERE provider.course_id = p_course
+                                      ORDER BY provider.position, provider.organisation_id LIMIT 1))
+ ORDER BY policy.run_id IS NULL, policy.organisation_id IS NULL, policy.id DESC LIMIT 1
+$$
+"""
+# Orders that came in at the same moment, each the only one of its person and of its form: written are those whose mark
+# is still the same, as far as the seats go, in the order of their numbers; first those that their buyers pay, together,
+# then one by one those with other payers. Every statement of a volatile function
 # sees what was committed when it began, so the facts are those of the moment after the locks were granted. Of several
 # runs those that somebody else has locked are left out, and one run is not waited for long: others wait behind this.
 PLACE = """
-CREATE FUNCTION place_orders(p_orders jsonb) RETURNS TABLE (order_number integer, order_id bigint)
+CREATE FUNCTION place_orders(p_orders jsonb) RETURNS TABLE (order_number integer)
 LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET lock_timeout = '100ms' AS $$
 DECLARE
     runs bigint[];
+    theirs record;
 BEGIN
     IF jsonb_array_length(p_orders) = 1 THEN
         SELECT array_agg(mine.id) INTO runs
@@ -88,8 +150,8 @@ BEGIN
           FROM jsonb_to_recordset(p_orders) AS one (
               number integer, mark bigint, run bigint, person bigint, course bigint, key text, now timestamptz,
               until timestamptz, hold_public_id text, public_id text, locale text, currency text, price bigint,
-              subsidy bigint, voucher bigint, due bigint, terms integer, rule jsonb)
-         WHERE one.run = ANY (runs)
+              subsidy bigint, voucher bigint, due bigint, terms integer, rule jsonb, has_payers boolean)
+         WHERE one.run = ANY (runs) AND NOT one.has_payers
     ), fresh AS MATERIALIZED (
         SELECT wanted.*, facts.has_price_rules, facts.capacity - facts.seats_taken - facts.seats_kept AS seats,
                row_number() OVER (PARTITION BY wanted.run ORDER BY wanted.number) AS turn
@@ -117,13 +179,7 @@ BEGIN
         INSERT INTO order_line (order_id, run_id, price_minor, tax_minor, subsidy_minor, voucher_minor, due_minor,
                                 terms_version, title_zh, title_en, price_rule, policy_id)
         SELECT placed.id, run, price, 0, subsidy, voucher, due, terms, title_zh, title_en, rule,
-               (SELECT policy.id FROM refund_policy AS policy
-                 WHERE policy.ended_at IS NULL
-                   AND (policy.run_id = chosen.run OR policy.run_id IS NULL AND policy.organisation_id IS NULL
-                        OR policy.organisation_id = (SELECT provider.organisation_id FROM course_provider AS provider
-                                                      WHERE provider.course_id = chosen.course
-                                                      ORDER BY provider.position, provider.organisation_id LIMIT 1))
-                 ORDER BY policy.run_id IS NULL, policy.organisation_id IS NULL, policy.id DESC LIMIT 1)
+               policy_for_sale(chosen.run, chosen.course)
           FROM chosen JOIN placed USING (public_id) JOIN course ON course.id = chosen.course
     ), agreed AS (
         INSERT INTO consent (person_id, document, version, language, act, reference, given_at)
@@ -132,12 +188,39 @@ BEGIN
         INSERT INTO order_event (order_id, kind, occurred_at, recorded_at, actor_id, details)
         SELECT placed.id, 'placed', now, now, person, '{}' FROM chosen JOIN placed USING (public_id)
     )
-    SELECT chosen.number, placed.id FROM chosen JOIN placed USING (public_id);
+    SELECT chosen.number FROM chosen JOIN placed USING (public_id);
+
+    IF NOT p_orders @? '$[*] ? (@.has_payers == true)' THEN
+        RETURN;
+    END IF;
+    -- In the order everybody takes these locks: codes by number, then programmes by number.
+    PERFORM FROM voucher
+      WHERE id IN (SELECT (each -> 'code' -> 'voucher')::bigint FROM jsonb_array_elements(p_orders) AS each)
+      ORDER BY id FOR NO KEY UPDATE;
+    PERFORM FROM funding_programme
+      WHERE id IN (SELECT (each -> 'programme' -> 'programme')::bigint FROM jsonb_array_elements(p_orders) AS each)
+      ORDER BY id FOR NO KEY UPDATE;
+    FOR theirs IN
+        SELECT (asked.kept -> 'number')::integer AS number, (asked.kept -> 'mark')::bigint AS mark, asked.kept,
+               (asked.kept -> 'run')::bigint AS run, (asked.kept -> 'person')::bigint AS person,
+               asked.kept ->> 'key' AS key, (asked.kept ->> 'now')::timestamptz AS now
+          FROM jsonb_array_elements(p_orders) WITH ORDINALITY AS asked (kept, turn)
+         WHERE (asked.kept -> 'has_payers')::boolean AND (asked.kept -> 'run')::bigint = ANY (runs)
+         ORDER BY asked.turn
+    LOOP
+        IF EXISTS (
+            SELECT FROM placing_facts(theirs.run, theirs.person, theirs.key, theirs.now) AS facts
+             WHERE facts.mark = theirs.mark AND facts.capacity - facts.seats_taken - facts.seats_kept > 0
+        ) AND place_order_with_payers(theirs.kept) THEN
+            order_number := theirs.number;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
 END $$
 """
 
 
 def upgrade() -> None:
     """Make the functions."""
-    for function in (FACTS, PLACE):
+    for function in (FACTS, POLICY, PLACE_ONE, PLACE):
         op.execute(function)
