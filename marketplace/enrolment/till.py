@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import claims, placing
 from marketplace.foundation import keeping
-from marketplace.foundation.database import forget, single_statements
+from marketplace.foundation.database import are_statements_joined, forget, single_statements
 from marketplace.foundation.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -57,12 +57,11 @@ def place(wanted: Wanted, decide: Decide, *, now: datetime) -> str | None:
     run was locked by somebody else for long. Raises what `decide` raises, and NotFound.
     """
     turn = _Turn(wanted, decide, now)
-    with single_statements() as statements:
-        if statements.are_joined:
-            # What this transaction has done, nobody else's statement can see.
-            _serve([turn], statements)
-        else:
-            of(current_app).take(turn, lambda turns: _serve(turns, statements))
+    if are_statements_joined():
+        # What this transaction has done, nobody else's statement can see.
+        _serve([turn])
+    else:
+        of(current_app).take(turn, _serve)
     if turn.refusal is not None:
         raise turn.refusal
     if turn.written is not None:
@@ -155,8 +154,13 @@ def of(app: Flask) -> Till:
     return till
 
 
-def _serve(turns: Sequence[_Turn], statements: Statements) -> None:
+def _serve(turns: Sequence[_Turn]) -> None:
     """Read the facts of all, decide each, write what is to be written."""
+    with single_statements() as statements:
+        _serve_with(statements, turns)
+
+
+def _serve_with(statements: Statements, turns: Sequence[_Turn]) -> None:
     asked = [
         {
             "number": number,

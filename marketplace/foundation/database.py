@@ -196,7 +196,7 @@ def single_statements() -> Iterator[Statements]:
 
     Only for a use case that writes with one of them. Inside a `transaction()` they join it like any other.
     """
-    if is_in_transaction() or not isinstance(db.session.get_bind(), Engine):
+    if are_statements_joined():
         with transaction():
             yield Statements(_driver(), are_joined=True)
         return
@@ -211,6 +211,13 @@ def single_statements() -> Iterator[Statements]:
         else:
             driver.autocommit = False
         connection.close()
+
+
+def are_statements_joined() -> bool:
+    """Whether `single_statements` would be part of a transaction that is open here."""
+    if db.session.registry.has():
+        return is_in_transaction() or not isinstance(db.session.get_bind(), Engine)
+    return db.session.session_factory.kw.get("bind") is not None
 
 
 def _driver() -> psycopg.Connection[tuple[Any, ...]]:

@@ -179,7 +179,14 @@ BEGIN
         INSERT INTO order_line (order_id, run_id, price_minor, tax_minor, subsidy_minor, voucher_minor, due_minor,
                                 terms_version, title_zh, title_en, price_rule, policy_id)
         SELECT placed.id, run, price, 0, subsidy, voucher, due, terms, title_zh, title_en, rule,
-               policy_for_sale(chosen.run, chosen.course)
+               -- As `policy_for_sale` says, which would be called for each row.
+               (SELECT policy.id FROM refund_policy AS policy
+                 WHERE policy.ended_at IS NULL
+                   AND (policy.run_id = chosen.run OR policy.run_id IS NULL AND policy.organisation_id IS NULL
+                        OR policy.organisation_id = (SELECT provider.organisation_id FROM course_provider AS provider
+                                                      WHERE provider.course_id = chosen.course
+                                                      ORDER BY provider.position, provider.organisation_id LIMIT 1))
+                 ORDER BY policy.run_id IS NULL, policy.organisation_id IS NULL, policy.id DESC LIMIT 1)
           FROM chosen JOIN placed USING (public_id) JOIN course ON course.id = chosen.course
     ), agreed AS (
         INSERT INTO consent (person_id, document, version, language, act, reference, given_at)

@@ -44,7 +44,7 @@ def served(monkeypatch):
     """How many turns each call served."""
     sizes = []
     serve = till._serve
-    monkeypatch.setattr(till, "_serve", lambda turns, statements: (sizes.append(len(turns)), serve(turns, statements)))
+    monkeypatch.setattr(till, "_serve", lambda turns: (sizes.append(len(turns)), serve(turns)))
     return sizes
 
 
@@ -240,7 +240,7 @@ def test_an_order_whose_commit_was_not_heard_of_is_found_again(race_app, monkeyp
 def test_whoever_serves_and_breaks_leaves_the_queue_in_order(race_app, monkeypatch):
     run_id, [person, other] = make(race_app, 2)
 
-    def broken(turns, statements):
+    def broken(turns):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
