@@ -97,6 +97,7 @@ def main() -> None:
             def post() -> stage.Request:
                 return "POST", "/order", f"run={next(turn) % RUNS + 1}".encode(), headers
 
+            stage.crowd(floor_address, post, clients=16, seconds=WARM_UP)
             http_floor = stage.crowd(floor_address, post, clients=16, seconds=seconds)
         rate = through_http(address, seconds)
         ratio = rate / http_floor
@@ -308,6 +309,7 @@ def through_http(address: str, seconds: float) -> float:
             return next(requests, None)
 
     with stage.served("marketplace:create_app()", address, 5804) as site:
+        stage.crowd(site, following, clients=16, seconds=WARM_UP, wanted=303)
         return stage.crowd(site, following, clients=16, seconds=seconds, wanted=303)
 
 

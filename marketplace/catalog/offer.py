@@ -12,7 +12,7 @@ from marketplace.accounts.models import PROVIDER_KINDS, Organisation
 from marketplace.catalog.course_pages import CourseOnPage, RunFacts
 from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.models import Category, Course, CourseProvider, CourseRun
-from marketplace.foundation import clock
+from marketplace.foundation import clock, keeping
 from marketplace.foundation.database import db, one_row
 from marketplace.foundation.errors import NotFound
 from marketplace.foundation.keeping import kept
@@ -74,18 +74,20 @@ def get_run(public_id: str) -> CourseRun:
     return run
 
 
-_RUN_ID = """
-SELECT run.id FROM course_run AS run JOIN course ON course.id = run.course_id
- WHERE run.public_id = %(public_id)s AND run.state <> 'draft' AND course.state = 'published'
-"""
+# A run keeps its ids for ever.
+_run_ids = keeping.Shelf(600)
 
 
 def get_run_id(public_id: str) -> int:
-    """The id of what `get_run` finds, for acts that need no more of it; raises NotFound."""
-    row = one_row(_RUN_ID, {"public_id": public_id})
-    if row is None:
-        raise NotFound
-    return int(row[0])
+    """The id of a run by its public one, whatever its state, for acts that ask about it themselves; raises NotFound."""
+    run_id: int | None = _run_ids.find(public_id)
+    if run_id is None:
+        row = one_row("SELECT id FROM course_run WHERE public_id = %(public_id)s", {"public_id": public_id})
+        if row is None:
+            raise NotFound
+        run_id = int(row[0])
+        _run_ids.put(public_id, run_id)
+    return run_id
 
 
 def get_provider(public_id: str) -> Organisation:

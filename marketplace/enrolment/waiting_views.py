@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @permission("signed_in")
 def join(public_id: str) -> ResponseReturnValue:
     """Stand in the waiting list of a sold-out run."""
-    run_id, code = offer.get_run_id(public_id), request.form.get("seat_code", "")
+    run_id, code = offer.get_run(public_id).id, request.form.get("seat_code", "")
     try:
         waiting.join(run_id, person().id, seat_code=code, now=clock.now())
         flash(_("You are on the waiting list. We write to you as soon as a seat comes free."), "success")
