@@ -45,8 +45,8 @@ class Priced(Protocol):
 # Columns after the first as `Rule` has them; past the ORM, since every list of courses asks it.
 _IN_FORCE = """
 SELECT rule.run_id, rule.id, rule.kind, rule.currency, rule.price_minor, rule.percent_off, rule.starts_on, rule.ends_on,
-       rule.first_seats, rule.colleagues_from, rule.organisation_id, coalesce(organisation.name_zh, ''),
-       coalesce(organisation.name_en, '')
+       rule.first_seats, rule.colleagues_from, rule.organisation_id, coalesce(organisation.name_zh, '') AS name_zh,
+       coalesce(organisation.name_en, '') AS name_en
   FROM price_rule AS rule LEFT JOIN organisation ON organisation.id = rule.organisation_id
  WHERE rule.run_id = ANY (CAST(:runs AS bigint[])) AND rule.ended_at IS NULL
  ORDER BY rule.position, rule.id

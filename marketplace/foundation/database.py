@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import psycopg
 from flask_sqlalchemy import SQLAlchemy
 from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.rows import namedtuple_row
 from sqlalchemy import BigInteger, DateTime, Engine, Identity, MetaData, TypeDecorator, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DisconnectionError, IntegrityError
@@ -233,9 +234,9 @@ def read_rows(statement: str, values: Mapping[str, Any]) -> list[Any]:
     """
     sql, session = _driver_text(statement), db.session()
     if session.in_transaction() or not isinstance(session.get_bind(), Engine):
-        return list(session.connection().exec_driver_sql(sql, values).all())
-    with db.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        return list(connection.exec_driver_sql(sql, values).all())
+        return _driver().cursor(row_factory=namedtuple_row).execute(sql, values).fetchall()
+    with single_statements() as statements:
+        return statements.driver.cursor(row_factory=namedtuple_row).execute(sql, values).fetchall()
 
 
 @lru_cache(maxsize=256)
