@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from marketplace.catalog.shelves import find_shelf
@@ -13,8 +13,10 @@ from marketplace.foundation.models import ShownPicture
 from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+    from marketplace.catalog.pricing_rules import Price
 
 # Fewer than these seats, and a card says how many.
 FEW_SEATS = 5
@@ -105,9 +107,38 @@ def card_of(row: Any) -> Card:
     )
 
 
-def priced_runs(rows: Iterable[Any]) -> list[NextRun]:
+class PricedRun(NamedTuple):
+    """What `pricing.public_prices` asks of the run on a card whose price may be another than the list price."""
+
+    id: int
+    price: Money
+    is_free: bool
+    has_price_rules: bool
+    tzinfo: ZoneInfo
+    seats_taken: int
+
+
+def priced_runs(rows: Iterable[Any]) -> list[PricedRun]:
     """The runs on these cards whose price is more than the list price: what `pricing.public_prices` must decide."""
-    return [_next_run(row) for row in rows if row.has_price_rules]
+    return [
+        PricedRun(
+            row.run_id,
+            Money(row.price_minor, row.currency),
+            row.price_minor == 0,
+            has_price_rules=True,
+            tzinfo=ZoneInfo(row.zone),
+            seats_taken=row.seats_taken,
+        )
+        for row in rows
+        if row.has_price_rules
+    ]
+
+
+def shown_prices(prices: Mapping[int, Price]) -> list[tuple[int, int, int | None]]:
+    """All that cards tell of these prices: of which run, how much, by which rule, whose id changes with its content."""
+    return [
+        (run_id, price.amount.minor, price.chosen.rule_id if price.chosen else None) for run_id, price in prices.items()
+    ]
 
 
 def _next_run(row: Any) -> NextRun:

@@ -72,7 +72,7 @@ def home() -> ResponseReturnValue:
     fields, numbers = shelves.list_shelves(), offer.count_offer()
     return kept_pages.show(
         "catalog/home.html",
-        (newest.facts, soon.facts, prices, fields, numbers),
+        (newest.facts, soon.facts, cards.shown_prices(prices), fields, numbers),
         lambda: {
             "newest": newest.courses,
             "soon": soon.courses,
@@ -93,7 +93,7 @@ def courses() -> ResponseReturnValue:
     prices = pricing.public_prices(cards.priced_runs(found.rows), now=now)
     return kept_pages.show(
         "catalog/courses.html",
-        (found.facts, prices),
+        (found.facts, cards.shown_prices(prices)),
         lambda: {
             "wish": wish,
             "found": found,

@@ -29,8 +29,8 @@ _pages = Shelf(KEPT_SECONDS, largest=MOST_PAGES)
 def show(template: str, facts: object, context: Callable[[], dict[str, Any]]) -> str:
     """The page of `template`: kept from another visitor whose facts were equal, or rendered with what `context` makes.
 
-    `facts` must show in their `repr` all that the page tells of seats, prices and dates. Pages of someone signed in, and those that carry a message or a token of a
-    session, are never kept.
+    `facts` must show in their `repr` all that the page tells of seats, prices and dates. Pages of someone signed in,
+    and those that carry a message or a token of a session, are never kept.
     """
     is_signed_in: bool = current_user.is_authenticated  # type: ignore[attr-defined]
     if is_signed_in or "_flashes" in session:
