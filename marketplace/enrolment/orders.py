@@ -91,7 +91,8 @@ def _plain_order(
     wanted: Wanted, seen: placing.Seen, asked: Asked, shown_price: Money, *, now: datetime
 ) -> dict[str, Any] | None:
     """What to write for an order of a public seat that is to be paid; None if it has to be placed under the lock."""
-    if not seen.is_plain:
+    # Price rules can change without a mark of it: they are read under the lock that whoever changes them takes.
+    if not seen.is_plain or seen.run.has_price_rules:
         return None
     quoted, has_waived = placing.decide(wanted, seen, asked, shown_price, now=now)
     rules.check_seat(is_enrolled=seen.facts.is_enrolled, is_held=False, has_seat=seen.run.seats_left > 0)

@@ -160,7 +160,7 @@ def test_a_price_by_count_is_decided_for_each_seat_anew(race_app, monkeypatch):
         for person in people:
             start(run_id, person, price=Money(64000, "CNY"))
 
-    assert answers[1:] == ["price_changed", "price_changed"]
+    assert sorted(answers, key=len)[1:] == ["price_changed", "price_changed"]
     assert rows(race_app, run_id) == (1, 1, 1, 1)
 
 
