@@ -61,7 +61,8 @@ def test_a_run_is_marked_by_what_the_rule_asks_of_the_course_alone(now):
     for run in (taught, other, free, late):
         indexed(run.course, now)
     rule = Rule(percent=50, regions=("310000",), first_time_only=True, provider_kinds=("industry_partner",))
-    make_programme(rule=rule, runs_from=(now + 29 * DAY).date())
+    # A day of the run's zone, which after four in the afternoon is a day ahead of UTC's.
+    make_programme(rule=rule, runs_from=(now + 29 * DAY).astimezone(taught.tzinfo).date())
 
     subsidised_runs.mark_all(now=now)
     marks = {run.id: run.is_subsidised for run in (taught, other, free, late)}
