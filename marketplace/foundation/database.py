@@ -42,6 +42,8 @@ NAMING = {
 RESTED_SECONDS = 30
 DEPTH = "transaction_depth"
 DOOMED = "transaction_doomed"
+# A statement was prepared before a migration changed what it returns.
+OUTDATED = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -177,10 +179,9 @@ def one_row(statement: str, values: Mapping[str, Any]) -> tuple[Any, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """Runs statements past SQLAlchemy, in psycopg's words; `are_joined`: they are part of an open transaction."""
+    """Runs statements past SQLAlchemy, in psycopg's words."""
 
     driver: psycopg.Connection[tuple[Any, ...]]
-    are_joined: bool
 
     def row(self, statement: str, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row."""
@@ -199,18 +200,24 @@ def single_statements() -> Iterator[Statements]:
     """
     if are_statements_joined():
         with transaction():
-            yield Statements(_driver(), are_joined=True)
+            yield Statements(_driver())
         return
     connection = db.engine.raw_connection()
     driver: psycopg.Connection[tuple[Any, ...]] = connection.driver_connection  # type: ignore[assignment]
+    is_sound = True
     try:
         driver.autocommit = True
-        yield Statements(driver, are_joined=False)
+        yield Statements(driver)
+    except OUTDATED:
+        is_sound = False
+        raise
     finally:
-        if driver.closed:
-            connection.invalidate()
-        else:
+        # Never back into the pool but as it came: a connection that still commits each statement would break whoever
+        # gets it next.
+        if is_sound and driver.info.transaction_status == TransactionStatus.IDLE:
             driver.autocommit = False
+        else:
+            connection.invalidate()
         connection.close()
 
 
@@ -270,8 +277,9 @@ class _Connection(psycopg.Connection[Any]):
     """
 
     def rollback(self) -> None:
-        """End the transaction, if there is one, and undo what it did."""
-        if self.pgconn.transaction_status == TransactionStatus.IDLE:
+        """End the transaction, if there is one, and undo what it did. What failed is prepared anew."""
+        if self.pgconn.transaction_status != TransactionStatus.INTRANS:
+            super().rollback()
             return
         with self.lock:
             result = self.pgconn.exec_(b"ROLLBACK")

@@ -10,6 +10,7 @@ from marketplace.accounts.models import Person
 from marketplace.foundation import clock, jobs, mail
 from marketplace.foundation.database import (
     TransactionDoomed,
+    are_statements_joined,
     db,
     known,
     one_row,
@@ -169,14 +170,62 @@ def test_a_connection_that_died_is_not_used_again(race_app):
 def test_single_statements_are_committed_as_they_end_and_join_a_transaction(race_app):
     with race_app.app_context(), transaction():
         person = make_person(name="Ada")
+        assert are_statements_joined()
         with single_statements() as statements:
-            assert statements.are_joined
             assert statements.row("SELECT name FROM person WHERE id = %(id)s", {"id": person.id}) == ("Ada",)
     with race_app.app_context():
+        assert not are_statements_joined()
         with single_statements() as statements:
             statements.row("UPDATE person SET name = 'Bo' WHERE id = %(id)s RETURNING id", {"id": person.id})
-            assert not statements.are_joined
             with pytest.raises(psycopg.errors.DivisionByZero):
                 statements.row("SELECT 1 / 0", {})
             assert statements.rows("SELECT name FROM person", {}) == [("Bo",)]
         assert db.session.scalars(select(Person.name)).all() == ["Bo"]
+
+
+def test_single_statements_never_leave_a_connection_that_commits_by_itself(race_app):
+    with race_app.app_context():
+        with pytest.raises(psycopg.errors.AdminShutdown), single_statements() as statements:
+            pid = statements.row("SELECT pg_backend_pid()", {})[0]
+            with db.engine.connect() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            statements.row("SELECT 1", {})
+        with single_statements() as statements:
+            assert statements.row("SELECT pg_backend_pid()", {})[0] != pid
+        with pytest.raises(LookupError), transaction():
+            make_person(email="gone@example.com")
+            raise LookupError
+        assert db.session.scalar(select(Person.id).filter_by(email="gone@example.com")) is None
+
+
+def ask_alone(statement):
+    with single_statements() as statements:
+        return statements.row(statement, {})
+
+
+def ask_in_a_transaction(statement):
+    with transaction():
+        return one_row(statement, {})
+
+
+@pytest.mark.parametrize("ask", [ask_alone, ask_in_a_transaction])
+def test_a_statement_prepared_before_a_migration_mends_itself(race_app, ask):
+    with race_app.app_context():
+        # A connection of its own, as a migration's is: psycopg forgets what is prepared on the one that alters a table.
+        migration = psycopg.connect(db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False))
+        migration.autocommit = True
+        migration.execute("CREATE TABLE changing AS SELECT 1 AS a")
+        for _ in range(20):
+            assert ask("SELECT * FROM changing") == (1,)
+        db.session.remove()
+        with migration:
+            migration.execute("ALTER TABLE changing ADD COLUMN b integer")
+        answers = []
+        for _ in range(12):
+            try:
+                answers.append(ask("SELECT * FROM changing"))
+            except psycopg.errors.FeatureNotSupported:
+                answers.append("outdated")
+        # Once for each connection of the pool that had prepared it, and never again.
+        assert 1 <= answers.count("outdated") <= 2
+        assert answers[-6:] == [(1, None)] * 6
