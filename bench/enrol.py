@@ -254,7 +254,7 @@ def sell_out(address: str, people: list[int]) -> None:
 def by_verb(
     address: str, run_ids: list[int], people: list[int], seconds: float, *, payers: Payers | None = None
 ) -> float:
-    """Orders per second of `orders.place_order` by 2 processes of 8 threads; with `payers` they pay their parts."""
+    """Orders per second of `orders.place` by 2 processes of 8 threads; with `payers` they pay their parts."""
     context = get_context("spawn")
     with context.Pool(PROCESSES) as pool:
         shares = [(address, run_ids, people[number::PROCESSES], seconds, payers) for number in range(PROCESSES)]

@@ -16,6 +16,7 @@ from marketplace.foundation import clock, health, ids, jobs
 from marketplace.foundation.database import db, transaction
 from marketplace.payments import ledger
 from marketplace.payments.models import LedgerEntry
+from tests.buying import place_order
 from tests.conftest import settings_for
 from tests.factories import make_person, make_run
 
@@ -26,9 +27,7 @@ def lived_in(race_app):
     settings = race_app.config["SETTINGS"]
     with race_app.app_context():
         run, person, now = make_run(), make_person(name="李娜"), clock.now()
-        order = orders.place_order(
-            run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
-        )
+        order = place_order(run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
         with transaction():
             orders.confirm_payment(order.id, attempt_public_id="a1", amount=order.total, now=now)
             entries = {ledger.STRIPE_BALANCE: order.total, ledger.UNEARNED_REVENUE: -order.total}

@@ -12,10 +12,10 @@ from marketplace.accounts.models import PROVIDER_KINDS, Organisation
 from marketplace.catalog.course_pages import CourseOnPage, RunFacts
 from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.models import Category, Course, CourseProvider, CourseRun
-from marketplace.foundation import clock, keeping
+from marketplace.foundation import clock
 from marketplace.foundation.database import db, one_row
 from marketplace.foundation.errors import NotFound
-from marketplace.foundation.keeping import kept
+from marketplace.foundation.keeping import Shelf, kept
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,7 +75,7 @@ def get_run(public_id: str) -> CourseRun:
 
 
 # A run keeps its ids for ever.
-_run_ids = keeping.Shelf(600)
+_run_ids = Shelf(600)
 
 
 def get_run_id(public_id: str) -> int:

@@ -16,6 +16,8 @@ from marketplace.foundation.errors import NotFound
 from marketplace.funding.facts import Offer
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     from sqlalchemy import ColumnElement
 
     from marketplace.catalog.course_pages import RunFacts
@@ -34,34 +36,42 @@ def facts_of(which: ColumnElement[bool]) -> dict[int, Offer]:
         func.array(select(providers.c.kind).scalar_subquery()),
         func.array(skills.scalar_subquery()),
     ).where(which)
-    return {
-        number: Offer(
-            run_id=0,
-            course_id=number,
-            category_id=category_id,
-            provider_ids=frozenset(provider_ids),
-            provider_kinds=frozenset(provider_kinds),
-            skill_ids=frozenset(skill_ids),
-            starts_on=None,
-            ends_on=None,
-            mode="",
-        )
-        for number, category_id, provider_ids, provider_kinds, skill_ids in db.session.execute(query)
-    }
+    return {row[0]: _course(*row) for row in db.session.execute(query)}
+
+
+def _course(
+    course_id: int, category_id: int | None, provider_ids: list[int], provider_kinds: list[str], skill_ids: list[int]
+) -> Offer:
+    return Offer(
+        run_id=0,
+        course_id=course_id,
+        category_id=category_id,
+        provider_ids=frozenset(provider_ids),
+        provider_kinds=frozenset(provider_kinds),
+        skill_ids=frozenset(skill_ids),
+        starts_on=None,
+        ends_on=None,
+        mode="",
+    )
 
 
 def seat_in(course: Offer, run: CourseRun | RunFacts) -> Offer:
     """The facts of a seat in one run of the course, its days those of the run's own zone."""
-    starts_on, ends_on = (moment and moment.astimezone(run.tzinfo).date() for moment in (run.starts_at, run.ends_at))
+    starts_on, ends_on = (_day(moment, run.tzinfo) for moment in (run.starts_at, run.ends_at))
     return replace(course, run_id=run.id, starts_on=starts_on, ends_on=ends_on, mode=run.mode)
 
 
+def _day(moment: datetime | None, zone: ZoneInfo) -> date | None:
+    return None if moment is None else moment.astimezone(zone).date()
+
+
 _SEAT = """
-SELECT run.course_id, run.starts_at, run.ends_at, run.zone, run.mode, course.category_id,
+SELECT course.id, course.category_id,
        ARRAY(SELECT organisation_id FROM course_provider WHERE course_provider.course_id = course.id),
        ARRAY(SELECT kind FROM course_provider JOIN organisation ON organisation.id = organisation_id
               WHERE course_provider.course_id = course.id),
-       ARRAY(SELECT skill_id FROM course_skill WHERE course_skill.course_id = course.id AND skill_id IS NOT NULL)
+       ARRAY(SELECT skill_id FROM course_skill WHERE course_skill.course_id = course.id AND skill_id IS NOT NULL),
+       run.starts_at, run.ends_at, run.zone, run.mode
   FROM course_run AS run JOIN course ON course.id = run.course_id
  WHERE run.id = %(run)s
 """
@@ -72,16 +82,6 @@ def seat_of(run_id: int) -> Offer:
     row = keeping.once(("seat", run_id), lambda: one_row(_SEAT, {"run": run_id}))
     if row is None:
         raise NotFound
-    course_id, starts_at, ends_at, zone, mode, category_id, provider_ids, provider_kinds, skill_ids = row
-    starts_on, ends_on = (moment and moment.astimezone(ZoneInfo(zone)).date() for moment in (starts_at, ends_at))
-    return Offer(
-        run_id=run_id,
-        course_id=course_id,
-        category_id=category_id,
-        provider_ids=frozenset(provider_ids),
-        provider_kinds=frozenset(provider_kinds),
-        skill_ids=frozenset(skill_ids),
-        starts_on=starts_on,
-        ends_on=ends_on,
-        mode=mode,
-    )
+    *course, starts_at, ends_at, zone, mode = row
+    starts_on, ends_on = (_day(moment, ZoneInfo(zone)) for moment in (starts_at, ends_at))
+    return replace(_course(*course), run_id=run_id, starts_on=starts_on, ends_on=ends_on, mode=mode)

@@ -1,4 +1,4 @@
-"""Who may enrol, asked by pages and lists; `orders.place_order` asks the same rule from its own facts."""
+"""Who may enrol, asked by pages and lists; `orders.place` asks the same rule from its own facts."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ STALE = lazy("This page is out of date. Please look at the run again.")
 class EnrolForm(FlaskForm):
     """One press; the hidden fields make a replay harmless and a changed price visible."""
 
-    request_key = HiddenField(validators=[InputRequired(STALE), Length(8, 64, STALE)])
+    request_key = HiddenField(validators=[InputRequired(STALE), Regexp(r"[0-9a-z]{8,64}$", message=STALE)])
     shown_minor = HiddenField(validators=[InputRequired(STALE), Regexp(r"\d{1,15}$", message=STALE)])
     shown_due_minor = HiddenField(validators=[Optional(), Regexp(r"\d{1,15}$", message=STALE)])
     shown_currency = HiddenField(validators=[InputRequired(STALE), AnyOf(EXPONENTS, STALE)])

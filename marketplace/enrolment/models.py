@@ -88,7 +88,7 @@ class Order(Model):
     __tablename__ = "order"
     __table_args__ = (
         UniqueConstraint("public_id"),
-        UniqueConstraint("request_key"),
+        UniqueConstraint("person_id", "request_key"),
         Index("ix_order_person_id_placed_at", "person_id", text("placed_at DESC")),
         Index("ix_order_open", "expires_at", postgresql_where=text("state IN ('awaiting_payment', 'payment_pending')")),
         Index("ix_order_confirmed_at", "confirmed_at", postgresql_where=text("total_minor > 0")),
@@ -107,7 +107,7 @@ class Order(Model):
     expires_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    # Drawn when the form was shown: a double click, a replay or a second tab finds the order it made.
+    # Drawn when the form was shown, the person's own: a double click or a replay finds the order it made.
     request_key: Mapped[str] = mapped_column(Text)
 
     person: Mapped[Person] = relationship()
@@ -272,4 +272,4 @@ class RefundDue(Model):
 
 constraint("uq_seat_hold_live", lazy("A seat is already being held for you in this run."))
 constraint("uq_enrolment_active", lazy("You are already enrolled in this run."))
-constraint("uq_order_request_key", lazy("This order has been placed already."))
+constraint("uq_order_person_id_request_key", lazy("This order has been placed already."))

@@ -40,6 +40,7 @@ from marketplace.enrolment.models import (
 from marketplace.enrolment.placing import Wanted
 from marketplace.enrolment.quotes import NOTHING
 from marketplace.enrolment.quotes import PriceChanged as PriceChanged
+from marketplace.enrolment.refund_rules import may_need_waiver
 from marketplace.enrolment.rules import Settlement
 from marketplace.enrolment.timeline import record as record
 from marketplace.foundation import clock, jobs
@@ -70,8 +71,8 @@ def place(
 ) -> str:
     """Hold a seat and place the order for it; one that owes nothing is confirmed at once. Returns its public id.
 
-    Read the facts → decide by pure rules → write if they are still the same. What seats that came free, pools or other
-    payers have a part in goes under the run's lock: lock → read → decide → write → claim. The same `request_key` (drawn
+    Read the facts → decide by pure rules → write if they are still the same (`till`). What cannot be certain without it
+    is decided under the run's lock: lock → read → decide → write → claim. The same `request_key` (drawn
     when the form was shown) gives back the order it made, and so does an open order of the person for the run. Raises
     Refused: full, window, own course, enrolled, PriceChanged, and what claims say.
     """
@@ -81,23 +82,18 @@ def place(
         return placed or _place_under_lock(wanted, asked, shown_price, now=now)
 
 
-def place_order(run_id: int, person_id: int, **how: Any) -> Order:
-    """The same as `place`, giving back the order."""
-    public_id = place(run_id, person_id, **how)
-    return db.session.scalars(select(Order).where(Order.public_id == public_id)).one()
-
-
 def _plain_order(
     wanted: Wanted, seen: placing.Seen, asked: Asked, shown_price: Money, *, now: datetime
 ) -> dict[str, Any] | None:
     """What to write for an order of a public seat that is to be paid; None if it has to be placed under the lock."""
-    # Price rules can change without a mark of it: they are read under the lock that whoever changes them takes.
-    if not seen.is_plain or seen.run.has_price_rules:
+    # Price rules, and terms that ask for a waiver, can change without a mark of it: whoever changes them locks the run.
+    needs_lock = seen.run.has_price_rules or may_need_waiver(starts_at=seen.run.starts_at, now=now)
+    if not seen.is_plain or needs_lock:
         return None
-    quoted, has_waived = placing.decide(wanted, seen, asked, shown_price, now=now)
+    quoted, _has_waived = placing.decide(wanted, seen, asked, shown_price, now=now)
     rules.check_seat(is_enrolled=seen.facts.is_enrolled, is_held=False, has_seat=seen.run.seats_left > 0)
     payers = claims.prepared(quoted, asked, locale=wanted.locale, now=now)
-    if has_waived or quoted.due.is_zero or payers is None:
+    if quoted.due.is_zero or payers is None:
         return None
     return placing.values_of(wanted, seen.run, quoted, until=now + rules.HOLD_FOR, now=now) | payers
 

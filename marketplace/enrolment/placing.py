@@ -1,9 +1,8 @@
-"""The statements of `orders.place_order`. They go past the ORM, because a hot run is sold as fast as these are.
+"""The statements of `orders.place`. They go past the ORM, because a hot run is sold as fast as these are.
 
-A plain order takes two: `look` brings every fact with a mark of them, and `till` writes the order if the mark is still
-the same once the run is locked. What needs more (seats that came free, pools, other payers) goes on under the lock:
-`lock_and_look`, decide, `write_order`. The facts are a statement of their own after the lock: at READ COMMITTED a
-statement sees what was committed when it began, so facts read together with the lock would be older than it.
+Most orders are placed by `till`. What it leaves is placed under the run's lock: `lock_and_look`, decide, `write_order`.
+The facts are a statement of their own after the lock: at READ COMMITTED a statement sees what was committed when it
+began, so facts read together with the lock would be older than it. SQL that both ways share is in migration 0050.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a seat costs one person, and why: list price → pricing rules → price; price = subsidy + voucher + due.
 
-Every page that shows a price and `orders.place_order` ask `quote`, so that the price shown is the price charged. The
+Every page that shows a price and `orders.place` ask `quote`, so that the price shown is the price charged. The
 explanation is shown on the page and frozen in `OrderLine.price_rule`.
 
 Where the payers plug in, in this order, each adding its `Reason`s:

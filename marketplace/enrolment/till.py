@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import claims, placing
 from marketplace.foundation import keeping
-from marketplace.foundation.database import are_statements_joined, forget, single_statements
+from marketplace.foundation.database import are_statements_joined, db, forget, single_statements
 from marketplace.foundation.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def place(wanted: Wanted, decide: Decide, *, now: datetime) -> str | None:
 
     Returns the public id of the order, also of one that was there already. Locks the run, inside the statement that
     writes. None, and nothing is written, when `decide` says so, something changed meanwhile, no seat is left, or the
-    run was locked by somebody else for long. Raises what `decide` raises, and NotFound.
+    run was locked by somebody else for long (which is an error of the database inside a `transaction()`). Raises what
+    `decide` raises, in the thread that asked, and NotFound.
     """
     turn = _Turn(wanted, decide, now)
     if are_statements_joined():
@@ -62,8 +63,8 @@ def place(wanted: Wanted, decide: Decide, *, now: datetime) -> str | None:
         _serve([turn])
     else:
         of(current_app).take(turn, _serve)
-    if turn.refusal is not None:
-        raise turn.refusal
+    if turn.error is not None:
+        raise turn.error
     if turn.written is not None:
         forget(CourseRun, wanted.run_id, "seats_taken")
         claims.note_written(turn.written)
@@ -78,7 +79,8 @@ class _Turn:
         self.gate = threading.Lock()
         self.gate.acquire()
         self.is_over = False
-        self.refusal: Refused | None = None
+        # What its decision raised, whichever thread decided it.
+        self.error: Exception | None = None
         self.public_id: str | None = None
         # What was written for it; None where the order was there already.
         self.written: dict[str, Any] | None = None
@@ -114,7 +116,7 @@ class Till:
             together = self._next()
             serve(together)
         except psycopg.Error as error:
-            log.info("orders were not placed together", orders=len(together), error=type(error).__name__)
+            log.warning("orders were not placed together", orders=len(together), error=type(error).__name__)
         finally:
             self._hand_on(together, turn)
 
@@ -128,7 +130,8 @@ class Till:
         taken: set[object] = set()
         with self._mutex:
             for turn in self._waiting:
-                mine = {turn.wanted.request_key, (turn.wanted.run_id, turn.wanted.person_id)}
+                wanted = turn.wanted
+                mine = {(wanted.request_key, wanted.person_id), (wanted.run_id, wanted.person_id)}
                 is_next = len(together) < MOST_TOGETHER and taken.isdisjoint(mine)
                 (together if is_next else left).append(turn)
                 taken |= mine
@@ -155,7 +158,7 @@ def of(app: Flask) -> Till:
 
 
 def _serve(turns: Sequence[_Turn]) -> None:
-    """Read the facts of all, decide each, write what is to be written."""
+    """Read the facts of all, decide each, write what is to be written; the first is that of the thread that serves."""
     with single_statements() as statements:
         _serve_with(statements, turns)
 
@@ -173,7 +176,11 @@ def _serve_with(statements: Statements, turns: Sequence[_Turn]) -> None:
     ]
     seen = {number: placing.seen_in(facts) for number, *facts in statements.rows(_LOOK, {"orders": Jsonb(asked)})}
     with keeping.one_moment():
-        orders = {number: order for number, turn in enumerate(turns) if (order := _decided(turn, seen.get(number)))}
+        orders = {
+            number: order
+            for number, turn in enumerate(turns)
+            if (order := _decided(turn, seen.get(number), is_own=turn is turns[0]))
+        }
     if not orders:
         return
     wanted = [order | {"number": number} for number, order in orders.items()]
@@ -181,10 +188,10 @@ def _serve_with(statements: Statements, turns: Sequence[_Turn]) -> None:
         turns[number].public_id, turns[number].written = orders[number]["public_id"], orders[number]
 
 
-def _decided(turn: _Turn, seen: Seen | None) -> dict[str, Any] | None:
-    """What to write for this turn; what is certain already is noted in it."""
+def _decided(turn: _Turn, seen: Seen | None, *, is_own: bool) -> dict[str, Any] | None:
+    """What to write for this turn; what is certain already, or its fault, is noted in it. Raises one's own fault."""
     if seen is None:
-        turn.refusal = NotFound()
+        turn.error = NotFound()
         return None
     if seen.facts.order is not None:
         turn.public_id = seen.facts.order
@@ -192,7 +199,14 @@ def _decided(turn: _Turn, seen: Seen | None) -> dict[str, Any] | None:
     try:
         order = turn.decide(seen)
     except Refused as refusal:
-        turn.refusal = refusal
+        turn.error = refusal
+        return None
+    except Exception as error:
+        if is_own:
+            raise
+        # It is raised in the thread whose order it is. If it was the database's, the session is this thread's.
+        turn.error = error
+        db.session.rollback()
         return None
     if order is None:
         return None

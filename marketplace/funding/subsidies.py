@@ -73,7 +73,8 @@ class SubsidyRefused(Refused):
     ) -> None:
         """Keep what was asked and decided."""
         super().__init__(code, message)
-        self.ask, self.version, self.decision = ask, version, decision
+        # No row: it may be raised in another thread than its session's.
+        self.ask, self.rule_id, self.decision = ask, version.id if version else None, decision
 
 
 def reserve(ask: Ask, line: Line, *, now: datetime) -> Subsidy:
@@ -86,7 +87,7 @@ def reserve(ask: Ask, line: Line, *, now: datetime) -> Subsidy:
     with transaction():
         programme = locked(FundingProgramme, ask.programme_id)
         version, decision, agreed = _decide(programme, ask, now=now)
-        attempt = add(_attempt(ask, version, decision, line=line, refusal="", now=now))
+        attempt = add(_attempt(ask, version.id, decision, line=line, refusal="", now=now))
         consent = add(
             SubsidyConsent(
                 person_id=ask.buyer.person_id,
@@ -126,15 +127,15 @@ def keep_refusal(refusal: SubsidyRefused, *, now: datetime) -> SubsidyAttempt:
     """Write down an attempt that was refused, after the order it belonged to was rolled back."""
     with transaction():
         ask = refusal.ask
-        return add(_attempt(ask, refusal.version, refusal.decision, line=None, refusal=refusal.code, now=now))
+        return add(_attempt(ask, refusal.rule_id, refusal.decision, line=None, refusal=refusal.code, now=now))
 
 
 def _attempt(
-    ask: Ask, version: FundingRule | None, decision: Decision | None, *, line: Line | None, refusal: str, now: datetime
+    ask: Ask, rule_id: int | None, decision: Decision | None, *, line: Line | None, refusal: str, now: datetime
 ) -> SubsidyAttempt:
     return SubsidyAttempt(
         programme_id=ask.programme_id,
-        rule_id=version.id if version else None,
+        rule_id=rule_id,
         person_id=ask.buyer.person_id,
         order_line_id=line.id if line else None,
         outcome="refused" if refusal else "accepted",
@@ -270,6 +271,30 @@ def lapse(subsidy_id: int, evidence: dict[str, Any], *, now: datetime) -> Subsid
         return subsidy
 
 
+def lapse_unreviewed(subsidy_id: int, evidence: dict[str, Any], *, is_earned: bool, now: datetime) -> Subsidy:
+    """End an application that nobody reviewed before its deadline, and write to the person. Locks the programme.
+
+    Without the conditions it lapses as if it had been reserved. Where they are met, `is_earned`, only staff are late:
+    the learner agreed to no such case and owes nothing, so the programme bears it. Raises Refused before the deadline;
+    one that moved on meanwhile stays as it is.
+    """
+    with transaction():
+        subsidy, programme = locked_subsidy(subsidy_id)
+        if subsidy.state != State.APPLIED:
+            return subsidy
+        if now < subsidy.earn_by:
+            raise Refused("not_lapsed", lazy("The deadline has not passed yet."))
+        said = evidence | {"reviewed": False}
+        event = step(subsidy, programme, "lapse", actor_id=None, now=now, evidence=said, deadline=subsidy.earn_by)
+        if is_earned:
+            owed, subsidy.owed_minor = subsidy.owed_minor, 0
+            subsidy.committed_minor += owed
+            programme.committed_minor += owed
+            event.owed_minor, event.borne_minor = 0, subsidy.committed_minor
+        subsidy_letters.send_ended(subsidy, reason="", was_earned=is_earned)
+        return subsidy
+
+
 def extend(subsidy_id: int, last_day: date, *, reason: str, actor_id: int | None, now: datetime) -> Subsidy:
     """Move the deadline of the present state to the end of a later day, with a reason. Locks the programme."""
     with transaction():
@@ -369,27 +394,3 @@ def sweep() -> None:
     lapsed = sweep_claims(now=clock.now())
     if lapsed:
         log.warning("claims lapsed", subsidies=lapsed)
-
-
-def lapse_unreviewed(subsidy_id: int, evidence: dict[str, Any], *, is_earned: bool, now: datetime) -> Subsidy:
-    """End an application that nobody reviewed before its deadline, and write to the person. Locks the programme.
-
-    Without the conditions it lapses as if it had been reserved. Where they are met, `is_earned`, only staff are late:
-    the learner agreed to no such case and owes nothing, so the programme bears it. Raises Refused before the deadline;
-    one that moved on meanwhile stays as it is.
-    """
-    with transaction():
-        subsidy, programme = locked_subsidy(subsidy_id)
-        if subsidy.state != State.APPLIED:
-            return subsidy
-        if now < subsidy.earn_by:
-            raise Refused("not_lapsed", lazy("The deadline has not passed yet."))
-        said = evidence | {"reviewed": False}
-        event = step(subsidy, programme, "lapse", actor_id=None, now=now, evidence=said, deadline=subsidy.earn_by)
-        if is_earned:
-            owed, subsidy.owed_minor = subsidy.owed_minor, 0
-            subsidy.committed_minor += owed
-            programme.committed_minor += owed
-            event.owed_minor, event.borne_minor = 0, subsidy.committed_minor
-        subsidy_letters.send_ended(subsidy, reason="", was_earned=is_earned)
-        return subsidy

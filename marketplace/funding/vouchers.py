@@ -94,7 +94,10 @@ SELECT voucher.code_hash, voucher.id, coalesce(voucher.word, '…' || upper(vouc
 
 def assess(code: str, *, buyer: Buyer, offer: Offer, to_pay: Money, now: datetime) -> VoucherShare:
     """What a code would pay of what is left for the buyer; one statement, no lock. Raises VoucherRefused saying why."""
-    digest = _digest(code)
+    return _assess(_digest(code), buyer=buyer, offer=offer, to_pay=to_pay, now=now)
+
+
+def _assess(digest: str, *, buyer: Buyer, offer: Offer, to_pay: Money, now: datetime) -> VoucherShare:
     row = one_row(_ASSESS, {"digest": digest, "person": buyer.person_id})
     # The index compares hashes, not codes: how far two of them agree tells nothing about a code.
     if row is None or not hmac.compare_digest(row[0], digest):
@@ -111,28 +114,6 @@ def assess(code: str, *, buyer: Buyer, offer: Offer, to_pay: Money, now: datetim
     )  # fmt: skip
 
 
-def _decided(
-    voucher: Voucher, *, buyer: Buyer, offer: Offer, to_pay: Money, now: datetime
-) -> tuple[Money, Money | None]:
-    standing = Standing(
-        uses=voucher.uses,
-        spent=voucher.spent_minor,
-        uses_by_person=_uses_by(voucher.id, buyer.person_id),
-        is_ended=voucher.ended_at is not None,
-    )
-    today = now.astimezone(ZoneInfo(voucher.batch.zone)).date()
-    return voucher_rules.decide(voucher.batch.terms, standing, buyer=buyer, offer=offer, to_pay=to_pay, today=today)
-
-
-def _uses_by(voucher_id: int, person_id: int) -> int:
-    query = (
-        select(func.coalesce(func.sum(VoucherMovement.uses), 0))
-        .join(VoucherMovement.redemption)
-        .where(VoucherRedemption.voucher_id == voucher_id, VoucherRedemption.person_id == person_id)
-    )
-    return db.session.scalar(query) or 0
-
-
 def redeem(share: VoucherShare, *, order_line_id: int, now: datetime) -> VoucherRedemption:
     """Let the code pay its share of an order line, in the caller's transaction. Locks the code.
 
@@ -141,21 +122,21 @@ def redeem(share: VoucherShare, *, order_line_id: int, now: datetime) -> Voucher
     """
     with transaction():
         voucher = locked(Voucher, share.voucher_id)
-        amount, _left = _decided(voucher, buyer=share.buyer, offer=share.offer, to_pay=share.to_pay, now=now)
-        if amount != share.amount:
+        found = _assess(voucher.code_hash, buyer=share.buyer, offer=share.offer, to_pay=share.to_pay, now=now)
+        if found.amount != share.amount:
             raise VoucherChanged
         redemption = add(
             VoucherRedemption(
                 voucher_id=voucher.id,
                 order_line_id=order_line_id,
                 person_id=share.buyer.person_id,
-                sponsor_id=voucher.batch.sponsor_id,
-                amount_minor=amount.minor,
-                currency=amount.currency,
+                sponsor_id=found.sponsor_id,
+                amount_minor=found.amount.minor,
+                currency=found.amount.currency,
                 redeemed_at=now,
             )
         )
-        _move(voucher, redemption, MovementKind.REDEEMED, amount.minor, uses=1, now=now)
+        _move(voucher, redemption, MovementKind.REDEEMED, found.amount.minor, uses=1, now=now)
         return redemption
 
 

@@ -8,13 +8,13 @@ from marketplace.catalog import runs, search, timetable, trail
 from marketplace.catalog.authoring import EditedMeanwhile
 from marketplace.catalog.models import CourseRun, Session
 from marketplace.catalog.run_rules import Meeting
-from marketplace.enrolment import orders
 from marketplace.enrolment.models import Enrolment
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.money import Money
 from marketplace.participation.models import Attendance
+from tests.buying import place_order
 from tests.factories import make_course, make_member, make_person, make_run
 
 TEXTS = dict.fromkeys(timetable.TEXTS, "")
@@ -133,7 +133,7 @@ def test_a_new_price_holds_for_later_orders_alone(registrar):
 
 
 def _order(run, price):
-    return orders.place_order(
+    return place_order(
         run.id,
         make_person().id,
         shown_price=Money(price, "CNY"),

@@ -8,7 +8,7 @@ from sqlalchemy import event, func, select
 from sqlalchemy.exc import DBAPIError
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import orders, run_changes
+from marketplace.enrolment import run_changes
 from marketplace.enrolment.models import Enrolment, RefundDue
 from marketplace.enrolment.run_change_models import RunChange
 from marketplace.enrolment.run_change_rules import RunChangeKind
@@ -18,6 +18,7 @@ from marketplace.foundation.database import db, transaction
 from marketplace.foundation.money import Money
 from marketplace.payments import attempts, events, ledger, refunds
 from marketplace.payments.models import PaymentAttempt, Refund, StripeEvent
+from tests.buying import place_order
 from tests.factories import make_course, make_person, make_run, make_staff
 from tests.payments.conftest import running_sandbox
 
@@ -80,7 +81,7 @@ def paid(sandbox, run_id):
     """An order whose money is at Stripe; we have not heard of it yet."""
     person, now = make_person(), clock.now()
     named = {"request_key": ids.public_id(), "locale": "zh", "now": now}
-    order = orders.place_order(run_id, person.id, shown_price=Money(PRICE, "CNY"), **named)
+    order = place_order(run_id, person.id, shown_price=Money(PRICE, "CNY"), **named)
     attempts.start_payment(order.id, **BACK, now=now)
     sandbox.pay(db.session.query(PaymentAttempt).filter_by(order_id=order.id).one())
     return order

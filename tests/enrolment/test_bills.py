@@ -6,6 +6,7 @@ from marketplace.enrolment import bills, orders
 from marketplace.foundation import clock, ids
 from marketplace.foundation.i18n import speaking
 from marketplace.foundation.money import Money
+from tests.buying import place_order
 from tests.factories import make_person, make_run
 
 PRICE = Money(128000, "CNY")
@@ -13,9 +14,7 @@ PRICE = Money(128000, "CNY")
 
 def placed(price=PRICE):
     run, person = make_run(price_minor=price.minor), make_person()
-    return orders.place_order(
-        run.id, person.id, shown_price=price, request_key=ids.public_id(), locale="en", now=clock.now()
-    )
+    return place_order(run.id, person.id, shown_price=price, request_key=ids.public_id(), locale="en", now=clock.now())
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

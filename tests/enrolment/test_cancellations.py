@@ -16,6 +16,7 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
+from tests.buying import place_order
 from tests.factories import make_organisation, make_person, make_run, sign_in
 
 
@@ -29,9 +30,7 @@ def now(app):
 def bought(run, *, now, person=None):
     """A confirmed order of the run: (order, enrolment)."""
     someone = person or make_person()
-    order = orders.place_order(
-        run.id, someone.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
-    )
+    order = place_order(run.id, someone.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
     if order.total_minor:
         orders.confirm_payment(order.id, attempt_public_id=f"attempt-{order.id}", amount=order.total, now=now)
     return order, places.find_of_order(order.id)

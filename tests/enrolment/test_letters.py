@@ -9,6 +9,7 @@ from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
+from tests.buying import place_order
 from tests.factories import make_person, make_run
 
 
@@ -26,9 +27,7 @@ def person(app):
 @pytest.fixture
 def order(now, person):
     run = make_run()
-    return orders.place_order(
-        run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
-    )
+    return place_order(run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
 
 
 def mails():

@@ -14,6 +14,7 @@ from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
+from tests.buying import place_order
 from tests.factories import make_course, make_member, make_organisation, make_person, make_run
 
 FREE = Money(0, "CNY")
@@ -27,7 +28,7 @@ def now(app):
 
 
 def place(run, person, *, now, price=None, key=None):
-    return orders.place_order(
+    return place_order(
         run.id,
         person.id,
         shown_price=run.price if price is None else price,

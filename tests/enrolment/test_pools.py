@@ -14,6 +14,7 @@ from marketplace.enrolment.rules import HOLD_FOR, RunFull
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db, one_row, transaction
 from marketplace.foundation.errors import Invalid, Refused
+from tests.buying import place_order
 from tests.factories import make_member, make_organisation, make_person, make_run, make_staff, sign_in
 
 DAY = timedelta(days=1)
@@ -36,7 +37,7 @@ def keep(run, now, size=1, **values):
 
 
 def take(run, person, *, now, code=None):
-    return orders.place_order(
+    return place_order(
         run.id,
         person.id,
         shown_price=run.price,

@@ -21,6 +21,7 @@ from marketplace.foundation.money import Money
 from marketplace.funding import voucher_batches, vouchers
 from marketplace.funding.voucher_batches import NewBatch
 from marketplace.funding.voucher_rules import Terms, ValueKind, VoucherRefused
+from tests.buying import place_order
 from tests.factories import make_organisation, make_person, make_run, sign_in
 
 LIST = Money(128000, "CNY")
@@ -49,7 +50,7 @@ def code(terms=AMOUNT):
 
 
 def buy(run, person, *, price, due=None, **asked):
-    return orders.place_order(
+    return place_order(
         run.id,
         person.id,
         shown_price=Money(price, "CNY"),

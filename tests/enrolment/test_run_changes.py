@@ -18,6 +18,7 @@ from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
+from tests.buying import place_order
 from tests.enrolment.test_cancellations import bought
 from tests.factories import make_course, make_member, make_person, make_run, sign_in
 
@@ -54,7 +55,7 @@ def active_in(run):
 
 def test_everyone_in_a_cancelled_run_is_told_and_gets_everything_back(now):
     run, _target, people = filled(3, now=now)
-    waiting = orders.place_order(
+    waiting = place_order(
         run.id, make_person().id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
     )
 

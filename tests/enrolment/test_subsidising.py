@@ -17,6 +17,7 @@ from marketplace.foundation.money import Money
 from marketplace.funding.subsidies import SubsidyRefused
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt
 from marketplace.funding.subsidy_rules import Rule, State
+from tests.buying import place_order
 from tests.factories import make_person, make_run
 from tests.funding.made import committed, make_programme
 
@@ -26,7 +27,7 @@ AGREED = Agreed(1, True)
 
 
 def place(run, person, programme, *, due=HALF, agreed=AGREED, now=None):
-    return orders.place_order(
+    return place_order(
         run.id,
         person.id,
         shown_price=PRICE,

@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import orders, rules
+from marketplace.enrolment import rules
 from marketplace.enrolment.models import Order
 from marketplace.foundation import clock
 from marketplace.foundation.database import db, transaction
+from tests.buying import place_order
 from tests.factories import make_person, make_run, sign_in
 
 
@@ -129,7 +130,7 @@ def test_an_order_past_its_time_shows_it_before_the_sweep_has_run(client, person
 @pytest.mark.parametrize("act", ["", "/extend", "/cancel"])
 def test_another_persons_order_is_not_found(client, person, act):
     run = make_run()
-    order = orders.place_order(
+    order = place_order(
         run.id, make_person().id, shown_price=run.price, request_key="k" * 12, locale="zh", now=clock.now()
     )
 

@@ -17,6 +17,7 @@ from marketplace.funding import voucher_batches
 from marketplace.funding.voucher_batches import NewBatch
 from marketplace.funding.voucher_models import VoucherBatch
 from marketplace.funding.voucher_rules import Terms, ValueKind, VoucherRefused
+from tests.buying import place_order
 from tests.enrolment.test_pools import counted, take
 from tests.enrolment.test_views import form_of
 from tests.factories import make_person, make_run, make_staff, sign_in
@@ -47,7 +48,7 @@ def code_of(batch):
 def pay_by(run, code, *, now, person=None):
     someone = person or make_person()
     quoted = quotes.quote(quotes.sale_of(run, someone.id), Asked(voucher_code=code), now=now)
-    return orders.place_order(
+    return place_order(
         run.id,
         someone.id,
         shown_price=quoted.price,

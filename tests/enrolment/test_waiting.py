@@ -13,6 +13,7 @@ from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.mail import OutgoingMail
+from tests.buying import place_order
 from tests.factories import make_course, make_member, make_organisation, make_person, make_run
 
 HOURS = timedelta(hours=offers.OFFER_HOURS)
@@ -25,9 +26,7 @@ def now(app):
 
 
 def take(run, person, *, now):
-    return orders.place_order(
-        run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
-    )
+    return place_order(run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
 
 
 def wait(run, person=None, *, now, code=None):

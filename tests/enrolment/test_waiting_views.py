@@ -8,6 +8,7 @@ from marketplace.enrolment import orders, waiting, wishes
 from marketplace.enrolment.seat_models import WaitingEntry, Wish
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db, transaction
+from tests.buying import place_order
 from tests.factories import make_course, make_member, make_organisation, make_person, make_run, make_staff, sign_in
 
 
@@ -23,7 +24,7 @@ def full(app):
     """A run of one seat, sold; and its order."""
     run = make_run(capacity=1)
     now = clock.now()
-    order = orders.place_order(
+    order = place_order(
         run.id, make_person().id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
     )
     return run, order

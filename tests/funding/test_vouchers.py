@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from marketplace.enrolment import orders
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import add, db, savepoint, transaction
 from marketplace.foundation.errors import Invalid, Refused
@@ -20,6 +19,7 @@ from marketplace.funding.voucher_batches import NewBatch
 from marketplace.funding.voucher_models import Voucher, VoucherMovement
 from marketplace.funding.voucher_rules import Terms, ValueKind, VoucherRefused
 from marketplace.funding.vouchers import VoucherChanged
+from tests.buying import place_order
 from tests.factories import make_organisation, make_person, make_run, make_staff
 from tests.funding.test_voucher_rules import AMOUNT, FULL, OFFER, PERCENT
 
@@ -38,7 +38,7 @@ def codes(batch):
 
 
 def line_of(person, run=None):
-    order = orders.place_order(
+    order = place_order(
         (run or make_run()).id,
         person.id,
         shown_price=Money(128000, "CNY"),

@@ -8,6 +8,7 @@ from marketplace.enrolment import orders
 from marketplace.enrolment.seat_models import Wish
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db
+from tests.buying import place_order
 from tests.factories import make_person, make_run
 from tests.journeys.visitor import DESK, PHONE, Visitor, until
 
@@ -19,7 +20,7 @@ def test_someone_cancels_and_the_first_who_waits_gets_the_seat(browser, live, la
     with live.app.app_context():
         run = make_run(capacity=1)
         public_id, course_id = run.public_id, run.course.public_id
-        order_id = orders.place_order(
+        order_id = place_order(
             run.id,
             make_person().id,
             shown_price=run.price,

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from marketplace.enrolment import orders, places
+from marketplace.enrolment import places
 from marketplace.enrolment.models import Enrolment
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
@@ -20,6 +20,7 @@ from marketplace.funding.subsidy_rules import Consequence, Rule, State
 from marketplace.participation import completions, registers, subsidy_evidence
 from marketplace.participation.models import Completion
 from marketplace.participation.registers import Mark
+from tests.buying import place_order
 from tests.factories import make_course, make_member, make_organisation, make_person, make_run, make_staff
 from tests.funding.made import committed, make_programme
 
@@ -29,7 +30,7 @@ DAY = timedelta(days=1)
 
 def buy(run, person, rule):
     programme = make_programme(rule=rule)
-    order = orders.place_order(
+    order = place_order(
         run.id,
         person.id,
         shown_price=Money(128000, "CNY"),

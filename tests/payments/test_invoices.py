@@ -19,6 +19,7 @@ from marketplace.payments.invoice_models import Invoice, InvoiceSeries, Seller
 from marketplace.payments.invoices import BilledTo
 from marketplace.payments.kept import kept_of
 from marketplace.payments.models import PaymentAttempt, Purpose, Refund
+from tests.buying import place_order
 from tests.factories import make_course, make_organisation, make_person, make_run, make_staff, sign_in
 
 MARCH = datetime(2026, 3, 10, 2, tzinfo=UTC)
@@ -41,9 +42,7 @@ def yijiang(**values):
 def paid_order(run=None, *, now, person=None):
     """An order whose money has come, booked without Stripe."""
     run, someone = run or make_run(), person or make_person(name="林文")
-    order = orders.place_order(
-        run.id, someone.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
-    )
+    order = place_order(run.id, someone.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
     order_id = order.id
     with transaction():
         attempt = PaymentAttempt(
@@ -147,7 +146,7 @@ def test_nothing_is_invoiced_when_everything_went_back(order):
 
 def test_an_unpaid_order_has_no_invoice(seller):
     run, person = make_run(), make_person()
-    order = orders.place_order(run.id, person.id, shown_price=run.price, request_key="k", locale="zh", now=MARCH)
+    order = place_order(run.id, person.id, shown_price=run.price, request_key="k", locale="zh", now=MARCH)
 
     with pytest.raises(Refused, match="order_not_paid"):
         invoices.issue(order.id, WEN, actor_id=None, now=MARCH)

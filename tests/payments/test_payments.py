@@ -21,6 +21,7 @@ from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
 from marketplace.payments import attempts, discrepancies, ledger, reconciliation, refunds, stripe_gateway
 from marketplace.payments.models import Discrepancy, LedgerTransaction, PaymentAttempt, Refund, StripeEvent
+from tests.buying import place_order
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.payments.conftest import signed
 
@@ -34,9 +35,7 @@ def order(now):
 
 def place(run, *, now, person=None):
     someone = person or make_person()
-    return orders.place_order(
-        run.id, someone.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
-    )
+    return place_order(run.id, someone.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
 
 
 def start(order, *, now):

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from marketplace.enrolment import orders
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
@@ -17,6 +16,7 @@ from marketplace.payments import stripe_gateway
 from marketplace.payments.models import PaymentAttempt
 from marketplace.payments.sandbox import disputes
 from marketplace.payments.stripe_gateway import GatewayError, PageWanted
+from tests.buying import place_order
 from tests.factories import make_person, make_run
 from tests.payments.test_payments import BACK, paid, start
 
@@ -87,9 +87,7 @@ def test_the_check_itself_can_fail(spec):
 def test_every_request_is_as_stripe_describes_it(app, sandbox, spec):
     now = clock.now()
     run, person = make_run(), make_person()
-    order = orders.place_order(
-        run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
-    )
+    order = place_order(run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
     attempt = paid(sandbox, order, now)
     db.session.rollback()
     refund = stripe_gateway.create_refund(
@@ -99,7 +97,7 @@ def test_every_request_is_as_stripe_describes_it(app, sandbox, spec):
     charge = sandbox.store.find(attempt.payment_intent_id)["latest_charge"]
     stripe_gateway.retrieve_dispute(disputes.open_dispute(sandbox.store, charge)["id"])
     other = make_run(currency="EUR")
-    second = orders.place_order(
+    second = place_order(
         other.id, person.id, shown_price=other.price, request_key=ids.public_id(), locale="en", now=now
     )
     stripe_gateway.expire_session(start(second, now=now).session_id)
@@ -127,7 +125,7 @@ def test_every_request_is_as_stripe_describes_it(app, sandbox, spec):
 def test_the_page_asks_for_the_frozen_amount_in_the_orders_language(app, sandbox):
     now = clock.now()
     run = make_run()
-    order = orders.place_order(
+    order = place_order(
         run.id, make_person().id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
     )
     session = sandbox.session_of(start(order, now=now))

@@ -53,6 +53,7 @@ from marketplace.payments.offline import Transfer
 from marketplace.payments.sandbox import checkout
 from marketplace.payments.sandbox import refunds as dashboard
 from marketplace.payments.sandbox.errors import ApiError
+from tests.buying import place_order
 from tests.factories import make_course, make_person, make_run, make_staff
 from tests.funding.made import make_programme
 from tests.payments.conftest import signed
@@ -120,7 +121,7 @@ class World(Upsets):
         run = db.session.get_one(quotes.CourseRun, run_id)
         quoted = quotes.quote(quotes.sale_of(run, person_id), Asked(**given), now=self.now)
         asked = Asked(**given, shown_due=quoted.due)
-        orders.place_order(
+        place_order(
             run_id,
             person_id,
             shown_price=quoted.price,

@@ -27,6 +27,7 @@ from marketplace.payments.desk_models import StaffAct
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 from marketplace.privacy import copies, erasures
 from marketplace.privacy.models import Erasure
+from tests.buying import place_order
 from tests.factories import make_member, make_organisation, make_person, make_run, make_staff
 
 PASSWORD = "seven quiet lanterns"
@@ -76,9 +77,7 @@ def _join_an_employer(someone, now):
 
 
 def _buy(someone, run, now):
-    order = orders.place_order(
-        run.id, someone.id, shown_price=run.price, request_key=ids.public_id(), locale="en", now=now
-    )
+    order = place_order(run.id, someone.id, shown_price=run.price, request_key=ids.public_id(), locale="en", now=now)
     attempt = f"cs_{order.public_id}"
     with transaction():
         paid = add(
@@ -119,7 +118,7 @@ def _learn(someone, now):
         past.enrol_closes_at = now + timedelta(minutes=1)
     _order, paid = _buy(someone, past, now)
     _buy(someone, make_run(), now)
-    orders.place_order(
+    place_order(
         (third := make_run()).id, someone.id, shown_price=third.price, request_key="waiting", locale="en", now=now
     )
     place = db.session.query(Enrolment).filter_by(person_id=someone.id, run_id=past.id).one()

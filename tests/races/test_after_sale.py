@@ -14,6 +14,7 @@ from marketplace.foundation.errors import Refused
 from marketplace.foundation.money import Money
 from marketplace.payments import refunds
 from marketplace.payments.models import PaymentAttempt
+from tests.buying import place_order
 from tests.enrolment.test_changes import offered
 from tests.factories import make_course, make_person, make_run, make_staff
 
@@ -42,9 +43,7 @@ def at_once(app, *acts):
 def buy(run):
     """A paid place: the ids of enrolment, order and person."""
     person, now = make_person(), clock.now()
-    order = orders.place_order(
-        run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
-    )
+    order = place_order(run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
     with transaction():
         db.session.add(
             PaymentAttempt(

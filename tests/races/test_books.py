@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from marketplace.enrolment import orders
 from marketplace.enrolment.models import Enrolment, Order, RefundDue
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import add, db, transaction
@@ -16,6 +15,7 @@ from marketplace.payments import attempts, debts, ledger, offline, offline_rules
 from marketplace.payments.models import LedgerTransaction, PaymentAttempt, Purpose
 from marketplace.payments.offline import Transfer
 from marketplace.payments.stripe_gateway import Session
+from tests.buying import place_order
 from tests.factories import make_person, make_run, make_staff
 from tests.payments.test_debts import indebted
 
@@ -40,9 +40,7 @@ def together(app, *acts):
 
 def place(price=600000):
     run, person, now = make_run(price_minor=price), make_person(), clock.now()
-    order = orders.place_order(
-        run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
-    )
+    order = place_order(run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
     return order.id, order.total, run.id
 
 

@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import func, select
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import orders, seats
+from marketplace.enrolment import seats
 from marketplace.enrolment.models import Enrolment, Order, SeatHold
 from marketplace.enrolment.rules import RunFull
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.money import Money
+from tests.buying import place_order
 from tests.factories import make_person, make_run
 
 CONNECTIONS = 32
@@ -63,7 +64,7 @@ def counts(app, run_id):
 def place(run_id, *, price=128000):
     def act(person_id):
         try:
-            orders.place_order(
+            place_order(
                 run_id,
                 person_id,
                 shown_price=Money(price, "CNY"),

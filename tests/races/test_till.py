@@ -7,12 +7,13 @@ from threading import Event, Thread
 
 import psycopg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DataError
 
 from marketplace.catalog import pricing
 from marketplace.catalog.models import CourseRun
 from marketplace.catalog.pricing_rules import Rule, RuleKind
-from marketplace.enrolment import orders, till
+from marketplace.enrolment import orders, placing, till
 from marketplace.enrolment.models import Order, OrderLine, SeatHold
 from marketplace.enrolment.till import Till
 from marketplace.foundation import clock, ids
@@ -68,9 +69,7 @@ def all_at_once(app, monkeypatch):
         while len(till.of(app)._waiting) == waiting:
             go.wait(0.001)
 
-    blocker = Thread(
-        target=lambda: take(till.of(app), till._Turn(till.placing.Wanted(0, 0, "", "zh"), None, None), first)
-    )
+    blocker = Thread(target=lambda: take(till.of(app), till._Turn(placing.Wanted(0, 0, "", "zh"), None, None), first))
     blocker.start()
     came.wait(20)
     results = []
@@ -162,6 +161,51 @@ def test_a_price_by_count_is_decided_for_each_seat_anew(race_app, monkeypatch):
 
     assert sorted(answers, key=len)[1:] == ["price_changed", "price_changed"]
     assert rows(race_app, run_id) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("why", ["price rules", "starts soon"])
+def test_what_can_change_without_a_mark_is_placed_under_the_lock(race_app, monkeypatch, why):
+    soon = {"starts_at": clock.now() + timedelta(days=2)} if why == "starts soon" else {}
+    run_id, [person] = make(race_app, 1, **soon)
+    if why == "price rules":
+        rule = Rule(rule_id=0, kind=RuleKind.FIRST_SEATS, currency="CNY", percent_off=50, first_seats=9)
+        with race_app.app_context():
+            pricing.add_rule(run_id, rule, actor_id=None, now=clock.now())
+    look, sent = Statements.rows, []
+    monkeypatch.setattr(Statements, "rows", lambda *told: (sent.append(told[1]), look(*told))[1])
+
+    assert len(place(race_app, run_id, person, price=Money(64000, "CNY") if why == "price rules" else PRICE)) == 12
+    assert sent == [till._LOOK]
+    assert rows(race_app, run_id) == (1, 1, 1, 1)
+
+
+def test_a_fault_in_one_decision_is_nobody_elses(race_app, monkeypatch):
+    run_id, people = make(race_app, 3)
+    decide = placing.decide
+
+    def fail(wanted, *facts, **named):
+        if wanted.person_id == people[1]:
+            db.session.execute(text("SELECT 1 / 0"))
+        return decide(wanted, *facts, **named)
+
+    monkeypatch.setattr(placing, "decide", fail)
+    with pytest.raises(DataError), all_at_once(race_app, monkeypatch) as (start, answers):
+        for person in people:
+            start(run_id, person)
+    assert answers == []
+    assert rows(race_app, run_id) == (2, 2, 2, 2)
+
+
+def test_the_key_of_a_form_is_its_persons_own(race_app, monkeypatch):
+    run_id, people = make(race_app, 3)
+
+    with all_at_once(race_app, monkeypatch) as (start, answers):
+        for person in people[:2]:
+            start(run_id, person, key="one key for two")
+    answers.append(place(race_app, run_id, people[2], key="one key for two"))
+
+    assert len(set(answers)) == 3
+    assert rows(race_app, run_id) == (3, 3, 3, 3)
 
 
 def test_what_changed_after_it_was_seen_is_decided_anew(race_app, monkeypatch):

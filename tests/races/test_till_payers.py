@@ -18,6 +18,7 @@ from marketplace.funding.subsidy_rules import Rule
 from marketplace.funding.voucher_batches import NewBatch
 from marketplace.funding.voucher_models import Voucher, VoucherMovement, VoucherRedemption
 from marketplace.funding.voucher_rules import Terms, ValueKind
+from tests.buying import place_order
 from tests.factories import make_staff
 from tests.funding.made import make_programme
 from tests.races.test_till import PRICE, all_at_once, make, rows, served  # noqa: F401 - a fixture
@@ -215,7 +216,7 @@ def test_the_orm_sees_what_was_written_past_it(race_app, place):
     with race_app.app_context():
         voucher, made = db.session.scalars(select(Voucher)).one(), db.session.scalars(select(FundingProgramme)).one()
         with transaction():
-            order = orders.place_order(
+            order = place_order(
                 run_id,
                 person,
                 shown_price=PRICE,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import orders, voucher_seats
+from marketplace.enrolment import voucher_seats
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.rules import RunFull
 from marketplace.enrolment.seat_models import SeatPool
@@ -19,6 +19,7 @@ from marketplace.funding.voucher_batches import NewBatch
 from marketplace.funding.voucher_models import Voucher, VoucherMovement, VoucherRedemption
 from marketplace.funding.voucher_rules import Terms, ValueKind, VoucherRefused
 from marketplace.funding.vouchers import VoucherChanged
+from tests.buying import place_order
 from tests.factories import make_person, make_run
 from tests.races.test_seats import crowd
 
@@ -41,7 +42,7 @@ def buyers(app, size):
 
 
 def _order(run_id, person_id):
-    order = orders.place_order(
+    order = place_order(
         run_id,
         person_id,
         shown_price=Money(128000, "CNY"),
@@ -144,7 +145,7 @@ def test_seats_of_a_code_go_to_its_holders_and_no_more_than_there_are(race_app):
         asked = Asked(voucher_code=given, shown_due=Money(100000, "CNY") if given else None)
         named = {"request_key": ids.public_id(), "locale": "zh", "now": clock.now(), "asked": asked}
         try:
-            order = orders.place_order(run_id, person_id, shown_price=Money(128000, "CNY"), **named)
+            order = place_order(run_id, person_id, shown_price=Money(128000, "CNY"), **named)
         except RunFull:
             return "full"
         return "kept" if order.hold.pool_id else "public"

@@ -18,6 +18,7 @@ from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.money import Money
+from tests.buying import place_order
 from tests.factories import make_member, make_organisation, make_person, make_run
 
 HANDS = 16
@@ -49,9 +50,7 @@ def at_once(app, acts):
 
 def take(run_id, person_id):
     def act():
-        orders.place_order(
-            run_id, person_id, shown_price=PRICE, request_key=ids.public_id(), locale="zh", now=clock.now()
-        )
+        place_order(run_id, person_id, shown_price=PRICE, request_key=ids.public_id(), locale="zh", now=clock.now())
 
     return act
 
