@@ -2,7 +2,8 @@
 
 Most orders are placed by `till`. What it leaves is placed under the run's lock: `lock_and_look`, decide, `write_order`.
 The facts are a statement of their own after the lock: at READ COMMITTED a statement sees what was committed when it
-began, so facts read together with the lock would be older than it. SQL that both ways share is in migration 0050.
+began, so facts read together with the lock would be older than it. SQL that both ways share is in migrations 0050 and
+0051.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Of the threads of a process one serves at a time, for itself and for all who came while the one before was served;
 nobody waits for company. In a rush that is most of what an order costs: eight orders together cost the database less
 than half of what they cost alone. One statement reads the facts of all, without a lock; each is decided by itself; one
-writes those that are to be written. That is a function of the database (`place_orders`, migration 0050): it locks the
+writes those that are to be written. That is a function of the database (`place_orders`, migration 0051): it locks the
 runs and leaves out every order whose facts have changed since. What it leaves out is placed under the lock, alone
 (`orders.place`), and so are all of them when it fails.
 """

@@ -1,7 +1,7 @@
 """What a code and a budget are to write for an order, while what was decided without their locks still holds.
 
 A code or a budget that everybody asks is locked until the order is committed, so it should be locked for little time:
-`place_orders` (migration 0050) writes these with the order, in one statement, and looks under the locks whether they
+`place_orders` (migration 0051) writes these with the order, in one statement, and looks under the locks whether they
 still hold. What cannot be certain is left to `vouchers.redeem` and `subsidies.reserve`, which decide again.
 """
 

@@ -11,8 +11,8 @@ revision = "0050"
 down_revision = "0049"
 
 # Everything the decision needs of a run and of a person in it, and a mark of all that must not change before the order
-# is written: all but the number of seats taken, which others change all the time. OFFSET 0 keeps the planner from
-# reading every fact once more for the mark.
+# is written. The number of seats taken is a part of it only where the price depends on it. OFFSET 0 keeps the planner
+# from reading every fact once more for the mark.
 FACTS = """
 CREATE FUNCTION placing_facts(p_run bigint, p_person bigint, p_key text, p_now timestamptz)
 RETURNS TABLE (
@@ -25,7 +25,7 @@ RETURNS TABLE (
 SELECT facts.*,
        hash_record_extended(ROW(
            facts.run_state, facts.course_state, facts.enrol_opens_at, facts.enrol_closes_at, facts.capacity,
-           facts.seats_kept, facts.price_minor,
+           CASE WHEN facts.has_price_rules THEN facts.seats_taken END, facts.seats_kept, facts.price_minor,
            facts.currency, facts.is_subsidised, facts.zone, facts.has_price_rules, facts.course_id, facts.starts_at,
            facts.order_of_form, facts.open_order, facts.hold_id, facts.hold_until, facts.is_enrolled, facts.is_provider,
            facts.has_expired_holds, facts.has_waiting, facts.entry_id), 0)
@@ -122,9 +122,9 @@ $$
 """
 # Orders that came in at the same moment, each the only one of its person and of its form: written are those whose mark
 # is still the same, as far as the seats go, in the order of their numbers; first those that their buyers pay, together,
-# then one by one those with other payers. Every statement of a volatile function sees what was committed when it began,
-# so the facts are those of the moment after the locks were granted. Of several runs those that somebody else has locked
-# are left out, and one run is not waited for long: others wait behind this.
+# then one by one those with other payers. Every statement of a volatile function
+# sees what was committed when it began, so the facts are those of the moment after the locks were granted. Of several
+# runs those that somebody else has locked are left out, and one run is not waited for long: others wait behind this.
 PLACE = """
 CREATE FUNCTION place_orders(p_orders jsonb) RETURNS TABLE (order_number integer)
 LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET lock_timeout = '100ms' AS $$
@@ -132,12 +132,17 @@ DECLARE
     runs bigint[];
     theirs record;
 BEGIN
-    SELECT array_agg(DISTINCT (one -> 'run')::bigint) INTO runs FROM jsonb_array_elements(p_orders) AS one;
-    IF cardinality(runs) = 1 THEN
-        PERFORM FROM course_run WHERE id = runs[1] FOR NO KEY UPDATE;
-    ELSE
+    IF jsonb_array_length(p_orders) = 1 THEN
         SELECT array_agg(mine.id) INTO runs
-          FROM (SELECT id FROM course_run WHERE id = ANY (runs) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS mine;
+          FROM (SELECT id FROM course_run WHERE id = (p_orders -> 0 -> 'run')::bigint FOR NO KEY UPDATE) AS mine;
+    ELSE
+        SELECT array_agg(DISTINCT (one -> 'run')::bigint) INTO runs FROM jsonb_array_elements(p_orders) AS one;
+        IF cardinality(runs) = 1 THEN
+            PERFORM FROM course_run WHERE id = runs[1] FOR NO KEY UPDATE;
+        ELSE
+            SELECT array_agg(mine.id) INTO runs
+              FROM (SELECT id FROM course_run WHERE id = ANY (runs) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS mine;
+        END IF;
     END IF;
     RETURN QUERY
     WITH wanted AS MATERIALIZED (
@@ -148,13 +153,14 @@ BEGIN
               subsidy bigint, voucher bigint, due bigint, terms integer, rule jsonb, has_payers boolean)
          WHERE one.run = ANY (runs) AND NOT one.has_payers
     ), fresh AS MATERIALIZED (
-        SELECT wanted.*, facts.capacity - facts.seats_taken - facts.seats_kept AS seats,
+        SELECT wanted.*, facts.has_price_rules, facts.capacity - facts.seats_taken - facts.seats_kept AS seats,
                row_number() OVER (PARTITION BY wanted.run ORDER BY wanted.number) AS turn
           FROM wanted
          CROSS JOIN LATERAL placing_facts(wanted.run, wanted.person, wanted.key, wanted.now) AS facts
          WHERE facts.mark = wanted.mark
     ), chosen AS MATERIALIZED (
-        SELECT * FROM fresh WHERE turn <= seats
+        -- Where the price depends on the seats taken, the second one's is to be decided anew.
+        SELECT * FROM fresh WHERE turn <= seats AND (turn = 1 OR NOT has_price_rules)
     ), counted AS (
         UPDATE course_run SET seats_taken = seats_taken + more.seats
           FROM (SELECT run, count(*) AS seats FROM chosen GROUP BY run) AS more
@@ -173,7 +179,14 @@ BEGIN
         INSERT INTO order_line (order_id, run_id, price_minor, tax_minor, subsidy_minor, voucher_minor, due_minor,
                                 terms_version, title_zh, title_en, price_rule, policy_id)
         SELECT placed.id, run, price, 0, subsidy, voucher, due, terms, title_zh, title_en, rule,
-               policy_for_sale(chosen.run, chosen.course)
+               -- As `policy_for_sale` says, which would be called for each row.
+               (SELECT policy.id FROM refund_policy AS policy
+                 WHERE policy.ended_at IS NULL
+                   AND (policy.run_id = chosen.run OR policy.run_id IS NULL AND policy.organisation_id IS NULL
+                        OR policy.organisation_id = (SELECT provider.organisation_id FROM course_provider AS provider
+                                                      WHERE provider.course_id = chosen.course
+                                                      ORDER BY provider.position, provider.organisation_id LIMIT 1))
+                 ORDER BY policy.run_id IS NULL, policy.organisation_id IS NULL, policy.id DESC LIMIT 1)
           FROM chosen JOIN placed USING (public_id) JOIN course ON course.id = chosen.course
     ), agreed AS (
         INSERT INTO consent (person_id, document, version, language, act, reference, given_at)
@@ -215,9 +228,6 @@ END $$
 
 
 def upgrade() -> None:
-    """Make the key of a form its person's own, and the functions."""
-    # Nobody can stand in another's way by a key they have seen or guessed.
-    op.create_unique_constraint("uq_order_person_id_request_key", "order", ["person_id", "request_key"])
-    op.drop_constraint("uq_order_request_key", "order")
+    """Make the functions."""
     for function in (FACTS, POLICY, PLACE_ONE, PLACE):
         op.execute(function)
