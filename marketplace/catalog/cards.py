@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from marketplace.catalog import pricing
 from marketplace.catalog.shelves import find_shelf
 from marketplace.foundation.covers import cover_address
 from marketplace.foundation.i18n import Text, language, pick_of
@@ -13,7 +14,7 @@ from marketplace.foundation.models import ShownPicture
 from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
 
     from marketplace.catalog.pricing_rules import Price
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 FEW_SEATS = 5
 
 # `chosen` are the courses of one page, (id, key); each gets its providers and the run to show: the next one with a
-# seat, else the next. `cheapest` is the lowest price among its open runs in that run's currency.
+# seat, else the next. `cheapest` is the lowest price among its open runs in that run's currency; `rules` are
+# `pricing.RULES`.
 CARDS = """
     WITH chosen AS MATERIALIZED ({chosen})
     SELECT chosen.*, course.public_id, course.title_zh, course.title_en, course.level, course.category_id,
@@ -30,7 +32,7 @@ CARDS = """
               FROM course_provider JOIN organisation ON organisation.id = organisation_id
              WHERE course_id = chosen.id) AS providers,
            run.id AS run_id, run.starts_at, run.ends_at, run.zone, run.mode, run.price_minor, run.currency,
-           run.cheapest, run.seats_taken, run.has_price_rules,
+           run.cheapest, run.seats_taken, run.has_price_rules, {rules} AS rules,
            (SELECT max(indexed_at) FROM course_entry) AS version, picture.renditions, picture.alt_zh, picture.alt_en,
            run.capacity - run.seats_taken - run.seats_kept AS seats_left, run.some_subsidised, run.runs,
            run.enrol_opens_at <= :now AS is_open
@@ -57,8 +59,6 @@ class NextRun:
     mode: str
     price: Money
     cheapest: Money
-    has_price_rules: bool
-    seats_taken: int
     seats_left: int
     # Whether a funding programme may pay a part of this run or of another open one, as the facet counts.
     is_subsidised: bool
@@ -108,37 +108,23 @@ def card_of(row: Any) -> Card:
 
 
 class PricedRun(NamedTuple):
-    """What `pricing.public_prices` asks of the run on a card whose price may be another than the list price."""
+    """What a price is decided from, of the run on a card."""
 
     id: int
     price: Money
-    is_free: bool
-    has_price_rules: bool
     tzinfo: ZoneInfo
     seats_taken: int
 
 
-def priced_runs(rows: Iterable[Any]) -> list[PricedRun]:
-    """The runs on these cards whose price is more than the list price: what `pricing.public_prices` must decide."""
-    return [
-        PricedRun(
-            row.run_id,
-            Money(row.price_minor, row.currency),
-            row.price_minor == 0,
-            has_price_rules=True,
-            tzinfo=ZoneInfo(row.zone),
-            seats_taken=row.seats_taken,
-        )
-        for row in rows
-        if row.has_price_rules
-    ]
-
-
-def shown_prices(prices: Mapping[int, Price]) -> list[tuple[int, int, int | None]]:
-    """All that cards tell of these prices: of which run, how much, by which rule, whose id changes with its content."""
-    return [
-        (run_id, price.amount.minor, price.chosen.rule_id if price.chosen else None) for run_id, price in prices.items()
-    ]
+def prices_on(rows: Iterable[Any], *, now: datetime) -> dict[int, Price]:
+    """What a stranger pays for the runs on these cards that have price rules, by the run's id."""
+    prices = {}
+    for row in rows:
+        if row.has_price_rules and row.price_minor:
+            price, zone = Money(row.price_minor, row.currency), ZoneInfo(row.zone)
+            run = PricedRun(row.run_id, price, zone, row.seats_taken)
+            prices[row.run_id] = pricing.public_price(run, pricing.rules_from(row.rules), now=now)
+    return prices
 
 
 def _next_run(row: Any) -> NextRun:
@@ -151,8 +137,6 @@ def _next_run(row: Any) -> NextRun:
         mode=row.mode,
         price=Money(row.price_minor, row.currency),
         cheapest=Money(row.cheapest, row.currency),
-        has_price_rules=row.has_price_rules,
-        seats_taken=row.seats_taken,
         seats_left=max(0, row.seats_left),
         is_subsidised=row.some_subsidised,
         is_open=row.is_open,

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from marketplace.catalog.models import PairedTexts, last_whole_day
+from marketplace.catalog.pricing import RULES, rules_from
 from marketplace.catalog.shelves import Shelf, SkillName, find_shelf
-from marketplace.foundation.database import read_rows
+from marketplace.foundation.database import read_marked, read_rows
 from marketplace.foundation.errors import Gone, NotFound
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.models import ShownPicture
 from marketplace.foundation.money import Money
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from marketplace.catalog.pricing_rules import Rule
+
 # Runs that are over are history; drafts are nobody's business yet.
-PAGE = """
+# `enrolment` is for the mark alone: whether it has begun and ended turns with time.
+PAGE = f"""
     SELECT id, public_id, title_zh, title_en, summary_zh, summary_en, description_zh, description_en,
            outcomes_zh, outcomes_en, syllabus_zh, syllabus_en, translation_state, original_language, level, category_id,
            (SELECT json_build_array(renditions, alt_zh, alt_en) FROM picture WHERE picture.id = picture_id) AS picture,
@@ -36,14 +43,16 @@ PAGE = """
                        'mode', mode, 'place_zh', place_zh, 'place_en', place_en, 'language', language,
                        'capacity', capacity, 'seats_taken', seats_taken, 'seats_kept', seats_kept,
                        'price_minor', price_minor,
-                       'currency', currency, 'is_subsidised', is_subsidised, 'has_price_rules', has_price_rules,
+                       'currency', currency, 'is_subsidised', is_subsidised, 'rules', {RULES},
                        'sessions', (SELECT json_agg(json_build_array(starts_at, ends_at, title_zh, title_en)
                                                     ORDER BY position)
-                                      FROM run_session WHERE run_id = course_run.id)) ORDER BY starts_at)
-              FROM course_run
+                                      FROM run_session WHERE run_id = run.id),
+                       'enrolment', json_build_array(enrol_opens_at <= :now, enrol_closes_at <= :now))
+                       ORDER BY starts_at)
+              FROM course_run AS run
              WHERE course_id = course.id AND state <> 'draft' AND ends_at > :now) AS runs
       FROM course WHERE public_id = :public_id AND state = 'published'
-"""
+"""  # noqa: S608 - statements are put together from words of our own; values go by their places
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ class RunFacts:
     seats_kept: int
     price: Money
     is_subsidised: bool
-    has_price_rules: bool
+    rules: Sequence[Rule]
     sessions: tuple[SessionOnPage, ...]
 
     @property
@@ -153,8 +162,6 @@ class CourseOnPage(PairedTexts):
     providers: tuple[ProviderOnPage, ...]
     skills: tuple[SkillOnPage, ...]
     runs: tuple[RunFacts, ...]
-    # All of the above as the database told it, comparable.
-    facts: str
 
 
 TEXTS = (
@@ -167,19 +174,19 @@ TEXTS = (
 )
 
 
-def get(public_id: str, *, now: datetime) -> CourseOnPage:
-    """The page of a published course, in one query; raises Gone for a withdrawn one, else NotFound."""
-    rows = read_rows(PAGE, {"public_id": public_id, "now": now})
-    if not rows:
+def get(public_id: str, *, now: datetime, known: int | None = None) -> tuple[int, CourseOnPage | None]:
+    """A mark of all that the page of a published course tells, and the page; None when the mark is the one `known`.
+
+    One query. Raises Gone for a withdrawn course, else NotFound.
+    """
+    mark, rows = read_marked(PAGE, {"public_id": public_id, "now": now}, known=known)
+    if mark is None:
         raise _missing(public_id)
-    return _course(rows[0])
+    return mark, _course(rows[0]) if rows else None
 
 
 def _course(row: Any) -> CourseOnPage:
-    # Written out first: reading the runs takes them apart. As a tuple, since rows shorten what they show of themselves.
-    facts = repr(tuple(row))
     return CourseOnPage(
-        facts=facts,
         **{name: getattr(row, name) for name in TEXTS},
         category=find_shelf(row.category_id),
         picture=ShownPicture(*row.picture) if row.picture else None,
@@ -203,8 +210,9 @@ def _run(facts: dict[str, Any]) -> RunFacts:
     )
     for name in ("starts_at", "ends_at", "enrol_opens_at", "enrol_closes_at"):
         facts[name] = datetime.fromisoformat(facts[name]) if facts[name] else None
-    price = Money(facts.pop("price_minor"), facts.pop("currency"))
-    return RunFacts(**facts, price=price, sessions=sessions)
+    del facts["enrolment"]
+    price, rules = Money(facts.pop("price_minor"), facts.pop("currency")), rules_from(facts.pop("rules"))
+    return RunFacts(**facts, price=price, rules=rules, sessions=sessions)
 
 
 def _missing(public_id: str) -> NotFound:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
@@ -33,24 +34,23 @@ class Priced(Protocol):
     @property
     def price(self) -> Money: ...  # noqa: D102
     @property
-    def is_free(self) -> bool: ...  # noqa: D102
-    @property
-    def has_price_rules(self) -> bool: ...  # noqa: D102
-    @property
     def tzinfo(self) -> ZoneInfo: ...  # noqa: D102
     @property
     def seats_taken(self) -> int: ...  # noqa: D102
 
 
-# Columns after the first as `Rule` has them; past the ORM, since every list of courses asks it.
-_IN_FORCE = """
-SELECT rule.run_id, rule.id, rule.kind, rule.currency, rule.price_minor, rule.percent_off, rule.starts_on, rule.ends_on,
-       rule.first_seats, rule.colleagues_from, rule.organisation_id, coalesce(organisation.name_zh, '') AS name_zh,
-       coalesce(organisation.name_en, '') AS name_en
-  FROM price_rule AS rule LEFT JOIN organisation ON organisation.id = rule.organisation_id
- WHERE rule.run_id = ANY (CAST(:runs AS bigint[])) AND rule.ended_at IS NULL
- ORDER BY rule.position, rule.id
+# The rules in force of a row of `course_run AS run`, as `rules_from` reads them: for statements of pages that are read
+# most. A part of them, so that a page needs no statement more.
+RULES = """
+    CASE WHEN run.has_price_rules THEN
+        (SELECT json_agg(json_build_array(
+                    rule.id, rule.kind, rule.currency, rule.price_minor, rule.percent_off, rule.starts_on, rule.ends_on,
+                    rule.first_seats, rule.colleagues_from, rule.organisation_id, coalesce(theirs.name_zh, ''),
+                    coalesce(theirs.name_en, '')) ORDER BY rule.position, rule.id)
+           FROM price_rule AS rule LEFT JOIN organisation AS theirs ON theirs.id = rule.organisation_id
+          WHERE rule.run_id = run.id AND rule.ended_at IS NULL) END
 """
+_IN_FORCE = f"SELECT run.id, {RULES} AS rules FROM course_run AS run WHERE run.id = ANY (CAST(:runs AS bigint[]))"  # noqa: S608 - our own words
 
 
 def rules_of(run_id: int) -> list[Rule]:
@@ -60,21 +60,33 @@ def rules_of(run_id: int) -> list[Rule]:
 
 def _rules_by_run(run_ids: Sequence[int]) -> dict[int, list[Rule]]:
     """The rules in force of these runs, by position; no query for no run."""
-    rules: dict[int, list[Rule]] = {run_id: [] for run_id in run_ids}
-    for run_id, rule_id, kind, *rest in read_rows(_IN_FORCE, {"runs": list(run_ids)}) if run_ids else []:
-        rules[run_id].append(Rule(rule_id, RuleKind(kind), *rest))
-    return rules
+    rows = read_rows(_IN_FORCE, {"runs": list(run_ids)}) if run_ids else []
+    return {run_id: rules_from(rules) for run_id, rules in rows}
 
 
-def public_prices(runs: Iterable[Priced], *, now: datetime) -> dict[int, Price]:
+def rules_from(written: Iterable[Sequence[Any]] | None) -> list[Rule]:
+    """The rules that RULES gave as JSON, where days are texts."""
+    return [
+        Rule(rule_id, RuleKind(kind), currency, price, percent, _day(starts_on), _day(ends_on), *rest)
+        for rule_id, kind, currency, price, percent, starts_on, ends_on, *rest in written or ()
+    ]
+
+
+def _day(written: str | None) -> date | None:
+    return date.fromisoformat(written) if written else None
+
+
+def public_prices(runs: Iterable[CourseRun], *, now: datetime) -> dict[int, Price]:
     """What a stranger pays for a seat of each run, by the run's id, in one query at most for all of them."""
-    wanted = {run.id: run for run in runs if not run.is_free}
-    rules = _rules_by_run([run.id for run in wanted.values() if run.has_price_rules])
-    prices = {}
-    for run_id, run in wanted.items():
-        facts = PriceFacts(run.price, today=now.astimezone(run.tzinfo).date(), seats_taken=run.seats_taken)
-        prices[run_id] = pricing_rules.decide(rules.get(run_id, []), facts)
-    return prices
+    wanted = [run for run in runs if not run.is_free]
+    rules = _rules_by_run([run.id for run in wanted if run.has_price_rules])
+    return {run.id: public_price(run, rules.get(run.id, []), now=now) for run in wanted}
+
+
+def public_price(run: Priced, rules: Sequence[Rule], *, now: datetime) -> Price:
+    """What a stranger pays for a seat of a run that has these rules."""
+    facts = PriceFacts(run.price, today=now.astimezone(run.tzinfo).date(), seats_taken=run.seats_taken)
+    return pricing_rules.decide(rules, facts)
 
 
 def as_rule(row: PriceRule) -> Rule:

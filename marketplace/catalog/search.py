@@ -16,9 +16,10 @@ from marketplace.catalog.cards import CARDS, Card, card_of
 from marketplace.catalog.entry_models import CourseEntry
 from marketplace.catalog.facets import Condition
 from marketplace.catalog.models import Course, CourseSkill, CourseState
+from marketplace.catalog.pricing import RULES
 from marketplace.catalog.words import LONGEST_QUERY, TOKENISER_VERSION, Query, folded, latin_words, query_of, tokens
 from marketplace.foundation import clock, jobs
-from marketplace.foundation.database import db, read_rows, transaction
+from marketplace.foundation.database import db, read_marked, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,12 +132,24 @@ class Wish:
     provider_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What courses a list showed: a mark of all it tells of them, and the moment the newest course was indexed."""
+
+    mark: int
+    version: object
+
+
 @dataclass
 class Found:
     """One page of courses; `next_after` continues it; `is_nearest` when only titles like the words were found."""
 
     # Rows of CARDS: all that the page tells of its courses.
     rows: Sequence[Any]
+    # Of these rows; None where none match exactly.
+    seen: Seen | None = None
+    # The rows are those the caller has seen, and were not read again.
+    is_unchanged: bool = False
     next_after: tuple[int, int] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     total: int = 0
@@ -150,20 +163,31 @@ class Found:
         return [card_of(row) for row in self.rows]
 
     @property
-    def facts(self) -> tuple[object, ...]:
-        """What the page shows, comparable by its `repr`: tuples, since rows shorten what they show of themselves."""
-        return list(map(tuple, self.rows)), self.next_after, self.counts, self.total, self.is_capped, self.is_nearest
+    def tally(self) -> tuple[object, ...]:
+        """What the page tells of how many there are."""
+        return self.counts, self.total, self.is_capped
 
 
-def find_courses(wish: Wish, *, now: datetime | None = None, with_counts: bool = True, limit: int = PAGE) -> Found:
-    """One page of published courses for a wish at `now`: two queries, and at most three more for the nearest titles."""
+def find_courses(
+    wish: Wish,
+    *,
+    now: datetime | None = None,
+    with_counts: bool = True,
+    limit: int = PAGE,
+    seen: Seen | None = None,
+) -> Found:
+    """One page of published courses for a wish at `now`: two queries, and at most three more for the nearest titles.
+
+    Who has `seen` the page is told when nothing of its courses has changed, without its rows.
+    """
     now = now or clock.now()
     query = query_of(wish.words)
-    found, version = _page(wish, query, _provided(wish), now=now, limit=limit)
+    found = _page(wish, query, _provided(wish), now=now, limit=limit, seen=seen)
     if with_counts:
+        version = found.seen and found.seen.version
         found.counts, found.total = facets.count(wish.facets, _others(wish, query), version=version)
         found.is_capped = query is not None and found.total >= facets.MOST_COUNTED
-    if not found.rows and query is not None and wish.after is None:
+    if found.seen is None and query is not None and wish.after is None:
         found.rows = _nearest(wish, query, now=now)
         found.is_nearest = bool(found.rows)
     return found
@@ -188,9 +212,8 @@ def _provided(wish: Wish) -> list[Condition]:
 
 
 def _page(
-    wish: Wish, query: Query | None, others: Sequence[Condition], *, now: datetime, limit: int
-) -> tuple[Found, object]:
-    """The page, and the moment the newest course was indexed (None when the page is empty)."""
+    wish: Wish, query: Query | None, others: Sequence[Condition], *, now: datetime, limit: int, seen: Seen | None
+) -> Found:
     conditions = [*others, *facets.conditions(wish.facets)]
     if "seats:left" in wish.facets:
         conditions.append(Condition(HAS_SEATS, {}))
@@ -209,10 +232,11 @@ def _page(
         direction, chosen = "DESC", _by_relevance(query, where, has_after=wish.after is not None, limit=limit + 1)
     else:
         direction, chosen = _by_column(wish, query, where, limit=limit + 1)
-    rows = _cards(chosen, values, direction, now=now)
+    mark, rows = _cards(chosen, values, direction, now=now, known=seen.mark if seen else None)
+    if seen is not None and mark == seen.mark:
+        return Found([], seen, is_unchanged=True)
     last = (rows[limit - 1].key, rows[limit - 1].id) if len(rows) > limit else None
-    found = Found(rows[:limit], next_after=last)
-    return found, rows[0].version if rows else None
+    return Found(rows[:limit], Seen(mark, rows[0].version) if mark is not None else None, next_after=last)
 
 
 def _by_relevance(query: Query, where: str, *, has_after: bool, limit: int) -> str:
@@ -234,9 +258,12 @@ def _by_column(wish: Wish, query: Query | None, where: str, *, limit: int) -> tu
     )
 
 
-def _cards(chosen: str, values: dict[str, object], direction: str, *, now: datetime) -> list[Any]:
-    """The rows of cards for a statement that chooses (id, key); the statement is ours, values go by their places."""
-    return read_rows(CARDS.format(chosen=chosen, direction=direction), values | {"now": now})
+def _cards(
+    chosen: str, values: dict[str, object], direction: str, *, now: datetime, known: int | None = None
+) -> tuple[int | None, list[Any]]:
+    """The mark and the rows of cards for a statement that chooses (id, key), as `read_marked` gives them."""
+    statement = CARDS.format(chosen=chosen, direction=direction, rules=RULES)
+    return read_marked(statement, values | {"now": now}, known=known)
 
 
 def _nearest(wish: Wish, query: Query, *, now: datetime) -> Sequence[Any]:
@@ -261,7 +288,7 @@ def _like(terms: tuple[str, ...], least: float, narrowed: Sequence[str], *, now:
         values |= condition.values
     chosen = f"SELECT course_id AS id, {likeness} AS key FROM course_entry AS entry WHERE {' AND '.join(parts)}"
     values["least"] = least * len(terms)
-    return _cards(f"{chosen} ORDER BY key DESC, id DESC LIMIT {PAGE}", values, "DESC", now=now)
+    return _cards(f"{chosen} ORDER BY key DESC, id DESC LIMIT {PAGE}", values, "DESC", now=now)[1]
 
 
 def _what_words_need() -> list[Any]:

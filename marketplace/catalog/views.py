@@ -68,15 +68,15 @@ def home() -> ResponseReturnValue:
     soonest = search.Wish(facets=("seats:left",), order="start")
     newest = search.find_courses(search.Wish(), now=now, with_counts=False, limit=6)
     soon = search.find_courses(soonest, now=now, with_counts=False, limit=6)
-    prices = pricing.public_prices(cards.priced_runs([*newest.rows, *soon.rows]), now=now)
     fields, numbers = shelves.list_shelves(), offer.count_offer()
-    return kept_pages.show(
-        "catalog/home.html",
-        (newest.facts, soon.facts, cards.shown_prices(prices), fields, numbers),
-        lambda: {
+    return kept_pages.Page("catalog/home.html", now=now).show(
+        (newest.seen, soon.seen),
+        fields,
+        numbers,
+        context=lambda: {
             "newest": newest.courses,
             "soon": soon.courses,
-            "prices": prices,
+            "prices": cards.prices_on([*newest.rows, *soon.rows], now=now),
             "fields": fields,
             "numbers": numbers,
         },
@@ -89,19 +89,22 @@ def courses() -> ResponseReturnValue:
     """Search with words and facets; the address holds the whole wish, so it can be shared."""
     wish, more = listing.read_wish(request.args), request.args.get("more", "")
     now = clock.now()
-    found = search.find_courses(wish, now=now)
-    prices = pricing.public_prices(cards.priced_runs(found.rows), now=now)
-    return kept_pages.show(
-        "catalog/courses.html",
-        (found.facts, cards.shown_prices(prices)),
-        lambda: {
+    page = kept_pages.Page("catalog/courses.html", now=now)
+    found = search.find_courses(wish, now=now, seen=page.seen)
+    if found.is_unchanged and not page.tells(found.seen, found.tally):
+        # The same courses among more or fewer.
+        found = search.find_courses(wish, now=now)
+    return page.show(
+        found.seen,
+        found.tally,
+        context=lambda: {
             "wish": wish,
             "found": found,
             "groups": listing.facet_groups(wish, found, more=more),
             "chips": listing.chips(wish),
             "without_all": listing.address(replace(wish, facets=(), after=None)),
             "ways": None if found.rows and not found.is_nearest else listing.ways_on(wish, found),
-            "prices": prices,
+            "prices": cards.prices_on(found.rows, now=now),
             "orders": listing.order_links(wish),
             "next_page": listing.next_page(wish, found),
         },
@@ -113,13 +116,18 @@ def courses() -> ResponseReturnValue:
 def course(public_id: str) -> ResponseReturnValue:
     """One course with its runs; a draft or withdrawn one is not found here."""
     now = clock.now()
-    shown = course_pages.get(public_id, now=now)
+    page = kept_pages.Page("catalog/course.html", now=now)
+    mark, shown = course_pages.get(public_id, now=now, known=page.seen)
+    if shown is None:
+        return page.show(mark, context=dict)
     runs = offer.runs_on_page(shown, now=now)
+    prices = {run.id: pricing.public_price(run, run.rules, now=now) for run in shown.runs if not run.is_free}
     address = url_for("catalog.course", public_id=public_id, _external=True)
-    prices = pricing.public_prices([item.run for item in runs], now=now)
-
-    def context() -> dict[str, object]:
-        return {
+    # The page of one that is sold out tells when held seats may come back, which is asked while it is written.
+    is_sold_out = any(item.status == "sold_out" for item in runs)
+    return page.show(
+        None if is_sold_out else mark,
+        context=lambda: {
             "course": shown,
             "runs": runs,
             "prices": prices,
@@ -128,12 +136,8 @@ def course(public_id: str) -> ResponseReturnValue:
             # Each language is a page of its own to search engines; the bare address chooses by the reader.
             "canonical": f"{address}?lang={language()}" if "lang" in request.args else address,
             "data": structured.course_data(shown, runs, prices, address=address),
-        }
-
-    if any(item.status == "sold_out" for item in runs):
-        # Its page tells when held seats may come back, which is asked while it is written.
-        return render_template("catalog/course.html", **context())
-    return kept_pages.show("catalog/course.html", (shown.facts, [item.status for item in runs], prices), context)
+        },
+    )
 
 
 @blueprint.get("/runs/<public_id>.ics")
@@ -161,7 +165,7 @@ def provider(public_id: str) -> ResponseReturnValue:
         provider=organisation,
         found=found,
         runs=runs,
-        prices=pricing.public_prices([*cards.priced_runs(found.rows), *runs], now=now),
+        prices=cards.prices_on(found.rows, now=now) | pricing.public_prices(runs, now=now),
         partners=provider_pages.partners(organisation.id),
         fields=provider_pages.fields(public_id, wish, found),
         next_page=provider_pages.next_page(public_id, wish, found),

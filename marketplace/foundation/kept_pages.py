@@ -1,14 +1,13 @@
 """Pages of visitors kept as they were written: the same facts, in the same language, give the same page.
 
-Facts are read anew for every request: a kept page is used when they are what they were. What a template asks besides
-the facts it is given (names of categories, estimates of open programmes, the ways on from an empty list) may be so old
-as a page is kept.
+Facts are read anew for every request, or PostgreSQL is asked whether they are those the page was written from: a kept
+page is used when they are. What a template asks besides the facts it is given (names of categories, estimates of open
+programmes, the ways on from an empty list) may be so old as a page is kept.
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import g, render_template, request, session
 from flask_login import current_user
@@ -19,29 +18,64 @@ from marketplace.foundation.web import csp_nonce
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 KEPT_SECONDS = 60
 # A page has some 30 KB; a process keeps two megabytes of them.
 MOST_PAGES = 64
+# Prices may change with the day, and somewhere a day begins at each quarter of an hour.
+DAYS_BEGIN_SECONDS = 900
 _pages = Shelf(KEPT_SECONDS, largest=MOST_PAGES)
 
 
-def show(template: str, facts: object, context: Callable[[], dict[str, Any]]) -> str:
-    """The page of `template`: kept from another visitor whose facts were equal, or rendered with what `context` makes.
+class _Kept(NamedTuple):
+    seen: object
+    rest: tuple[object, ...]
+    # What stands between the places of the nonce.
+    parts: list[bytes]
 
-    `facts` must show in their `repr` all that the page tells of seats, prices and dates. Pages of someone signed in,
-    and those that carry a message or a token of a session, are never kept.
+
+class Page:
+    """The page of a template at the address asked for, as visitors were shown it last, if it is kept.
+
+    Pages of someone signed in, and those that carry a message or a token of a session, are never kept.
     """
-    is_signed_in: bool = current_user.is_authenticated  # type: ignore[attr-defined]
-    if is_signed_in or "_flashes" in session:
-        return render_template(template, **context())
-    digest = blake2b(repr(facts).encode(), digest_size=16).digest()
-    key = (template, request.url_root, request.full_path, language(), digest)
-    parts: list[str] | None = _pages.find(key)
-    if parts is None:
-        parts = render_template(template, **context()).split(csp_nonce())
+
+    def __init__(self, template: str, *, now: datetime) -> None:
+        """Look for it; `now` is the moment prices are decided for."""
+        self._template = template
+        is_signed_in: bool = current_user.is_authenticated  # type: ignore[attr-defined]
+        self._may_be_kept = not is_signed_in and "_flashes" not in session
+        quarter = int(now.timestamp()) // DAYS_BEGIN_SECONDS
+        self._key = (template, request.url_root, request.full_path, language(), quarter)
+        self._kept: _Kept | None = _pages.find(self._key) if self._may_be_kept else None
+
+    @property
+    def seen(self) -> Any:
+        """What the kept page was written from, as it was given to `show`; None when none is kept."""
+        return self._kept and self._kept.seen
+
+    def tells(self, seen: object, *rest: object) -> bool:
+        """Whether the kept page was written from facts equal to these."""
+        return self._kept is not None and (self._kept.seen, self._kept.rest) == (seen, rest)
+
+    def show(self, seen: object, *rest: object, context: Callable[[], dict[str, Any]]) -> bytes:
+        """The kept page if it `tells` these facts, else the page written with what `context` makes of them.
+
+        `seen` and `rest` are all that the page tells of seats, prices, dates and numbers, or marks of it. Without
+        `seen` the page is not kept.
+        """
+        if self._kept is not None and self.tells(seen, *rest):
+            return _with_nonce(self._kept.parts)
+        written = render_template(self._template, **context())
         # Flask-WTF writes its token down in both, but in the session only the first time.
-        if not session.modified and "csrf_token" not in g:
-            _pages.put(key, parts)
-    # The nonce is the one thing of such a page that belongs to its answer.
-    return csp_nonce().join(parts)
+        if seen is None or not self._may_be_kept or session.modified or "csrf_token" in g:
+            return written.encode()
+        parts = [part.encode() for part in written.split(csp_nonce())]
+        _pages.put(self._key, _Kept(seen, rest, parts))
+        return _with_nonce(parts)
+
+
+def _with_nonce(parts: list[bytes]) -> bytes:
+    """The nonce is the one thing of such a page that belongs to its answer."""
+    return csp_nonce().encode().join(parts)

@@ -4,28 +4,30 @@ import json
 import re
 from datetime import datetime
 
+import psycopg
 import pytest
-from sqlalchemy import event
 
-from marketplace.catalog import offer, search
+from marketplace.catalog import offer, pricing, search
 from marketplace.catalog.models import Category
+from marketplace.catalog.pricing_rules import Rule, RuleKind
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
 from tests.factories import make_course, make_listed_course, make_organisation, make_person, make_run, sign_in
 
 
 @pytest.fixture
-def queries(app):
-    """The statements sent while a test runs, savepoints aside."""
+def queries(app, monkeypatch):
+    """The statements sent while a test runs, past the ORM or through it, savepoints aside."""
     sent: list[str] = []
+    execute = psycopg.Cursor.execute
 
-    def note(_connection, _cursor, statement, *_rest):
-        if not statement.startswith(("SAVEPOINT", "RELEASE")):
-            sent.append(statement)
+    def note(cursor, statement, *rest, **options):
+        if not str(statement).startswith(("SAVEPOINT", "RELEASE")):
+            sent.append(str(statement))
+        return execute(cursor, statement, *rest, **options)
 
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(db.engine, "before_cursor_execute", note)
+    monkeypatch.setattr(psycopg.Cursor, "execute", note)
+    return sent
 
 
 def test_home_shows_what_there_is(client):
@@ -95,6 +97,19 @@ def test_the_course_page_needs_at_most_twelve_queries(client, queries):
 
     assert client.get(address).status_code == 200
     assert len(queries) <= 12, queries
+
+
+def test_what_visitors_see_again_needs_one_query_a_page(client, queries):
+    run = make_run()
+    rule = Rule(rule_id=0, kind=RuleKind.FIRST_SEATS, currency="CNY", percent_off=10, first_seats=5)
+    pricing.add_rule(run.id, rule, actor_id=None, now=clock.now())
+    with transaction():
+        search.index_course(run.course, now=clock.now())
+    for path in ("/courses", f"/courses/{run.course.public_id}"):
+        client.get(path)
+        queries.clear()
+        assert client.get(path).status_code == 200
+        assert len(queries) == 1, queries
 
 
 def test_a_provider_lists_its_courses_and_an_employer_is_not_one(client):

@@ -14,6 +14,7 @@ from marketplace.foundation.database import (
     db,
     known,
     one_row,
+    read_marked,
     read_rows,
     savepoint,
     single_statements,
@@ -229,3 +230,17 @@ def test_a_statement_prepared_before_a_migration_mends_itself(race_app, ask):
         # Once for each connection of the pool that had prepared it, and never again.
         assert 1 <= answers.count("outdated") <= 2
         assert answers[-6:] == [(1, None)] * 6
+
+
+def test_rows_are_read_unless_their_mark_is_known(app):
+    statement = (
+        "SELECT id, name, profile FROM (VALUES (1, :name, json '[1]'), (2, NULL, NULL)) AS given (id, name, profile)"
+    )
+    mark, rows = read_marked(statement, {"name": "Ada"})
+    assert [(row.id, row.name, row.profile) for row in rows] == [(1, "Ada", [1]), (2, None, None)]
+
+    assert read_marked(statement, {"name": "Ada"}, known=mark) == (mark, [])
+    other, rows = read_marked(statement, {"name": "Bo"}, known=mark)
+    assert (other != mark, rows[0].name) == (True, "Bo")
+    assert read_marked(f"{statement} ORDER BY id DESC", {"name": "Ada"})[0] != mark
+    assert read_marked(f"{statement} WHERE id > 2", {"name": "Ada"}, known=mark) == (None, [])
