@@ -308,7 +308,7 @@ def through_http(address: str, seconds: float) -> float:
         with lock:
             return next(requests, None)
 
-    with stage.served("marketplace:create_app()", address, 5804) as site:
+    with stage.served("marketplace:served()", address, 5804) as site:
         stage.crowd(site, following, clients=16, seconds=WARM_UP, wanted=303)
         return stage.crowd(site, following, clients=16, seconds=seconds, wanted=303)
 

@@ -81,7 +81,7 @@ def main() -> None:
             for clients in (1, 16):
                 floors[clients] = measure(floor, [f"/page/{course_id}"], clients, given.seconds)
         print(f"{given.courses} courses; floor: {floors[1][0]:.0f} pages/s by 1 client, {floors[16][0]:.0f} by 16")
-        with stage.served("marketplace:create_app()", address, 5802) as site:
+        with stage.served("marketplace:served()", address, 5802) as site:
             for name, paths in pages.items():
                 for clients in (1, 16):
                     rate, cost = measure(site, paths, clients, given.seconds)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 
 from flask import Flask
-from flask_migrate import Migrate
+from sqlalchemy.orm import configure_mappers
 
 from config import ROOT, Settings, settings_from_environment
-from marketplace import cli
 from marketplace.foundation import clock, i18n, jobs, logs, web
 from marketplace.foundation.database import db, engine_options
 
@@ -16,8 +16,11 @@ from marketplace.foundation.database import db, engine_options
 ROOMS = ("foundation", "accounts", "catalog", "funding", "enrolment", "payments", "participation", "metrics", "privacy")
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Build the application from settings (the environment's unless given); raises SettingsError if they are unfit."""
+def create_app(settings: Settings | None = None, *, with_chores: bool = True) -> Flask:
+    """Build the application from settings (the environment's unless given); raises SettingsError if they are unfit.
+
+    `with_chores`: with the commands, migrations and the demo, which a web server has no use for.
+    """
     settings = settings or settings_from_environment()
     logs.configure()
     app = Flask(
@@ -34,11 +37,25 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     clock.shift(settings.clock_offset_seconds)
     db.init_app(app)
-    Migrate(app, db, directory=str(ROOT / "migrations"))
     i18n.init_app(app)
     web.init_app(app, settings)
     jobs.init_app(app)
     _open_rooms(app, settings)
+    if with_chores:
+        # Imported here: 10 MB of memory.
+        import_module("marketplace.cli").init_app(app)
+    return app
+
+
+def served() -> Flask:
+    """The application as gunicorn builds it, once, before it forks its workers.
+
+    What is there by then is shared by all of them, for as long as the collector of garbage leaves it alone.
+    """
+    app = create_app(with_chores=False)
+    configure_mappers()
+    gc.collect()
+    gc.freeze()
     return app
 
 
@@ -53,4 +70,3 @@ def _open_rooms(app: Flask, settings: Settings) -> None:
         if hasattr(views, "init_app"):
             views.init_app(app, settings)
         app.register_blueprint(views.blueprint)
-    cli.init_app(app)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 from flask import current_app
 from flask.cli import AppGroup
+from flask_migrate import Migrate
 
+from config import ROOT
 from marketplace import backups, state_diagrams
 from marketplace.accounts import people, permissions, staff
 from marketplace.accounts.models import Role
@@ -16,7 +18,7 @@ from marketplace.catalog import imports, search, skills
 from marketplace.catalog.import_rules import MAPPINGS
 from marketplace.demo import loading, population
 from marketplace.foundation import clock, jobs
-from marketplace.foundation.database import transaction
+from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import speaking
 from marketplace.privacy import copies, erasures
@@ -210,7 +212,8 @@ def states() -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Register the commands."""
+    """Register the commands, and what `flask db` needs."""
+    Migrate(app, db, directory=str(ROOT / "migrations"))
     app.cli.add_command(docs_commands)
     app.cli.add_command(backup_commands)
     app.cli.add_command(privacy_commands)

@@ -233,7 +233,7 @@ def commands(environment: dict[str, str], *, is_production: bool) -> dict[str, l
             "--max-requests=20000",
             "--max-requests-jitter=2000",
             "--log-level=warning",
-            "marketplace:create_app()",
+            "marketplace:served()",
         ],
         "worker": [python, "-m", "flask", "--app", "marketplace", "worker"],
     }

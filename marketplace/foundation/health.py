@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,10 +16,8 @@ HEARTBEAT_SECONDS = 60
 
 @lru_cache(maxsize=1)
 def head_revision() -> str | None:
-    """The newest migration this code knows."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return ScriptDirectory.from_config(config).get_current_head()
+    """The newest migration this code knows, by the numbers of their files: asking Alembic takes 10 MB of memory."""
+    return max((path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py")), default=None)
 
 
 def readiness() -> dict[str, str]:

@@ -8,6 +8,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from marketplace.foundation.database import Base, db
+from marketplace.foundation.health import head_revision
 
 # The queue's tables are procrastinate's own (migration 0001 holds its SQL); others are named where they are made.
 FOREIGN_TABLES = re.compile(r"^procrastinate_|^alembic_version$")
@@ -25,6 +26,7 @@ def test_revisions_are_numbered_in_one_line(app):
     numbers = [script.revision for script in revisions]
     assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
     assert [script.down_revision for script in revisions] == [None, *numbers[:-1]]
+    assert head_revision() == directory(app).get_current_head()
 
 
 def test_migrations_make_exactly_the_models(app):
