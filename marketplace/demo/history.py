@@ -173,7 +173,6 @@ def _line(purchase: Purchase, order_id: int) -> dict[str, Any]:
         "order_id": order_id,
         "run_id": purchase.run.run.id,
         "price_minor": purchase.run.plan.price_minor,
-        "tax_minor": 0,
         "subsidy_minor": purchase.subsidy_minor,
         "voucher_minor": 0,
         "due_minor": purchase.due_minor,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy import FetchedValue, ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
@@ -134,7 +134,11 @@ class Order(Model):
 
 
 class OrderLine(Model):
-    """One seat of an order as it was sold: price = subsidy + voucher + due, tax included in due. Never changed."""
+    """One seat of an order as it was sold: price = subsidy + voucher + due, with the tax inside the price.
+
+    Never changed. The database freezes the terms by which the sale is shared, those of the leading provider when the
+    order was placed, and the tax by them (migration 0052).
+    """
 
     __tablename__ = "order_line"
     __table_args__ = (Index("ix_order_line_order_id", "order_id"), Index("ix_order_line_run_id", "run_id"))
@@ -143,7 +147,10 @@ class OrderLine(Model):
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
     run_id: Mapped[int] = mapped_column(ForeignKey("course_run.id"))
     price_minor: Mapped[int]
-    tax_minor: Mapped[int] = mapped_column(default=0)
+    tax_minor: Mapped[int] = mapped_column(server_default=FetchedValue())
+    revenue_terms_version: Mapped[int] = mapped_column(
+        ForeignKey("revenue_terms.version"), server_default=FetchedValue()
+    )
     subsidy_minor: Mapped[int] = mapped_column(default=0)
     voucher_minor: Mapped[int] = mapped_column(default=0)
     due_minor: Mapped[int]

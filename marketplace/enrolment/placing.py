@@ -51,9 +51,9 @@ WITH taken AS (
            %(due)s, %(now)s, %(until)s, %(key)s
     RETURNING id
 ), line AS (
-    INSERT INTO order_line (order_id, run_id, price_minor, tax_minor, subsidy_minor, voucher_minor, due_minor,
+    INSERT INTO order_line (order_id, run_id, price_minor, subsidy_minor, voucher_minor, due_minor,
                             terms_version, title_zh, title_en, price_rule, policy_id)
-    SELECT placed.id, %(run)s, %(price)s, 0, %(subsidy)s, %(voucher)s, %(due)s, %(terms)s, title_zh, title_en, %(rule)s,
+    SELECT placed.id, %(run)s, %(price)s, %(subsidy)s, %(voucher)s, %(due)s, %(terms)s, title_zh, title_en, %(rule)s,
            policy_for_sale(%(run)s, %(course)s)
       FROM placed, course WHERE course.id = %(course)s
     RETURNING id, title_zh, title_en

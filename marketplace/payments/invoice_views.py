@@ -239,8 +239,8 @@ def _fapiao_page(asked: FapiaoRequest, **forms: FlaskForm) -> str:
     own: dict[str, type[FlaskForm]] = {"issue_form": IssueForm, "reject_form": RejectForm, "reverse_form": ReverseForm}
     shown = {name: forms.get(name) or kind(formdata=None) for name, kind in own.items()}
     shown["issue_form"]["shown_minor"].data = str(asked.amount_minor)
-    holds = fapiao.holds_refund_up(asked)
-    return render_template("payments/staff_fapiao.html", asked=asked, holds_refund_up=holds, **shown)
+    holds, tax = fapiao.holds_refund_up(asked), invoices.tax_in(asked.order, asked.amount)
+    return render_template("payments/staff_fapiao.html", asked=asked, tax=tax, holds_refund_up=holds, **shown)
 
 
 @blueprint.route("/staff/seller", methods=["GET", "POST"])

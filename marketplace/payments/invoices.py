@@ -106,11 +106,16 @@ def seller_of(order: Order) -> Seller:
     return seller
 
 
+def tax_in(order: Order, amount: Money) -> Money:
+    """The tax inside an amount that was paid for an order's seat, in proportion to that inside its price."""
+    line = order.lines[0]
+    return Money(tax_share(amount.minor, of_minor=line.price_minor, tax_minor=line.tax_minor), amount.currency)
+
+
 def _write_invoice(
     order: Order, amount: Money, billed: BilledTo, purpose: Purpose, *, actor_id: int | None, now: datetime
 ) -> Invoice:
     seller = seller_of(order)
-    line = order.lines[0]
     invoice = _write(
         seller,
         KIND_OF[purpose],
@@ -119,12 +124,12 @@ def _write_invoice(
         issued_by_id=actor_id,
         currency=amount.currency,
         total_minor=amount.minor,
-        tax_minor=tax_share(amount.minor, of_minor=line.due_minor, tax_minor=line.tax_minor),
+        tax_minor=tax_in(order, amount).minor,
         billed_to=asdict(billed),
         payer=billed.payer or order.person.name,
         remitter=billed.remitter or billed.payer or order.person.name,
         seller_facts=_facts_of(seller),
-        lines=[_facts_of_line(line) | _circumstances(order, purpose)],
+        lines=[_facts_of_line(order.lines[0]) | _circumstances(order, purpose)],
     )
     orders.record(order, "invoice_issued", now=now, actor_id=actor_id, details={"number": invoice.printed_number})
     return invoice

@@ -169,13 +169,13 @@ def earned(unearned: Iterable[Entry], *, so_far: Money, terms: Terms, provider_i
     """
     balances = [entry for entry in unearned if entry.amount.minor]
     step = sum((-entry.amount.minor for entry in balances), 0)
-    before, after = _shares(so_far, terms), _shares(Money(so_far.minor + step, so_far.currency), terms)
+    before, after = shares(so_far, terms), shares(Money(so_far.minor + step, so_far.currency), terms)
     owners = {Account.PROVIDER_PAYABLE: provider_id}
-    shares = [Entry(name, before[name] - after[name], organisation_id=owners.get(name)) for name in after]
-    return _kept([*(replace(entry, amount=-entry.amount) for entry in balances), *shares])
+    parts = [Entry(name, before[name] - after[name], organisation_id=owners.get(name)) for name in after]
+    return _kept([*(replace(entry, amount=-entry.amount) for entry in balances), *parts])
 
 
-def _shares(gross: Money, terms: Terms) -> dict[Account, Money]:
+def shares(gross: Money, terms: Terms) -> dict[Account, Money]:
     """Tax is inside the price; the platform's fee is a part of what remains without it."""
     net, tax = gross.allocate([WHOLE, terms.tax])
     fee, share = net.allocate([terms.platform_fee, WHOLE - terms.platform_fee])

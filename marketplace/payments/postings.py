@@ -255,7 +255,7 @@ def earn(order_id: int, *, now: datetime) -> bool:
             # Moved to a later date since it was found.
             return False
         provider_id = _lead(run.course_id)
-        terms = revenue_terms.terms_at(order.placed_at, provider_id)
+        terms = revenue_terms.terms_of(order.lines[0].revenue_terms_version)
         entries = posting_rules.earned(unearned, so_far=before[1], terms=terms, provider_id=provider_id)
         ledger.post(
             f"{EARNED}:{order.public_id}:{before[0] + 1}",

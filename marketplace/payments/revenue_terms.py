@@ -78,6 +78,12 @@ def terms_at(moment: datetime, organisation_id: int | None = None) -> Terms:
     return Terms(found.version, platform_fee=found.platform_fee, tax=found.tax)
 
 
+def terms_of(version: int) -> Terms:
+    """The terms of a version, such as an order's line was frozen with."""
+    found = db.session.get_one(RevenueTerms, version)
+    return Terms(found.version, platform_fee=found.platform_fee, tax=found.tax)
+
+
 def list_default() -> Sequence[RevenueTerms]:
     """Every version of the default terms, newest first."""
     query = select(RevenueTerms).where(RevenueTerms.organisation_id.is_(None))

@@ -92,6 +92,8 @@ def test_an_invoice_says_what_was_paid_by_whom_to_whom(order):
         "Mural Studio Ltd",
         "Mural Studio Ltd",
     )
+    # Six of every 106, as the terms of all sales say.
+    assert (made.tax, invoices.tax_in(order, Money(53000, "CNY"))) == (Money(7245, "CNY"), Money(3000, "CNY"))
     assert made.billed_to["tax_number"] == "91110000600037341L"
     assert made.lines[0]["title_zh"] == order.lines[0].title_zh
 

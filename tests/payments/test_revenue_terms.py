@@ -5,12 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from marketplace.catalog.models import CourseProvider
 from marketplace.foundation import clock
-from marketplace.foundation.database import db
+from marketplace.foundation.database import add, db, one_row, transaction
 from marketplace.foundation.errors import Invalid
+from marketplace.foundation.money import Money
 from marketplace.payments import desk, ledger, offline_rules, postings, revenue_terms
 from marketplace.payments.desk_models import StaffAct
+from marketplace.payments.posting_rules import WHOLE, Account, Terms, shares
 from marketplace.payments.revenue_terms import NewTerms
 from tests.factories import make_course, make_organisation, make_run, make_staff, sign_in
 from tests.payments.test_debts import transaction_paid
@@ -57,6 +62,41 @@ def test_an_order_keeps_the_terms_of_its_day(officer, now):
     fees = [desk.open_file(order.public_id).balances["platform_fee"] for order in (before, after)]
     assert fees == [-10_000, -20_000]
     assert ledger.is_balanced()
+
+
+def test_a_line_is_frozen_with_the_terms_and_the_tax_of_its_day(officer, now):
+    provider = make_organisation()
+    run = make_run(make_course(provider), price_minor=106_000)
+    row = set_terms(officer, now=now, organisation=provider, platform_fee=0, tax=300)
+    [first] = place(run, now=now).lines
+    [second] = place(run, now=row.valid_from).lines
+
+    assert [(line.revenue_terms_version, line.tax_minor) for line in (first, second)] == [
+        (1, 6_000),
+        (row.version, 3_087),
+    ]
+
+
+def test_a_course_that_changes_hands_is_shared_as_it_was_sold(officer, now):
+    seller, heir = make_organisation(), make_organisation()
+    run = make_run(make_course(seller), price_minor=106_000)
+    own = set_terms(officer, now=now, organisation=seller, platform_fee=500)
+    order = place(run, now=own.valid_from)
+    transaction_paid(order, now=own.valid_from)
+    with transaction():
+        add(CourseProvider(course_id=run.course_id, organisation_id=heir.id, position=-1))
+
+    postings.earn_due(now=run.ends_at)
+    assert desk.open_file(order.public_id).balances["platform_fee"] == -5_000
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10**15), st.integers(0, WHOLE))
+def test_the_database_takes_the_tax_out_of_a_price_as_the_books_do(app, price, rate):
+    tax = one_row("SELECT tax_inside(%(price)s, %(rate)s)", {"price": price, "rate": rate})[0]
+
+    booked = shares(Money(price, "CNY"), Terms(1, platform_fee=1000, tax=rate))[Account.TAX_PAYABLE]
+    assert tax == booked.minor
 
 
 @pytest.mark.parametrize(
