@@ -1,0 +1,84 @@
+"""Funding officers are told in time what ends if nobody acts: applications to review, subsidies to claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import case, func, select
+
+from marketplace.accounts import letters
+from marketplace.accounts.models import Person, Role, StaffAppointment
+from marketplace.foundation import clock, jobs
+from marketplace.foundation.database import db, transaction
+from marketplace.funding.programme_models import FundingProgramme
+from marketplace.funding.subsidy_models import Subsidy
+from marketplace.funding.subsidy_rules import State, last_day_before
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+log = structlog.get_logger("deadlines")
+
+TOLD_BEFORE = timedelta(days=7)
+TOLD_AGAIN_BEFORE = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What of a programme ends soon in one state, applied or earned: how many, and the nearest deadline."""
+
+    programme: FundingProgramme
+    state: str
+    count: int
+    deadline: datetime
+
+    @property
+    def last_day(self) -> date:
+        """The last day on which something can be done about the first of them, in the programme's zone."""
+        return last_day_before(self.deadline, self.programme.zone)
+
+
+@jobs.periodic(cron="37 0 * * *", name="funding.tell_deadlines", queue="mail")
+def tell_officers() -> None:
+    """Every morning of Shanghai: write about what ends soon."""
+    told = tell_all(now=clock.now())
+    if told:
+        log.info("officers told of deadlines", mails=told)
+
+
+def tell_all(*, now: datetime) -> int:
+    """Write to every funding officer about each programme and state; how many mails.
+
+    Once in the week before the nearest deadline, and once more in the two days before it.
+    """
+    told = 0
+    with transaction():
+        for ending in list_ending(now=now):
+            time_left = "days" if ending.deadline <= now + TOLD_AGAIN_BEFORE else "week"
+            key = f"deadline:{ending.programme.public_id}:{ending.state}:{int(ending.deadline.timestamp())}:{time_left}"
+            for officer in _officers():
+                told += letters.write(officer, "funding/deadlines", key=key, ending=ending) is not None
+    return told
+
+
+def list_ending(*, now: datetime) -> list[Ending]:
+    """What ends within a week, by programme and state, in one query and one for the programmes."""
+    deadline = case((Subsidy.state == State.APPLIED, Subsidy.earn_by), else_=Subsidy.claim_by)
+    query = (
+        select(Subsidy.programme_id, Subsidy.state, func.count(), func.min(deadline))
+        .where(Subsidy.state.in_([State.APPLIED, State.EARNED]), deadline > now, deadline <= now + TOLD_BEFORE)
+        .group_by(Subsidy.programme_id, Subsidy.state)
+        .order_by(Subsidy.programme_id, Subsidy.state)
+    )
+    found = db.session.execute(query).all()
+    programmes = select(FundingProgramme).where(FundingProgramme.id.in_({row[0] for row in found}))
+    by_id = {programme.id: programme for programme in db.session.scalars(programmes)}
+    return [Ending(by_id[programme_id], state, count, nearest) for programme_id, state, count, nearest in found]
+
+
+def _officers() -> list[Person]:
+    query = select(Person).join(StaffAppointment, StaffAppointment.person_id == Person.id)
+    return list(db.session.scalars(query.where(StaffAppointment.role == Role.FUNDING_OFFICER).order_by(Person.id)))

@@ -1,0 +1,71 @@
+"""Officers hear in time of what ends if nobody acts, once a week before and once two days before."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from marketplace.foundation import clock
+from marketplace.foundation.database import db, transaction
+from marketplace.foundation.mail import OutgoingMail
+from marketplace.funding import deadlines, subsidies
+from marketplace.funding.subsidy_rules import Rule
+from tests.factories import make_person, make_staff
+from tests.funding.made import make_programme, make_subsidy
+
+REVIEWED = Rule(percent=50, needs_review=True)
+
+
+@pytest.fixture
+def programme(app):
+    return make_programme(rule=REVIEWED)
+
+
+@pytest.fixture
+def reader(programme):
+    """An officer beside the one who made the programme; others hear nothing."""
+    make_staff("finance_officer")
+    return make_staff("funding_officer", locale="en")
+
+
+def told(now, reader):
+    """What the reader was written in this run of the job."""
+    mails = select(OutgoingMail).where(OutgoingMail.message == "funding/deadlines")
+    before = len(db.session.scalars(mails).all())
+    count = deadlines.tell_all(now=now)
+    written = db.session.scalars(mails.order_by(OutgoingMail.id)).all()[before:]
+    assert len(written) == count
+    return [(mail.subject, mail.text) for mail in written if mail.recipient == reader.email]
+
+
+def test_applications_are_told_a_week_before_their_deadline_and_again_at_its_end(programme, reader):
+    first, _second = (make_subsidy(programme, make_person()) for _ in range(2))
+    ends = first.earn_by
+    assert told(ends - timedelta(days=7, seconds=1), reader) == []
+
+    [(subject, body)] = told(ends - timedelta(days=7), reader)
+    assert subject == f"2 applications wait for a review: {programme.name_en}"
+    assert f"/staff/funding/{programme.public_id}/applications?state=applied" in body
+    assert told(ends - timedelta(days=6), reader) == []
+    assert len(told(ends - timedelta(days=1), reader)) == 1
+    assert told(ends - timedelta(hours=1), reader) == []
+    assert told(ends, reader) == []
+
+
+def test_what_was_reviewed_is_not_told_and_what_is_earned_is_until_it_is_claimed(programme, reader):
+    subsidy = make_subsidy(programme, make_person())
+    subsidies.approve(subsidy.id, note="", actor_id=reader.id, now=clock.now())
+    assert told(subsidy.earn_by - timedelta(days=3), reader) == []
+
+    subsidies.earn(subsidy.id, {}, now=clock.now())
+    [(subject, body)] = told(subsidy.claim_by - timedelta(days=3), reader)
+    assert subject == f"1 subsidy is earned and not claimed: {programme.name_en}"
+    last = subsidy.last_day
+    assert f"{last:%B} {last.day}, {last.year}" in body
+
+
+def test_nobody_is_told_whose_account_is_closed(programme, reader):
+    subsidy = make_subsidy(programme, make_person())
+    with transaction():
+        reader.active = False
+    assert told(subsidy.earn_by - timedelta(days=3), reader) == []
