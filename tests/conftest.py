@@ -161,6 +161,21 @@ class _Browser(FlaskClient):
 
 
 @pytest.fixture
+def queries(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements sent while a test runs, past the ORM or through it, savepoints aside."""
+    sent: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def note(cursor: Any, statement: Any, *rest: Any, **options: Any) -> Any:
+        if not str(statement).startswith(("SAVEPOINT", "RELEASE")):
+            sent.append(str(statement))
+        return execute(cursor, statement, *rest, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", note)
+    return sent
+
+
+@pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A browser without a window."""
     app.test_client_class = _Browser

@@ -21,15 +21,23 @@ if TYPE_CHECKING:
 
     from marketplace.catalog.models import CourseRun
 
-_ENTITLED = """
+# The pools with a free seat that someone may take: a person, with the hash of a code they have told.
+_OPEN_TO = """
 SELECT id FROM seat_pool
  WHERE run_id = %(run)s AND released_at IS NULL AND taken < size
-   AND (organisation_id IN (SELECT organisation_id FROM membership WHERE person_id = %(person)s)
-        OR email_domain = (SELECT split_part(email, '@', 2) FROM person WHERE id = %(person)s)
-        OR code_hash = %(code)s
-        OR id = %(opened)s)
- ORDER BY release_at, id LIMIT 1
+   AND (organisation_id IN (SELECT organisation_id FROM membership WHERE person_id = {person})
+        OR email_domain = (SELECT split_part(email, '@', 2) FROM person WHERE id = {person})
+        OR code_hash = {code}
 """
+_ENTITLED = (
+    _OPEN_TO.format(person="%(person)s", code="%(code)s") + " OR id = %(opened)s) ORDER BY release_at, id LIMIT 1"
+)
+_FIRST_ENTITLED = f"""
+SELECT entry.id FROM waiting_entry AS entry
+ WHERE entry.run_id = %(run)s AND entry.state = 'waiting'
+   AND EXISTS ({_OPEN_TO.format(person="entry.person_id", code="entry.code_hash")}))
+ ORDER BY entry.rank, entry.joined_at, entry.id LIMIT 1
+"""  # noqa: S608 - put together from words of our own; values go by their places
 
 
 def find_pool_for(run: CourseRun, person_id: int, code: str | None = None, *, opened: int | None = None) -> int | None:
@@ -43,6 +51,13 @@ def find_pool_for(run: CourseRun, person_id: int, code: str | None = None, *, op
 def find_pool(run_id: int, person_id: int, code: str | None, opened: int | None) -> int | None:
     """The same by the run's id; one statement."""
     row = one_row(_ENTITLED, {"run": run_id, "person": person_id, "code": code, "opened": opened})
+    return None if row is None else int(row[0])
+
+
+def find_first_waiting(run: CourseRun) -> int | None:
+    """The waiting entry that is the first of those who may take a free seat of a pool; one statement, however many."""
+    db.session.flush()
+    row = one_row(_FIRST_ENTITLED, {"run": run.id}) if run.seats_kept else None
     return None if row is None else int(row[0])
 
 

@@ -150,14 +150,12 @@ def tell(entry_id: int, state: str) -> None:
 
 def _next(run: CourseRun) -> WaitingEntry | None:
     """The first who waits and can be given one of the seats that are free."""
-    queue = select(WaitingEntry).filter_by(run_id=run.id, state=WaitingState.WAITING)
-    queue = queue.order_by(WaitingEntry.rank, WaitingEntry.joined_at, WaitingEntry.id)
     if run.seats_left():
+        queue = select(WaitingEntry).filter_by(run_id=run.id, state=WaitingState.WAITING)
+        queue = queue.order_by(WaitingEntry.rank, WaitingEntry.joined_at, WaitingEntry.id)
         return db.session.scalars(queue.limit(1)).first()
-    for entry in db.session.scalars(queue.limit(BATCH)):
-        if counting.find_pool_for(run, entry.person_id, entry.code_hash) is not None:
-            return entry
-    return None
+    entry_id = counting.find_first_waiting(run)
+    return None if entry_id is None else db.session.get_one(WaitingEntry, entry_id)
 
 
 def _offer(entry: WaitingEntry, run: CourseRun, *, now: datetime) -> None:

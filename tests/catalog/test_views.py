@@ -4,7 +4,6 @@ import json
 import re
 from datetime import datetime
 
-import psycopg
 import pytest
 
 from marketplace.catalog import offer, pricing, search
@@ -13,21 +12,6 @@ from marketplace.catalog.pricing_rules import Rule, RuleKind
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
 from tests.factories import make_course, make_listed_course, make_organisation, make_person, make_run, sign_in
-
-
-@pytest.fixture
-def queries(app, monkeypatch):
-    """The statements sent while a test runs, past the ORM or through it, savepoints aside."""
-    sent: list[str] = []
-    execute = psycopg.Cursor.execute
-
-    def note(cursor, statement, *rest, **options):
-        if not str(statement).startswith(("SAVEPOINT", "RELEASE")):
-            sent.append(str(statement))
-        return execute(cursor, statement, *rest, **options)
-
-    monkeypatch.setattr(psycopg.Cursor, "execute", note)
-    return sent
 
 
 def test_home_shows_what_there_is(client):

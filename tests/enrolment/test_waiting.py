@@ -10,7 +10,7 @@ from marketplace.enrolment.pools import PoolWish
 from marketplace.enrolment.rules import RunFull, Settlement
 from marketplace.enrolment.seat_models import First, WaitingEntry, WaitingState
 from marketplace.foundation import clock, ids, jobs
-from marketplace.foundation.database import db, transaction
+from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.mail import OutgoingMail
 from tests.buying import place_order
@@ -315,6 +315,22 @@ def test_a_seat_of_a_pool_is_offered_to_its_audience_alone(now):
     assert states(run) == ["waiting", "offered"]
     pools.release_due(now=now + HOURS * 9)
     assert states(run) == ["waiting", "offered"]
+
+
+def test_a_seat_of_a_pool_finds_its_audience_behind_any_number_of_others(now, queries):
+    run, sponsor = make_run(capacity=1), make_organisation(kind="employer")
+    wish = PoolWish("sponsor", "organisation", 1, now + HOURS * 9, organisation_id=sponsor.id)
+    pools.create_pool(run.id, wish, actor_id=None, now=now)
+    order = take(run, make_member(sponsor, "registrar"), now=now)
+    with transaction():
+        for _ in range(250):
+            add(WaitingEntry(run_id=run.id, person_id=make_person().id, joined_at=now))
+    entry = wait(run, make_member(sponsor, "registrar"), now=now)
+    queries.clear()
+
+    cancel(order, now=now)
+    assert len(queries) < 60, queries
+    assert db.session.get_one(WaitingEntry, entry.id).state == "offered"
 
 
 def test_who_takes_a_seat_of_a_pool_while_waiting_leaves_the_list(full, now):
