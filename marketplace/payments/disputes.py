@@ -71,6 +71,9 @@ def follow(answer: DisputeAnswer, *, now: datetime) -> Dispute | None:
         state = next_state(dispute.state if dispute else None, answer.status)
         if dispute is None:
             dispute = add(_row(answer, attempt))
+            if not returns.has_bought(order.id, attempt.public_id):
+                # It came too late, or paid a debt: there is nothing to decide about a place.
+                dispute.place_decision, dispute.decided_at = PlaceDecision.KEEP, now
             orders.record(order, "dispute_opened", now=now, details={"dispute": dispute.public_id})
         dispute.fee_minor = max(dispute.fee_minor, answer.fee_minor)
         dispute.evidence_due_by = answer.evidence_due_by or dispute.evidence_due_by

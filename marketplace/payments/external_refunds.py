@@ -50,9 +50,9 @@ def _write(answer: RefundAnswer, attempt: PaymentAttempt, order: Order, *, now: 
     minor = answer.amount.minor if answer.amount else 0
     part = Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor)
     key = f"stripe:{answer.id}"
-    is_debt = attempt.purpose == Purpose.DEBT
-    reason = DASHBOARD if returns.has_bought(order.id, attempt.public_id) else "never_sold"
-    reason = DEBT_RETURNED if is_debt else reason
+    has_bought = returns.has_bought(order.id, attempt.public_id)
+    reason = DASHBOARD if has_bought else "never_sold"
+    reason = DEBT_RETURNED if attempt.purpose == Purpose.DEBT else reason
     [fact] = returns.leave(
         [Share(part, minor)], currency=attempt.currency, reason=reason, key=key, now=now, source=DASHBOARD
     )
@@ -69,8 +69,8 @@ def _write(answer: RefundAnswer, attempt: PaymentAttempt, order: Order, *, now: 
             reason=DASHBOARD,
             stripe_refund_id=answer.id,
             created_at=now,
-            # It was no part of the price, so it says nothing about the place: the debt is open again.
-            place_decision="keep" if is_debt else None,
+            # Money that bought no place says nothing about one: it was late, or paid a debt, which is open again.
+            place_decision=None if has_bought else "keep",
         )
     )
 

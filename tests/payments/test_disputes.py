@@ -286,11 +286,15 @@ def test_a_dashboard_refund_of_money_that_bought_nothing_pays_what_was_owed(app,
         ("seat_gone", False),
         ("never_sold", True),
     ]
+    assert external_refunds.list_undecided() == []
 
 
 def test_a_lost_dispute_of_money_that_bought_nothing_pays_what_was_owed(app, client, sandbox, order, now):
     attempt = late(sandbox, order, now)
     made = bank.open_dispute(sandbox.store, charge_of(sandbox, attempt))
+    deliver(app, client, sandbox.events())
+    [dispute] = disputes.list_recent()
+    assert (dispute.place_decision, dispute.decided_at) == ("keep", now)
     # Stripe gives nothing back while the bank decides, so staff are told of a refund that failed.
     assert settled(now)[1] == ["refund_failed"]
     bank.close(sandbox.store, made["id"], is_won=False)
