@@ -27,11 +27,13 @@ OFFICER = "staff:funding_officer"
 def programme_claims(public_id: str) -> ResponseReturnValue:
     """What can be claimed now, the soonest deadline first, and every batch so far."""
     programme = programmes.get(public_id)
+    batches = claims.list_batches(programme)
     return render_template(
         "funding/programme_claims.html",
         programme=programme,
         claimable=claims.list_claimable(programme.id),
-        batches=claims.list_batches(programme),
+        batches=batches,
+        together=claims.together(batches, programme.currency),
         press=PressForm(),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -21,11 +22,13 @@ from marketplace.funding.subsidy_models import ClaimBatch, Subsidy, SubsidyEvent
 from marketplace.funding.subsidy_rules import State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from marketplace.foundation.spreadsheets import Cell
 
 LARGEST_BATCH = 500
+# What a claimed line's state says of the funder's answer; any other says that it was not paid.
+_ANSWERS: dict[str, str] = {State.CLAIMED: "waiting", State.PAID: "paid", State.CLAWED_BACK: "clawed_back"}
 
 
 def make_batch(programme_id: int, public_ids: Collection[str] | None, *, actor_id: int, now: datetime) -> ClaimBatch:
@@ -99,17 +102,54 @@ def get_batch(public_id: str) -> ClaimBatch:
     return batch
 
 
-def list_batches(programme: FundingProgramme) -> list[tuple[ClaimBatch, int, Money]]:
-    """A programme's batches, newest first, each with how many lines it has and their sum."""
+@dataclass(frozen=True)
+class Standing:
+    """A batch with how many lines it has, what was asked of the funder, and what became of it: the parts add up."""
+
+    batch: ClaimBatch
+    lines: int
+    asked: Money
+    waiting: Money
+    paid: Money
+    # Rejected by the funder, or let go since the order ended before it was paid.
+    unpaid: Money
+    # Paid once, and owed or sent back since.
+    clawed_back: Money
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether nothing of it waits for the funder any more."""
+        return self.waiting.is_zero
+
+
+def list_batches(programme: FundingProgramme) -> list[Standing]:
+    """A programme's batches, newest first, each with its sums by what the funder answered."""
     query = (
-        select(ClaimBatch, func.count(Subsidy.id), func.coalesce(func.sum(Subsidy.amount_minor), 0))
+        select(ClaimBatch, Subsidy.state, func.count(Subsidy.id), func.coalesce(func.sum(Subsidy.amount_minor), 0))
         .outerjoin(Subsidy, Subsidy.batch_id == ClaimBatch.id)
         .where(ClaimBatch.programme_id == programme.id)
-        .group_by(ClaimBatch.id)
+        .group_by(ClaimBatch.id, Subsidy.state)
         .order_by(ClaimBatch.number.desc())
     )
-    rows = db.session.execute(query)
-    return [(batch, lines, Money(int(total), programme.currency)) for batch, lines, total in rows]
+    found: dict[ClaimBatch, dict[str, tuple[int, int]]] = {}
+    for batch, state, lines, minor in db.session.execute(query):
+        found.setdefault(batch, {})[state] = (lines, int(minor))
+    return [_standing(batch, by_state, programme.currency) for batch, by_state in found.items()]
+
+
+def _standing(batch: ClaimBatch, by_state: Mapping[str, tuple[int, int]], currency: str) -> Standing:
+    sums = dict.fromkeys(("waiting", "paid", "unpaid", "clawed_back"), 0)
+    for state, (_lines, minor) in by_state.items():
+        sums[_ANSWERS.get(state, "unpaid")] += minor
+    lines = sum(lines for lines, _minor in by_state.values())
+    parts = {name: Money(minor, currency) for name, minor in sums.items()}
+    return Standing(batch, lines, Money(sum(sums.values()), currency), **parts)
+
+
+def together(standings: Sequence[Standing], currency: str) -> dict[str, Money]:
+    """The sums of all batches; `paid` is what the programme's budget page says was paid by the funder."""
+    names = ("asked", "waiting", "paid", "unpaid", "clawed_back")
+    return {name: Money(sum(getattr(one, name).minor for one in standings), currency) for name in names}
 
 
 def list_claimable(programme_id: int) -> list[Subsidy]:

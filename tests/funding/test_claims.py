@@ -38,10 +38,8 @@ def test_a_batch_claims_what_was_chosen_under_the_next_number(officer):
     assert (one.number, two.number) == (1, 2)
     states = [subsidy.state for subsidy in (first, second, third, foreign, waiting)]
     assert states == [State.CLAIMED, State.CLAIMED, State.CLAIMED, State.EARNED, State.RESERVED]
-    assert [(batch.number, lines, total.minor) for batch, lines, total in claims.list_batches(programme)] == [
-        (2, 2, 128000),
-        (1, 1, 64000),
-    ]
+    found = claims.list_batches(programme)
+    assert [(one.batch.number, one.lines, one.waiting.minor) for one in found] == [(2, 2, 128000), (1, 1, 64000)]
     with pytest.raises(Refused, match="nothing_earned"):
         claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
 
@@ -69,6 +67,29 @@ def test_money_paid_for_an_order_that_ends_is_clawed_back(officer):
     subsidies.release(subsidy.order_line_id, "refunded", now=clock.now())
 
     assert (subsidy.state, committed(programme)) == (State.CLAWED_BACK, 0)
+
+
+def test_a_batch_says_what_became_of_what_it_asked_for(officer):
+    programme = make_programme()
+    ones = {name: earned(programme) for name in ("paid", "rejected", "let_go", "clawed_back")}
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    ones["waiting"] = earned(programme)
+    claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    subsidies.reject(ones["rejected"].id, reason="重复申报", actor_id=officer.id, now=clock.now())
+    subsidies.release(ones["let_go"].order_line_id, "refunded", now=clock.now())
+    claims.mark_paid(batch.id, bank_reference="ICBC-2", actor_id=officer.id, now=clock.now())
+    subsidies.release(ones["clawed_back"].order_line_id, "refunded", now=clock.now())
+
+    found = claims.list_batches(programme)
+    names = ("asked", "waiting", "paid", "unpaid", "clawed_back")
+
+    sums = [[getattr(one, name).minor for name in names] for one in found]
+    assert sums == [[64000, 64000, 0, 0, 0], [256000, 0, 64000, 128000, 64000]]
+    assert [(one.lines, one.is_answered) for one in found] == [(1, False), (4, True)]
+    together = claims.together(found, programme.currency)
+    assert [together[name].minor for name in names] == [320000, 64000, 64000, 128000, 64000]
+    assert together["paid"] == subsidy_lists.waterfall(programme).paid
+    assert together["waiting"] == subsidy_lists.waterfall(programme).claimed
 
 
 def test_the_parts_of_a_budget_add_up(officer):

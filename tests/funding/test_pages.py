@@ -1,6 +1,7 @@
 """Pages of funding: what everyone reads, what one has, and what the officer does."""
 
 import io
+import re
 from datetime import timedelta
 
 import pytest
@@ -234,7 +235,30 @@ def test_earned_subsidies_are_claimed_saved_and_paid(client, officer):
 
     assert [one.state for one in made] == [State.REJECTED, State.PAID, State.EARNED]
     assert committed(programme) == 3 * 64000
-    assert claims.list_batches(programme)[0][1] == 2
+    assert claims.list_batches(programme)[0].lines == 2
+
+
+def row_of(text, name):
+    """The cells of the row with this name, as they are read."""
+    rows = re.findall(r"<tr>.*?</tr>", text, re.DOTALL)
+    [row] = [one for one in rows if re.search(rf'scope="row"[^>]*>{name}<', one)]
+    return [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+
+
+def test_claims_and_budget_say_the_same_of_what_was_paid(client, officer):
+    programme = make_programme()
+    made = [subsidies.earn(make_subsidy(programme).id, EVIDENCE, now=clock.now()) for _ in range(2)]
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    subsidies.reject(made[0].id, reason="重复", actor_id=officer.id, now=clock.now())
+    claims.mark_paid(batch.id, bank_reference="ICBC 9", actor_id=officer.id, now=clock.now())
+
+    budget = row_of(page(client, f"/staff/funding/{programme.public_id}"), "Paid by the funder")
+    claimed = row_of(page(client, f"/staff/funding/{programme.public_id}/claims"), "All together")
+
+    assert "CN¥640.00" in budget
+    assert claimed == [
+        "All together", "", "", "2", "CN¥1,280.00", "CN¥0.00", "CN¥640.00", "CN¥640.00", "CN¥0.00",
+    ]  # fmt: skip
 
 
 def test_the_funnel_counts_from_asking_to_the_claim(app, client, officer):
