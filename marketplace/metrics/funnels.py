@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import and_, exists, func, select, tuple_
+from sqlalchemy.orm import aliased
 
 from marketplace.enrolment.models import EnrolmentSource
 from marketplace.foundation.database import db
 from marketplace.foundation.i18n import gettext as _
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt, SubsidyEvent
+from marketplace.funding.subsidy_rules import State
 from marketplace.participation.models import Attendance, Completion
 
 if TYPE_CHECKING:
@@ -30,15 +32,15 @@ class Step:
 
 
 def funnel(programme_id: int) -> list[Step]:
-    """Every step with its count, in two queries; each step counts seats of the one before it."""
+    """Every step with its count, in two queries; each step counts seats of the one before it, and no others.
+
+    Of several marks of a person in a session the latest speaks, as it does in the figures.
+    """
     asked = select(func.count()).select_from(SubsidyAttempt).where(SubsidyAttempt.programme_id == programme_id)
-    enrolled = exists().where(EnrolmentSource.order_line_id == Subsidy.order_line_id)
-    present = _of_place(Attendance.enrolment_id) & (Attendance.status == "present")
-    completed = _of_place(Completion.enrolment_id)
-    attended = exists().where(EnrolmentSource.order_line_id == Subsidy.order_line_id, present)
-    is_complete = exists().where(EnrolmentSource.order_line_id == Subsidy.order_line_id, completed)
-    tests: Sequence[ColumnElement[bool]] = (enrolled, attended, is_complete, _was("claim"), _was("pay"))
-    counts = [func.count(), *(func.count().filter(test) for test in tests)]
+    conditions = (_has_place(), _has_place(_came()), _has_place(_completed()), _was_claimed(), _is_paid())
+    # `and_` of the first one, two, three …: a seat that misses a step is in none of those after it.
+    steps = [and_(*conditions[: number + 1]) for number in range(len(conditions))]
+    counts = [func.count(), *(func.count().filter(step) for step in steps)]
     row = db.session.execute(select(*counts).where(Subsidy.programme_id == programme_id)).one()
     names = _names()
     numbers = [int(db.session.scalar(asked) or 0), *(int(number) for number in row)]
@@ -58,13 +60,33 @@ def chart(steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
-def _of_place(column: Any) -> ColumnElement[bool]:
-    matches: ColumnElement[bool] = column == EnrolmentSource.enrolment_id
-    return matches
+def _has_place(*what: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether the seat's line granted a place, of which something is true."""
+    return exists().where(EnrolmentSource.order_line_id == Subsidy.order_line_id, *what)
 
 
-def _was(act: str) -> ColumnElement[bool]:
-    return exists().where(SubsidyEvent.subsidy_id == Subsidy.id, SubsidyEvent.act == act)
+def _came() -> ColumnElement[bool]:
+    later = aliased(Attendance)
+    corrected = exists().where(
+        later.enrolment_id == Attendance.enrolment_id,
+        later.session_id == Attendance.session_id,
+        tuple_(later.recorded_at, later.id) > tuple_(Attendance.recorded_at, Attendance.id),
+    )
+    is_theirs = Attendance.enrolment_id == EnrolmentSource.enrolment_id
+    return exists().where(is_theirs, Attendance.status == "present", ~corrected)
+
+
+def _completed() -> ColumnElement[bool]:
+    return exists().where(Completion.enrolment_id == EnrolmentSource.enrolment_id)
+
+
+def _was_claimed() -> ColumnElement[bool]:
+    return exists().where(SubsidyEvent.subsidy_id == Subsidy.id, SubsidyEvent.act == "claim")
+
+
+def _is_paid() -> ColumnElement[bool]:
+    paid: ColumnElement[bool] = Subsidy.state == State.PAID
+    return paid
 
 
 def _names() -> list[tuple[str, str]]:
@@ -72,8 +94,8 @@ def _names() -> list[tuple[str, str]]:
         (_("Asked for it"), _("buyers who pressed the button with this programme, refused ones too")),
         (_("Applied"), _("seats ordered at the subsidised price")),
         (_("Took a place"), _("orders paid, or free after the subsidy")),
-        (_("Came"), _("at least one session attended")),
+        (_("Came"), _("at least one session attended, by the latest mark")),
         (_("Completed"), _("the rule of the run satisfied")),
         (_("Claimed"), _("claimed of the funder")),
-        (_("Granted and paid"), _("paid by the funder")),
+        (_("Granted and paid"), _("paid by the funder and not clawed back")),
     ]

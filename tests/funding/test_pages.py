@@ -13,7 +13,6 @@ from marketplace.funding import claims, programmes, subsidies, subsidy_lists
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import ClaimBatch
 from marketplace.funding.subsidy_rules import Rule, State
-from marketplace.metrics import funnels
 from tests.factories import make_person, make_staff, sign_in
 from tests.funding.made import committed, make_programme, make_subsidy
 
@@ -261,19 +260,8 @@ def test_claims_and_budget_say_the_same_of_what_was_paid(client, officer):
     ]  # fmt: skip
 
 
-def test_the_funnel_counts_from_asking_to_the_claim(app, client, officer):
+def test_the_funnel_of_a_programme_is_a_page(client, officer):
     programme = make_programme()
-    for _ in range(2):
-        make_subsidy(programme)
-    subsidies.earn(make_subsidy(programme).id, EVIDENCE, now=clock.now())
-    claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
-    make_subsidy(make_programme())
+    make_subsidy(programme)
 
-    with app.test_request_context(headers={"Accept-Language": "en"}):
-        found = funnels.funnel(programme.id)
-    counts = {step.name: step.count for step in found}
-    assert counts == {
-        "Asked for it": 3, "Applied": 3, "Took a place": 0, "Came": 0, "Completed": 0, "Claimed": 1,
-        "Granted and paid": 0,
-    }  # fmt: skip
     assert "Seats at each step" in page(client, f"/staff/funding/{programme.public_id}/funnel")
