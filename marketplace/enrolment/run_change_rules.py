@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
+from marketplace.catalog.run_rules import moment, wall_clock
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class RunChangeKind(StrEnum):
@@ -70,6 +75,16 @@ def check_move(*, to: datetime | None, starts_at: datetime | None, is_elsewhere:
         raise Refused("move_to_past", lazy("The new start must lie ahead."))
     if not is_elsewhere and to in {None, starts_at}:
         raise Refused("moves_nothing", lazy("Enter a new start or a new place."))
+
+
+def shift(start: datetime, to: datetime, *, zone: str) -> Callable[[datetime], datetime]:
+    """How the moments of a run move when its start does: by so much time on the wall clocks of its zone.
+
+    What began at seven in the evening does so after a change of clocks as well; it raises Invalid for an hour that
+    clocks go forward over.
+    """
+    by = wall_clock(to, zone) - wall_clock(start, zone)
+    return lambda when: moment(wall_clock(when, zone) + by, zone)
 
 
 def answer_by(kind: str, *, starts_at: datetime, now: datetime) -> datetime:

@@ -109,13 +109,13 @@ def _apply(run: CourseRun, wanted: Wanted, *, now: datetime) -> None:
 
 
 def _move(run: CourseRun, wanted: Wanted) -> None:
-    """Shift the run with its sessions and its enrolment window as a whole, and write the new place."""
+    """Shift the run with its sessions and the end of its enrolment as a whole, and write the new place."""
     if wanted.starts_at is not None and run.starts_at is not None:
-        by = wanted.starts_at - run.starts_at
+        moved = run_change_rules.shift(run.starts_at, wanted.starts_at, zone=run.zone)
         for session in run.sessions:
-            session.starts_at, session.ends_at = session.starts_at + by, session.ends_at + by
-        run.starts_at, run.ends_at = run.starts_at + by, run.ends_at + by if run.ends_at else None
-        run.enrol_closes_at = run.enrol_closes_at + by if run.enrol_closes_at else None
+            session.starts_at, session.ends_at = moved(session.starts_at), moved(session.ends_at)
+        run.starts_at, run.ends_at = wanted.starts_at, moved(run.ends_at) if run.ends_at else None
+        run.enrol_closes_at = moved(run.enrol_closes_at) if run.enrol_closes_at else None
     run.place_zh, run.place_en = wanted.place_zh or run.place_zh, wanted.place_en or run.place_en
 
 

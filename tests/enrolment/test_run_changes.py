@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -265,6 +266,22 @@ def test_a_place_moves_within_its_course_and_currency_to_what_is_ahead(now):
 def move_to(run, place, *, now):
     answer = answer_of(place).public_id
     return run_changes.choose(answer, "move", target_run_id=run.id, actor_id=place.person_id, now=now)
+
+
+def test_a_moved_run_keeps_its_hours_when_clocks_change_meanwhile(app):
+    london = ZoneInfo("Europe/London")
+    clock.set_to(datetime(2026, 9, 1, tzinfo=UTC))
+    # Thursdays at seven in the evening; clocks go back on 25 October.
+    starts_at = datetime(2026, 10, 1, 19, tzinfo=london)
+    moments = {"enrol_closes_at": starts_at - timedelta(hours=2), "ends_at": starts_at + timedelta(days=21, hours=3)}
+    run = make_run(sessions=4, starts_at=starts_at, zone="Europe/London", **moments)
+    announce(run, RunChangeKind.MOVED, now=clock.now(), starts_at=starts_at + timedelta(days=7))
+
+    days = [session.starts_at.astimezone(london) for session in run.sessions]
+    assert [f"{day:%d %H:%M}" for day in days] == ["08 19:00", "15 19:00", "22 19:00", "29 19:00"]
+    assert run.ends_at.astimezone(london) == run.sessions[-1].ends_at.astimezone(london)
+    assert f"{run.enrol_closes_at.astimezone(london):%d %H:%M}" == "08 17:00"
+    assert [session.ends_at - session.starts_at for session in run.sessions] == [timedelta(hours=3)] * 4
 
 
 def test_a_run_is_moved_to_another_time_or_place_that_lies_ahead(now):
