@@ -15,6 +15,7 @@ from sqlalchemy.orm import joinedload
 from marketplace.catalog.models import CourseRun, RunState
 from marketplace.enrolment import (
     change_rules,
+    claims,
     counting,
     eligibility,
     moves,
@@ -215,7 +216,9 @@ def _await_payment(change: EnrolmentChange, place: Place, step: Move, *, locale:
     return change
 
 
-def _defer_now(change: EnrolmentChange, place: Place, step: Move, *, now: datetime) -> EnrolmentChange:
+def _defer_now(
+    change: EnrolmentChange, place: Place, step: Move, *, now: datetime, carries: bool = False
+) -> EnrolmentChange:
     person_id = place.enrolment.person_id
     if counting.find_live_hold(step.run.id, person_id) is not None:
         raise Refused("held_already", lazy("You have an order for that date. Finish or cancel it first."))
@@ -223,25 +226,28 @@ def _defer_now(change: EnrolmentChange, place: Place, step: Move, *, now: dateti
     new = add(Enrolment(run_id=step.run.id, person_id=person_id, enrolled_at=now, pool_id=pool_id))
     offers.end_wait(step.run, person_id, now=now)
     # Before the place moves: a voucher is locked before a funding programme.
+    carried = claims.carry(place.lines, step.run.id, now=now) if carries else frozenset()
     parts = returns.parts_of(place.order_ids)
     back = refund_rules.split_refund(refund_rules.of_buyer(parts), max(0, -step.difference.minor))
     returns.leave(
-        [*back, *refund_rules.let_go(parts)],
+        [*back, *(share for share in refund_rules.let_go(parts) if share.part.line_id not in carried)],
         currency=step.difference.currency,
         reason="deferral_difference",
         key=f"change:{change.public_id}",
         now=now,
     )
-    moves.move(place, new, "deferred", actor_id=change.requested_by_id, now=now)
-    moves.finish(change, new, now=now)
+    moves.move(place, new, "deferred", actor_id=change.requested_by_id, now=now, carried=carried)
+    is_let_go = any(line.subsidy_minor and line.id not in carried for line in place.lines)
+    moves.finish(change, new, now=now, is_subsidy_over=is_let_go)
     return change
 
 
 def move_by_provider(place: Place, target: CourseRun, *, actor_id: int | None, now: datetime) -> EnrolmentChange:
     """Move a locked place because its run is off or changed: a cheaper run pays back, a dearer one costs nothing more.
 
-    Call inside a transaction with both runs locked. A subsidy stays with the place it was promised for and is let go.
-    Raises Refused: another course or currency, cancelled, begun, full, enrolled there already.
+    Call inside a transaction with both runs locked. A subsidy goes along where its programme pays for the other run
+    too, and that costs no less; else it is let go, and nobody is asked for it. Locks codes, then programmes. Raises
+    Refused: another course or currency, cancelled, begun, full, enrolled there already.
     """
     _check_other_date(place, target)
     if target.state != RunState.SCHEDULED:
@@ -253,7 +259,8 @@ def move_by_provider(place: Place, target: CourseRun, *, actor_id: int | None, n
     step = _uncharged(_move_to(place, target, _paid(place), now=now))
     close_over(place.enrolment.id, now=now)
     change = add(_deferral(place, step, actor_id=actor_id, now=now))
-    return _defer_now(change, place, step, now=now)
+    costs_no_less = step.price.minor >= sum(line.price_minor for line in place.lines)
+    return _defer_now(change, place, step, now=now, carries=costs_no_less)
 
 
 def close_over(enrolment_id: int, *, now: datetime) -> None:

@@ -9,19 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marketplace.enrolment import subsidising
+from sqlalchemy import select
+
+from marketplace.enrolment import course_facts, subsidising
+from marketplace.enrolment.models import Enrolment, EnrolmentSource
 from marketplace.foundation.database import forget
 from marketplace.foundation.i18n import speaking
-from marketplace.funding import claiming, subsidies, vouchers
+from marketplace.funding import claiming, subsidies, subsidy_moves, vouchers
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidies import Line
 from marketplace.funding.voucher_models import Voucher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from marketplace.enrolment.models import Order
+    from marketplace.enrolment.models import Order, OrderLine
     from marketplace.enrolment.quotes import Asked, Quote
     from marketplace.foundation.money import Money
 
@@ -100,6 +103,23 @@ def give_back(line_id: int, reason: str, *, now: datetime) -> None:
     """Return what the line took. `reason`: cancelled, expired, superseded, refunded. Twice changes nothing."""
     vouchers.give_back(line_id, now=now)
     subsidies.release(line_id, reason, now=now)
+
+
+def carry(lines: Sequence[OrderLine], to_run_id: int, *, now: datetime) -> frozenset[int]:
+    """The lines of these whose subsidy goes along to a place in another run. Locks their codes, then programmes."""
+    vouchers.lock_of([line.id for line in lines])
+    offer = course_facts.seat_of(to_run_id)
+    return frozenset(line.id for line in lines if line.subsidy_minor and subsidy_moves.carry(line.id, offer, now=now))
+
+
+def promised_in(run_id: int) -> tuple[int, int]:
+    """How many places in a run a programme has promised to pay a part of, and how much in all, in minor units."""
+    lines = (
+        select(EnrolmentSource.order_line_id)
+        .join(EnrolmentSource.enrolment)
+        .where(Enrolment.run_id == run_id, Enrolment.ended_at.is_(None), EnrolmentSource.revoked_at.is_(None))
+    )
+    return subsidy_moves.promised_for(lines)
 
 
 def let_go(line_id: int, reason: str, *, now: datetime) -> None:

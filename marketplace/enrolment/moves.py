@@ -66,14 +66,21 @@ def complete(order: Order, new: Enrolment, *, now: datetime) -> None:
 
 
 def move(
-    place: Place, new: Enrolment, reason: str, *, actor_id: int | None, now: datetime, is_seat_freed: bool = True
+    place: Place,
+    new: Enrolment,
+    reason: str,
+    *,
+    actor_id: int | None,
+    now: datetime,
+    is_seat_freed: bool = True,
+    carried: frozenset[int] = frozenset(),
 ) -> None:
     """End a locked place and let the lines behind it grant the new one, so that no moment is without a place.
 
-    A suspended place stays suspended wherever it goes.
+    A suspended place stays suspended wherever it goes. The subsidies of `carried` lines go along.
     """
     new.suspended_at = place.enrolment.suspended_at
-    places.end(place, reason, now=now, actor_id=actor_id, is_seat_freed=is_seat_freed)
+    places.end(place, reason, now=now, actor_id=actor_id, is_seat_freed=is_seat_freed, carried=carried)
     for line in place.lines:
         _grant(new, line, now=now)
 
@@ -82,8 +89,8 @@ def _grant(new: Enrolment, line: OrderLine, *, now: datetime) -> None:
     add(EnrolmentSource(enrolment_id=new.id, order_line_id=line.id, granted_at=now))
 
 
-def finish(change: EnrolmentChange, new: Enrolment, *, now: datetime) -> None:
-    """The change is done; whoever takes part now is told."""
+def finish(change: EnrolmentChange, new: Enrolment, *, now: datetime, is_subsidy_over: bool = False) -> None:
+    """The change is done; whoever takes part now is told, also when a subsidy has ended with the old place."""
     change.state, change.ended_at, change.new_enrolment_id = ChangeState.DONE, now, new.id
     db.session.flush()
     person = db.session.get_one(Person, new.person_id)
@@ -94,4 +101,5 @@ def finish(change: EnrolmentChange, new: Enrolment, *, now: datetime) -> None:
         key=f"change:{change.public_id}",
         change=change,
         run=db.session.get_one(CourseRun, new.run_id),
+        is_subsidy_over=is_subsidy_over,
     )

@@ -99,15 +99,27 @@ def lock(enrolment_id: int, *, also_runs: Iterable[int] = ()) -> Place:
     return Place(enrolment, runs[run_id], lines, orders)
 
 
-def end(place: Place, reason: str, *, now: datetime, actor_id: int | None, is_seat_freed: bool = True) -> None:
-    """End the enrolment of a locked place and revoke its sources; the seat is freed unless another person takes it."""
+def end(
+    place: Place,
+    reason: str,
+    *,
+    now: datetime,
+    actor_id: int | None,
+    is_seat_freed: bool = True,
+    carried: frozenset[int] = frozenset(),
+) -> None:
+    """End the enrolment of a locked place and revoke its sources; the seat is freed unless another person takes it.
+
+    Subsidies end with it, but for those of the lines that are `carried` to another place.
+    """
     for source in _live_sources(place.enrolment.id):
         source.revoked_at = now
     place.enrolment.ended_at = now
     place.enrolment.end_reason = reason
     place.enrolment.ended_by_id = actor_id
     for line in place.lines:
-        claims.let_go(line.id, reason, now=now)
+        if line.id not in carried:
+            claims.let_go(line.id, reason, now=now)
     for order in place.orders:
         record(order, "enrolment_ended", now=now, actor_id=actor_id, details={"reason": reason})
     if is_seat_freed:

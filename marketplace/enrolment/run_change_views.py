@@ -11,7 +11,7 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from marketplace.accounts.models import MemberRole
 from marketplace.accounts.permissions import permission, person, require
 from marketplace.catalog import offer
-from marketplace.enrolment import change_pages, changes, minimums, places, run_changes
+from marketplace.enrolment import change_pages, changes, claims, minimums, places, run_changes
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.change_forms import ChoiceForm, MinimumForm, RunChangeForm
 from marketplace.enrolment.run_change_rules import Choice, RunChangeKind
@@ -19,6 +19,7 @@ from marketplace.enrolment.run_changes import Wanted
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Forbidden, NotFound, Refused
 from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.money import Money
 from marketplace.foundation.spreadsheets import harmless
 
 if TYPE_CHECKING:
@@ -115,9 +116,12 @@ def _run_page(run: CourseRun, form: RunChangeForm, minimum_form: MinimumForm) ->
         minimum = minimums.get(run.id)
     except NotFound:
         minimum = None
+    subsidised, promised = claims.promised_in(run.id)
     return render_template(
         "enrolment/run_change.html",
         run=run,
+        subsidised=subsidised,
+        promised=Money(promised, run.currency),
         form=form,
         minimum_form=minimum_form,
         minimum=minimum,

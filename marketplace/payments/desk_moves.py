@@ -1,6 +1,7 @@
 """Where the desk moves an order to another run of its course: the place moves at once, and nobody pays more for it.
 
-What a cheaper run costs less goes back; a subsidy is let go with the old place. Locks: order → both runs by id.
+What a cheaper run costs less goes back; a subsidy goes along where it can (`changes.move_by_provider`). Locks: order →
+both runs by id.
 """
 
 from __future__ import annotations

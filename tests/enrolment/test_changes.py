@@ -30,6 +30,7 @@ from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
+from marketplace.funding import subsidy_lists
 from marketplace.funding.subsidy_rules import Rule
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope
@@ -354,17 +355,44 @@ def test_a_difference_does_not_buy_a_date_whose_rest_went_back_meanwhile(now):
     assert (verdict, active(order.person_id)) == ("refund_due", [(run.id, None)])
 
 
-def test_a_subsidy_that_ended_with_a_move_is_not_named_when_the_new_place_is_cancelled(now):
-    course, programme = make_course(), make_programme(rule=Rule(percent=40))
-    run, target = (make_run(course, is_subsidised=True) for _ in range(2))
-    person = make_person(region="310000")
-    asked = {"programme": programme.public_id, "agreed": Agreed(1, is_given=True)}
-    order = buy_as_quoted(run, person, now=now, **asked)
+def moved_with_subsidy(target, rule, *, now):
+    """The subsidised order of a place that its provider has moved to the target."""
+    run = make_run(target.course, is_subsidised=True)
+    asked = {"programme": make_programme(rule=rule).public_id, "agreed": Agreed(1, is_given=True)}
+    order = buy_as_quoted(run, make_person(region="310000"), now=now, **asked)
     orders.confirm_payment(order.id, attempt_public_id="a", amount=order.total, now=now)
     with transaction():
         place = places.lock(places.find_of_order(order.id).id, also_runs=[target.id])
         changes.move_by_provider(place, target, actor_id=None, now=now)
+    return order, subsidy_lists.find_of_line(order.lines[0].id)
 
+
+def told_of_the_end():
+    [mail] = db.session.query(OutgoingMail).filter_by(message="enrolment/place_deferred")
+    return "补贴已随之终止" in mail.text and "补贴已随之终止" in mail.html
+
+
+def test_a_subsidy_goes_along_when_the_provider_moves_the_place(now):
+    target = make_run(starts_at=now + timedelta(days=90), ends_at=now + timedelta(days=100))
+    order, subsidy = moved_with_subsidy(target, Rule(percent=40), now=now)
+
+    assert (subsidy.state, subsidy.amount_minor) == ("reserved", order.lines[0].subsidy_minor)
+    assert subsidy.programme.committed_minor == subsidy.amount_minor
+    assert target.ends_at + timedelta(days=29) < subsidy.earn_by < target.ends_at + timedelta(days=32)
+    statement = cancellations.state(places.look(places.find_of_order(order.id)), now=now)
+    assert statement.by_payer == [("learner", order.total), ("funder", subsidy.amount)]
+    assert not told_of_the_end()
+
+
+@pytest.mark.parametrize(
+    ("other", "rule"), [({"price_minor": 127_999}, Rule(percent=40)), ({}, Rule(percent=40, modes=("in_person",)))]
+)
+def test_a_subsidy_that_ended_with_a_move_is_not_named_when_the_new_place_is_cancelled(now, other, rule):
+    target = make_run(mode="online" if rule.modes else "in_person", **other)
+    order, ended = moved_with_subsidy(target, rule, now=now)
+
+    assert (ended.state, ended.programme.committed_minor, ended.owed_minor) == ("released", 0, 0)
+    assert told_of_the_end()
     statement = cancellations.state(places.look(places.find_of_order(order.id)), now=now)
     assert statement.by_payer == [("learner", order.total)]
     subsidy = Money(order.lines[0].subsidy_minor, "CNY")
