@@ -10,7 +10,7 @@ from marketplace.accounts.permissions import permission, person
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
-from marketplace.payments import disputes, external_refunds
+from marketplace.payments import desk_pages, disputes, external_refunds
 from marketplace.payments.blueprint import blueprint
 from marketplace.payments.dispute_rules import PlaceDecision
 from marketplace.payments.forms import PlaceForm
@@ -32,7 +32,7 @@ def after_sale() -> ResponseReturnValue:
         following=disputes.follow_the_bank(found),
         refunds=external_refunds.list_undecided(),
         most={"disputes": disputes.MOST_SHOWN, "refunds": external_refunds.MOST_SHOWN},
-        states=dispute_names(),
+        states=desk_pages.dispute_names(),
         decisions=decision_names(),
         reasons=reason_names(),
     )
@@ -70,16 +70,6 @@ def _decide(act: Callable[[PlaceDecision], object]) -> ResponseReturnValue:
     else:
         flash(_("The decision is recorded."), "success")
     return redirect(url_for("payments.after_sale"), 303)
-
-
-def dispute_names() -> dict[str, tuple[str, str]]:
-    """The states of a dispute in words, with the kind of their badge."""
-    return {
-        "inquiry": (_("Inquiry"), "warn"),
-        "open": (_("In dispute"), "bad"),
-        "won": (_("Won"), "good"),
-        "lost": (_("Lost"), "bad"),
-    }
 
 
 def reason_names() -> dict[str, str]:

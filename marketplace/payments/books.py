@@ -14,12 +14,14 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import NotFound
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.money import Money
-from marketplace.payments import ledger, refunds
+from marketplace.payments import frozen, ledger, refunds
 from marketplace.payments.chart import CHART
 from marketplace.payments.models import AttemptState, LedgerTransaction, PaymentAttempt, Refund
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from marketplace.payments.dispute_models import Dispute
 
 PAGE = 50
 
@@ -31,6 +33,7 @@ class OrderMoney:
     attempts: Sequence[PaymentAttempt]
     refunds: Sequence[Refund]
     transactions: Sequence[LedgerTransaction]
+    disputes: Sequence[Dispute]
     left: Money | None
 
 
@@ -67,7 +70,7 @@ def get_order(public_id: str) -> Order:
 
 
 def money_of(order: Order) -> OrderMoney:
-    """Payments, refunds and ledger of an order, oldest first."""
+    """Payments, refunds, ledger and disputes of an order, oldest first."""
     attempts = db.session.scalars(select(PaymentAttempt).filter_by(order_id=order.id).order_by(PaymentAttempt.id)).all()
     given_back = db.session.scalars(
         select(Refund).where(Refund.attempt_id.in_([attempt.id for attempt in attempts])).order_by(Refund.id)
@@ -75,7 +78,8 @@ def money_of(order: Order) -> OrderMoney:
     posted = select(LedgerTransaction).filter_by(order_id=order.id).options(selectinload(LedgerTransaction.entries))
     paid = [attempt for attempt in attempts if attempt.state == AttemptState.PAID]
     left = refunds.left(order.id) if paid and order.confirmed_at is not None else None
-    return OrderMoney(attempts, given_back, db.session.scalars(posted.order_by(LedgerTransaction.id)).all(), left)
+    transactions = db.session.scalars(posted.order_by(LedgerTransaction.id)).all()
+    return OrderMoney(attempts, given_back, transactions, frozen.list_of_order(order.id), left)
 
 
 def account_names() -> dict[str, str]:

@@ -17,8 +17,10 @@ from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import acts, books, debts, offline, refunds, write_offs
+from marketplace.payments import acts, books, debts, disputes, external_refunds, fapiao, offline, refunds, write_offs
 from marketplace.payments.desk_models import OfflineState
+from marketplace.payments.dispute_rules import DisputeState
+from marketplace.payments.invoice_rules import FapiaoState
 from marketplace.payments.models import AttemptState, Discrepancy, Purpose
 from marketplace.payments.next_action_rules import Standing
 from marketplace.payments.posting_rules import UNEARNED, Account
@@ -31,9 +33,20 @@ if TYPE_CHECKING:
     from marketplace.payments.books import OrderMoney
     from marketplace.payments.debts import Debt
     from marketplace.payments.desk_models import OfflinePayment, StaffAct, WriteOff
+    from marketplace.payments.dispute_models import Dispute
+    from marketplace.payments.invoice_models import FapiaoRequest
     from marketplace.payments.models import Refund
 
 MONEY_IN = frozenset({Account.STRIPE_BALANCE, Account.BANK})
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """What of an order waits for a word of staff on another page."""
+
+    disputes: Sequence[Dispute]
+    outside_refunds: Sequence[Refund]
+    fapiao: Sequence[FapiaoRequest]
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class OrderFile:
     balances: dict[str, int]
     debt: Debt | None
     write_offs: Sequence[WriteOff]
+    undecided: Undecided
 
     @property
     def fees(self) -> Money | None:
@@ -87,6 +101,11 @@ def open_file(public_id: str) -> OrderFile:
         dict(balances),
         debts.find(public_id),
         write_offs.list_waiting(order_id=order.id),
+        Undecided(
+            disputes.list_undecided(order_id=order.id),
+            external_refunds.list_undecided(order_id=order.id),
+            fapiao.list_waiting(order_id=order.id),
+        ),
     )
 
 
@@ -130,6 +149,8 @@ def standing_of(file: OrderFile) -> Standing:
     offline_ids = {one.id for one in file.money.attempts if one.method == "offline"}
     waiting = [one for one in refunds if one.state in {"requested", "pending"}]
     failed = {one.reference for one in file.discrepancies if one.kind == "refund_failed"}
+    fapiao_states = {one.state for one in file.undecided.fapiao}
+    open_ones = [one for one in file.money.disputes if one.closed_at is None]
     return Standing(
         state=order.state,
         is_paid=any(one.state == AttemptState.PAID and one.purpose == Purpose.ORDER for one in file.money.attempts),
@@ -145,6 +166,12 @@ def standing_of(file: OrderFile) -> Standing:
         has_place=file.has_place,
         has_debt=file.debt is not None and file.debt.is_open,
         has_proposed_write_off=bool(file.write_offs),
+        has_open_dispute=bool(open_ones),
+        evidence_due_by=min((one.evidence_due_by for one in open_ones if one.evidence_due_by), default=None),
+        has_undecided_dispute=bool(file.undecided.disputes),
+        has_undecided_outside_refund=bool(file.undecided.outside_refunds),
+        has_fapiao_to_reverse=FapiaoState.REVERSAL_NEEDED in fapiao_states,
+        has_fapiao_to_issue=FapiaoState.REQUESTED in fapiao_states,
     )
 
 
@@ -167,7 +194,28 @@ def moved_of(file: OrderFile) -> Moved:
     paid, back, lost = (
         Money(sums[name] * sign, currency) for name, sign in (("payment", 1), ("refund", -1), ("dispute", -1))
     )
-    return Moved(paid, back, lost, file.balances, debt_paid=sums["debt"])
+    return Moved(paid, back, lost, file.balances, debt_paid=sums["debt"], held=_held(file))
+
+
+def _held(file: OrderFile) -> int:
+    """What a bank holds of the money that is kept; that of a payment which bought nothing is on its way back anyway."""
+    kept = _bought(file) | {one.id for one in file.money.attempts if one.purpose == Purpose.DEBT}
+    return sum(one.amount_minor for one in _open_disputes(file) if one.attempt_id in kept)
+
+
+def is_frozen(file: OrderFile) -> bool:
+    """Whether a bank decides about the payment that bought the place: `frozen.check` refuses to give it back."""
+    return any(one.attempt_id in _bought(file) for one in _open_disputes(file))
+
+
+def _open_disputes(file: OrderFile) -> list[Dispute]:
+    return [one for one in file.money.disputes if one.state == DisputeState.OPEN]
+
+
+def _bought(file: OrderFile) -> set[int]:
+    """The payment that confirmed the order, by its row."""
+    named = {event.details.get("attempt") for event in file.order.events if event.kind == "confirmed"}
+    return {one.id for one in file.money.attempts if one.public_id in named}
 
 
 def _moves(kind: str, account: str) -> str:

@@ -32,6 +32,8 @@ class FilePage:
     bars: list[Drawn]
     timeline: list[Line]
     may_enter_transfer: bool
+    # A bank holds what was paid for the place, or a part, so nothing of it can be given back.
+    is_frozen: bool
 
 
 def file_page(file: OrderFile, *, now: datetime) -> FilePage:
@@ -43,7 +45,8 @@ def file_page(file: OrderFile, *, now: datetime) -> FilePage:
         key=lambda line: line[1],
     )
     may_enter = file.order.total_minor > 0 and file.order.confirmed_at is None and not standing.is_paid
-    return FilePage(next_action_rules.next_action(standing, now=now), bars, timeline, may_enter)
+    following = next_action_rules.next_action(standing, now=now)
+    return FilePage(following, bars, timeline, may_enter, is_frozen=desk.is_frozen(file))
 
 
 def _order_lines(file: OrderFile) -> list[Line]:
@@ -109,6 +112,7 @@ def names() -> dict[str, Mapping[Any, Any]]:
         "actors": desk_words.actor_names(),
         "actions": desk_words.action_names(),
         "transfers": transfer_names(),
+        "disputes": dispute_names(),
     }
 
 
@@ -121,12 +125,25 @@ def transfer_names() -> dict[str, tuple[str, str]]:
     }
 
 
+def dispute_names() -> dict[str, tuple[str, str]]:
+    """The states of a dispute in words, with the kind of their badge."""
+    return {
+        "inquiry": (_("Inquiry"), "warn"),
+        "open": (_("In dispute"), "bad"),
+        "won": (_("Won"), "good"),
+        "lost": (_("Lost"), "bad"),
+    }
+
+
 def queue_names() -> dict[str, str]:
     """The queues in words, in the order of how soon somebody waits for them."""
     return {
+        "disputes": _("Disputes to decide about"),
         "transfers": _("Bank transfers to approve"),
         "write_offs": _("Write-offs to approve"),
         "bank_refunds": _("Refunds to send at the bank"),
+        "outside_refunds": _("Outside refunds to decide about"),
+        "fapiao": _("Fapiao to make or reverse"),
         "failed_refunds": _("Failed refunds"),
         "unmatched": _("Money without a fact"),
         "discrepancies": _("What does not add up"),

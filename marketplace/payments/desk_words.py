@@ -23,6 +23,7 @@ def actor_names() -> Mapping[Actor, str]:
         Actor.OFFICER: _("Finance staff"),
         Actor.SECOND_OFFICER: _("Another finance officer"),
         Actor.SYSTEM: _("The marketplace, by itself"),
+        Actor.BANK: _("The bank"),
         Actor.NOBODY: _("Nobody"),
     }
 
@@ -30,12 +31,20 @@ def actor_names() -> Mapping[Actor, str]:
 def action_names() -> Mapping[Action, str]:
     """What should happen next."""
     return {
+        Action.DECIDE_DISPUTE: _(
+            "Give Stripe the evidence about the disputed payment, and say what becomes of the place."
+        ),
+        Action.DECIDE_DISPUTED_PLACE: _("The bank has decided. Say what becomes of the place."),
+        Action.DECIDE_OUTSIDE_REFUND: _("Money was given back outside. Say what becomes of the place."),
+        Action.REVERSE_FAPIAO: _("Reverse the fapiao in the tax system, then record it."),
+        Action.ISSUE_FAPIAO: _("A fapiao is asked for. Make it in the tax system, then record it."),
         Action.RESOLVE_DISCREPANCY: _("Find out what does not add up, and close it with a note."),
         Action.REPEAT_REFUND: _("A refund failed. Send it again, or give the money back in another way."),
         Action.SEND_BANK_REFUND: _("Transfer the money back at the bank, then enter the reference."),
         Action.APPROVE_TRANSFER: _("Look at the bank transfer and approve it or turn it down."),
         Action.APPROVE_WRITE_OFF: _("Look at what is to be written off and approve it or turn it down."),
         Action.DECIDE_MONEY: _("Money is here and bought nothing. Give it back."),
+        Action.WAIT_FOR_BANK: _("It decides about the disputed payment, and looks at evidence until its day."),
         Action.WAIT_FOR_REFUND: _("A refund is on its way."),
         Action.WAIT_FOR_PAYMENT: _("The payment is on its way; the seat is kept meanwhile."),
         Action.PAY: _("The order waits for its payment."),
@@ -61,11 +70,13 @@ def step_names() -> Mapping[Step, str]:
         Step.REFUNDED: _("Given back to the learner"),
         Step.DISPUTED: _("Lost in a dispute"),
         Step.RETURNING: _("On its way back to the learner"),
+        Step.HELD: _("Held by the bank while it decides"),
         Step.DEBT_PAID: _("Paid by the learner for a subsidy not earned"),
         Step.DEBT_LEFT: _("Still owed by the learner for it"),
         Step.WRITTEN_OFF: _("Written off, borne by the marketplace"),
         Step.FUNDED: _("Subsidy and voucher"),
         Step.KEPT: _("What the order is worth now"),
+        Step.SHARED_BEFORE: _("Shared before the bank took it"),
         Step.UNEARNED: _("Not earned before the run is over"),
         Step.TAX: _("Tax"),
         Step.PLATFORM_FEE: _("Platform fee"),

@@ -8,11 +8,11 @@ For the books each row is a fact: opened_at, closed_at, state (won or lost), amo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import or_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager, joinedload
 
 from marketplace.enrolment import orders, places, returns, run_changes
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine
@@ -32,6 +32,8 @@ from marketplace.payments.stripe_gateway import GatewayError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from sqlalchemy import ColumnElement
 
     from marketplace.payments.stripe_gateway import DisputeAnswer
 
@@ -199,17 +201,35 @@ def note_all_ended() -> None:
 
 def follow_the_bank(found: Iterable[Dispute]) -> set[int]:
     """The ids of those whose place is in a cancelled run: it ends by itself when the bank has decided."""
-    query = (
-        select(Dispute.id)
-        .join(Dispute.attempt)
+    query = select(Dispute.id).where(Dispute.id.in_([dispute.id for dispute in found]), _follows_the_bank())
+    return set(db.session.scalars(query))
+
+
+def _follows_the_bank() -> ColumnElement[bool]:
+    in_cancelled_run = (
+        select(PaymentAttempt.id)
         .join(OrderLine, OrderLine.order_id == PaymentAttempt.order_id)
         .join(EnrolmentSource, EnrolmentSource.order_line_id == OrderLine.id)
         .join(Enrolment, Enrolment.id == EnrolmentSource.enrolment_id)
         .join(RunChange, (RunChange.run_id == Enrolment.run_id) & (RunChange.kind == RunChangeKind.CANCELLED))
-        .where(Dispute.id.in_([dispute.id for dispute in found]), Dispute.closed_at.is_(None))
-        .where(EnrolmentSource.revoked_at.is_(None))
+        .where(PaymentAttempt.id == Dispute.attempt_id, EnrolmentSource.revoked_at.is_(None))
     )
-    return set(db.session.scalars(query))
+    return Dispute.closed_at.is_(None) & in_cancelled_run.exists()
+
+
+def undecided(query: Any) -> Any:
+    """Of a query of disputes, those whose place waits for a word of staff."""
+    return query.where(Dispute.place_decision.is_(None), ~_follows_the_bank())
+
+
+def list_undecided(*, order_id: int | None = None, after: int = 0, limit: int = MOST_SHOWN) -> Sequence[Dispute]:
+    """Disputes whose place waits for staff, of one order or of all, oldest first, from the id `after` on."""
+    query = undecided(select(Dispute).join(Dispute.attempt)).where(Dispute.id > after)
+    if order_id is not None:
+        query = query.where(PaymentAttempt.order_id == order_id)
+    query = query.options(contains_eager(Dispute.attempt).joinedload(PaymentAttempt.order).joinedload(Order.person))
+    found: Sequence[Dispute] = db.session.scalars(query.order_by(Dispute.id).limit(limit)).all()
+    return found
 
 
 def list_recent(limit: int = MOST_SHOWN) -> Sequence[Dispute]:

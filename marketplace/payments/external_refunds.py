@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import select
@@ -91,12 +91,16 @@ def decide(public_id: str, *, ends_place: bool, actor_id: int, now: datetime) ->
         return refund
 
 
-def list_undecided(limit: int = MOST_SHOWN) -> Sequence[Refund]:
-    """Refunds from outside whose place nobody has decided about, oldest first."""
-    query = (
-        select(Refund)
-        .join(Refund.refund_due)
-        .where(RefundDue.source == DASHBOARD, Refund.place_decision.is_(None))
-        .options(joinedload(Refund.attempt).joinedload(PaymentAttempt.order).joinedload(Order.person))
-    )
-    return db.session.scalars(query.order_by(Refund.id).limit(limit)).all()
+def undecided(query: Any) -> Any:
+    """Of a query of refunds, those from outside whose place waits for a word of staff."""
+    return query.join(Refund.refund_due).where(RefundDue.source == DASHBOARD, Refund.place_decision.is_(None))
+
+
+def list_undecided(*, order_id: int | None = None, after: int = 0, limit: int = MOST_SHOWN) -> Sequence[Refund]:
+    """Refunds from outside whose place waits for staff, oldest first: of one order or all, from the id `after` on."""
+    query = undecided(select(Refund)).where(Refund.id > after)
+    if order_id is not None:
+        query = query.where(RefundDue.order_id == order_id)
+    query = query.options(joinedload(Refund.attempt).joinedload(PaymentAttempt.order).joinedload(Order.person))
+    found: Sequence[Refund] = db.session.scalars(query.order_by(Refund.id).limit(limit)).all()
+    return found

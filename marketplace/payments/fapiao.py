@@ -6,7 +6,7 @@ Locks: order → request. A refund of an order with an issued fapiao waits until
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload, undefer
@@ -215,22 +215,35 @@ def find_latest(order_id: int, purpose: Purpose = Purpose.ORDER) -> FapiaoReques
 
 def holds_refund_up(asked: FapiaoRequest) -> bool:
     """Whether money waits for its reversal; what a bank or Stripe's dashboard gave back is gone already."""
-    waiting = select(Refund.id).join(Refund.attempt).where(Refund.state == "requested")
-    query = waiting.where(PaymentAttempt.order_id == asked.order_id, PaymentAttempt.purpose == asked.purpose)
+    requested = select(Refund.id).join(Refund.attempt).where(Refund.state == "requested")
+    query = requested.where(PaymentAttempt.order_id == asked.order_id, PaymentAttempt.purpose == asked.purpose)
     return asked.state == FapiaoState.REVERSAL_NEEDED and db.session.scalar(query.limit(1)) is not None
+
+
+def waiting(query: Any) -> Any:
+    """Of a query of requests, those that wait for finance staff."""
+    return query.where(FapiaoRequest.state.in_([FapiaoState.REQUESTED, FapiaoState.REVERSAL_NEEDED]))
 
 
 def list_open() -> Sequence[FapiaoRequest]:
     """What waits for finance staff, oldest first; reversals hold refunds up, so they come first."""
-    query = (
-        select(FapiaoRequest)
-        .where(FapiaoRequest.state.in_([FapiaoState.REQUESTED, FapiaoState.REVERSAL_NEEDED]))
-        .options(joinedload(FapiaoRequest.order).joinedload(Order.person))
-        .order_by(FapiaoRequest.state.desc(), FapiaoRequest.id)
-        .limit(QUEUE)
-    )
+    query = _waiting_rows().order_by(FapiaoRequest.state.desc(), FapiaoRequest.id).limit(QUEUE)
     # "reversal_needed" comes before "requested" when sorted downwards.
-    return db.session.scalars(query).all()
+    found: Sequence[FapiaoRequest] = db.session.scalars(query).all()
+    return found
+
+
+def list_waiting(*, order_id: int | None = None, after: int = 0, limit: int = QUEUE) -> Sequence[FapiaoRequest]:
+    """What waits for finance staff, of one order or of all, oldest first, from the id `after` on."""
+    query = _waiting_rows().where(FapiaoRequest.id > after)
+    if order_id is not None:
+        query = query.where(FapiaoRequest.order_id == order_id)
+    found: Sequence[FapiaoRequest] = db.session.scalars(query.order_by(FapiaoRequest.id).limit(limit)).all()
+    return found
+
+
+def _waiting_rows() -> Any:
+    return waiting(select(FapiaoRequest)).options(joinedload(FapiaoRequest.order).joinedload(Order.person))
 
 
 def get(public_id: str) -> FapiaoRequest:

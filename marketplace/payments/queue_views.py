@@ -41,6 +41,7 @@ def staff_queues() -> ResponseReturnValue:
         pages=queues.list_waiting(queue, after=after),
         kinds=books.discrepancy_names(),
         job_names=desk_pages.job_names(),
+        dispute_states=desk_pages.dispute_names(),
         person=person(),
         retriable=queues.RETRIABLE,
     )

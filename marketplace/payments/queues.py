@@ -1,4 +1,4 @@
-"""What waits for staff, queue by queue; each thing can be tried again or closed with a note."""
+"""What waits for staff, queue by queue; each thing can be tried again, closed with a note, or leads to its page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,21 @@ from marketplace.foundation import jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import acts, discrepancies, events, offline, refunds, stripe_matching, write_offs
+from marketplace.payments import (
+    acts,
+    discrepancies,
+    disputes,
+    events,
+    external_refunds,
+    fapiao,
+    offline,
+    refunds,
+    stripe_matching,
+    write_offs,
+)
 from marketplace.payments.desk_models import OfflinePayment, OfflineState, StaffAct, WriteOff
+from marketplace.payments.dispute_models import Dispute
+from marketplace.payments.invoice_models import FapiaoRequest
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 from marketplace.payments.stripe_models import StripeTransaction
 
@@ -38,9 +51,12 @@ PAGE = 50
 class Counts:
     """How much waits in each queue."""
 
+    disputes: int
     transfers: int
     write_offs: int
     bank_refunds: int
+    outside_refunds: int
+    fapiao: int
     failed_refunds: int
     discrepancies: int
     unmatched: int
@@ -56,17 +72,21 @@ class Counts:
 def counts() -> Counts:
     """How much waits, in one statement beside that of the dead letters."""
     open_ones = select(func.count()).select_from(Discrepancy).where(Discrepancy.resolved_at.is_(None))
-    query = select(
-        select(func.count()).select_from(OfflinePayment).filter_by(state=OfflineState.PROPOSED).scalar_subquery(),
-        select(func.count()).select_from(WriteOff).filter_by(state=OfflineState.PROPOSED).scalar_subquery(),
-        _bank_refunds(select(func.count()).select_from(Refund)).scalar_subquery(),
-        open_ones.where(KINDS["failed_refunds"]).scalar_subquery(),
-        open_ones.where(KINDS["discrepancies"]).scalar_subquery(),
-        open_ones.where(KINDS["unmatched"]).scalar_subquery(),
-        _unknown_events(select(func.count()).select_from(StripeEvent)).scalar_subquery(),
-    )
-    found = db.session.execute(query).one()
-    return Counts(*found, dead=jobs.count_dead_letters())
+    queues = {
+        "disputes": disputes.undecided(select(func.count()).select_from(Dispute)),
+        "transfers": select(func.count()).select_from(OfflinePayment).filter_by(state=OfflineState.PROPOSED),
+        "write_offs": select(func.count()).select_from(WriteOff).filter_by(state=OfflineState.PROPOSED),
+        "bank_refunds": _bank_refunds(select(func.count()).select_from(Refund)),
+        "outside_refunds": external_refunds.undecided(select(func.count()).select_from(Refund)),
+        "fapiao": fapiao.waiting(select(func.count()).select_from(FapiaoRequest)),
+        "failed_refunds": open_ones.where(KINDS["failed_refunds"]),
+        "discrepancies": open_ones.where(KINDS["discrepancies"]),
+        "unmatched": open_ones.where(KINDS["unmatched"]),
+        "events": _unknown_events(select(func.count()).select_from(StripeEvent)),
+    }
+    query = select(*(rows.scalar_subquery().label(name) for name, rows in queues.items()))
+    found = db.session.execute(query).mappings().one()
+    return Counts(**found, dead=jobs.count_dead_letters())
 
 
 @dataclass(frozen=True)
@@ -123,9 +143,12 @@ def _list_unknown_events(*, after: int, limit: int) -> Sequence[StripeEvent]:
 
 # In the order of how soon somebody waits for them.
 _LISTS: dict[str, Callable[..., Sequence[Any]]] = {
+    "disputes": disputes.list_undecided,
     "transfers": offline.list_waiting,
     "write_offs": write_offs.list_waiting,
     "bank_refunds": list_bank_refunds,
+    "outside_refunds": external_refunds.list_undecided,
+    "fapiao": fapiao.list_waiting,
     **{name: partial(discrepancies.list_open, kind) for name, kind in KINDS.items()},
     "events": _list_unknown_events,
     "dead": jobs.dead_letters,

@@ -24,7 +24,7 @@ from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
-from marketplace.payments import external_refunds, fapiao_gate, ledger, letters, posting_rules, stripe_gateway
+from marketplace.payments import external_refunds, fapiao_gate, frozen, ledger, letters, posting_rules, stripe_gateway
 from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.stripe_gateway import GatewayError, RefundAnswer
@@ -119,7 +119,8 @@ def request_refund(
 
     The amount is divided between learner and voucher; the learner's part becomes the refunds returned here. Whether the
     place ends is a decision of its own, taken and recorded now. Locks the order, its run if the place ends, then the
-    voucher. Raises Invalid for an amount beyond what is left, Refused for an order nobody paid for.
+    voucher. Raises Invalid for an amount beyond what is left, Refused for an order nobody paid for, or while a bank
+    decides about the payment.
     """
     with transaction():
         order = locked(Order, order_id)
@@ -129,9 +130,10 @@ def request_refund(
         if amount.currency != order.currency or not 0 < amount.minor <= left_of(parts):
             message = lazy("Enter an amount between one cent and what has not been given back yet.")
             raise Invalid("refund_amount", message, {"amount": message})
+        shares = split_refund(parts, amount.minor)
+        frozen.check(share.part.reference for share in shares if share.part.payer is Payer.LEARNER)
         if ends_place:
             places.lock_run_of(order_id)
-        shares = split_refund(parts, amount.minor)
         facts = returns.leave(shares, currency=order.currency, reason="staff", key=f"staff:{ids.public_id()}", now=now)
         made = [_take_up(fact, now=now) for fact in facts if fact.payer == Payer.LEARNER]
         for refund in made:
@@ -154,7 +156,8 @@ def decide(refund: Refund, *, ends_place: bool, actor_id: int, now: datetime) ->
 def repeat(refund: Refund, *, actor_id: int, now: datetime) -> Refund:
     """Ask once more for a refund that failed, as a new one; call inside a transaction. Locks attempt and order.
 
-    Raises Refused for one that has not failed, was repeated before, or whose money went back otherwise meanwhile.
+    Raises Refused for one that has not failed, was repeated before, whose money went back otherwise meanwhile, or is in
+    dispute.
     """
     attempt = locked(PaymentAttempt, refund.attempt_id)
     order = locked(Order, attempt.order_id)
@@ -162,6 +165,7 @@ def repeat(refund: Refund, *, actor_id: int, now: datetime) -> Refund:
     key = f"again:{refund.public_id}"
     if refund.state != "failed" or db.session.scalar(select(RefundDue.id).where(RefundDue.key.startswith(key))):
         raise Refused("not_failed", lazy("This refund does not wait to be sent again."))
+    frozen.check([attempt.public_id])
     minor = refund.amount_minor
     if before.reason in NEVER_SOLD:
         minor = min(minor, refundable(attempt).minor)

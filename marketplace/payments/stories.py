@@ -15,11 +15,13 @@ from marketplace.foundation.money import Money
 from marketplace.funding import vouchers
 from marketplace.funding.subsidy_models import Subsidy
 from marketplace.funding.subsidy_rules import State
-from marketplace.payments import debts
+from marketplace.payments import debts, frozen
+from marketplace.payments.dispute_rules import DisputeState
 from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
     from marketplace.enrolment.models import Order, OrderLine
+    from marketplace.payments.dispute_models import Dispute
 
 
 def story_of(order: Order) -> list[str]:
@@ -36,6 +38,7 @@ def story_of(order: Order) -> list[str]:
         *_paid(order, [one for one in paid if one.purpose == Purpose.ORDER]),
         *_debt(order, [one for one in paid if one.purpose == Purpose.DEBT]),
         *_given_back([one.id for one in paid]),
+        *(_dispute_sentence(one) for one in frozen.list_of_order(order.id)),
     ]
 
 
@@ -143,3 +146,20 @@ def _refund_sentence(refund: Refund) -> str:
     if refund.state == "failed":
         return _("A refund of %(amount)s did not reach you; we are looking for another way.", amount=amount)
     return _("%(amount)s is on its way back to you.", amount=amount)
+
+
+def _dispute_sentence(dispute: Dispute) -> str:
+    values = {
+        "amount": format_money(dispute.amount),
+        "day": format_date(dispute.closed_at or dispute.opened_at, "long"),
+    }
+    if dispute.state == DisputeState.WON:
+        return _("Your bank decided on %(day)s that your payment of %(amount)s stands.", **values)
+    if dispute.state == DisputeState.LOST:
+        return _(
+            "Your bank decided on %(day)s that %(amount)s goes back to you; you have it from your bank, not from us.",
+            **values,
+        )
+    if dispute.state == DisputeState.INQUIRY:
+        return _("On %(day)s your bank asked us about your payment of %(amount)s.", **values)
+    return _("On %(day)s your bank asked for %(amount)s of it back and holds that until it has decided.", **values)

@@ -27,9 +27,11 @@ class Step(StrEnum):
     DEBT_PAID = "debt_paid"
     DEBT_LEFT = "debt_left"
     WRITTEN_OFF = "written_off"
+    HELD = "held"
     KEPT = "kept"
     TAX = "tax"
     PLATFORM_FEE = "platform_fee"
+    SHARED_BEFORE = "shared_before"
     UNEARNED = "unearned"
     PROVIDER = "provider"
 
@@ -73,6 +75,8 @@ class Moved:
     balances: dict[str, int]
     # Paid for a subsidy that was not earned, less what of it went back.
     debt_paid: int = 0
+    # Of what was paid, what a bank holds while it decides about it.
+    held: int = 0
 
 
 def waterfall(sold: Sold, moved: Moved) -> list[Bar]:
@@ -104,7 +108,10 @@ def _shares(moved: Moved, funded: Money, currency: str) -> list[tuple[Step, Mone
     names = {Step.TAX: Account.TAX_PAYABLE, Step.PLATFORM_FEE: Account.PLATFORM_FEE}
     tax, fee = (Money(_credit(moved, account), currency) for account in names.values())
     provider = Money(_credit(moved, Account.PROVIDER_PAYABLE), currency)
-    waiting = Money(_credit(moved, Account.UNEARNED_REVENUE), currency) + funded
+    unearned = Money(_credit(moved, Account.UNEARNED_REVENUE), currency)
+    waiting, held = unearned + funded, Money(moved.held, currency)
+    # What was shared before the bank took it cannot wait any more: it stands as shared, though it is not here.
+    shared = Money(max(0, held.minor - max(0, unearned.minor)), currency)
     earned = tax + fee + provider
     kept = earned + waiting
     returning = Money(_credit(moved, Account.REFUNDS_PAYABLE), currency)
@@ -118,8 +125,10 @@ def _shares(moved: Moved, funded: Money, currency: str) -> list[tuple[Step, Mone
         (Step.RETURNING, -returning),
         *debt.items(),
         (Step.FUNDED, others - sum(debt.values(), Money(0, currency))),
-        (Step.KEPT, kept),
-        (Step.UNEARNED, -waiting),
+        (Step.HELD, -held),
+        (Step.KEPT, kept - held),
+        (Step.SHARED_BEFORE, shared),
+        (Step.UNEARNED, -(waiting - (held - shared))),
         (Step.TAX, -tax),
         (Step.PLATFORM_FEE, -fee),
         (Step.PROVIDER, provider),

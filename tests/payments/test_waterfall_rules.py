@@ -66,13 +66,38 @@ def test_a_second_payment_on_its_way_back():
     ]
 
 
+def test_what_a_bank_holds_is_not_kept_and_what_was_shared_before_is_told():
+    sold = Sold(yuan(1000), yuan(1000), yuan(0), yuan(0), yuan(1000))
+
+    assert drawn(sold, Moved(yuan(1000), yuan(0), yuan(0), {Account.UNEARNED_REVENUE: -1000}, held=600))[3:] == [
+        ("paid", 1000),
+        ("held", -600),
+        ("kept", 400),
+        ("unearned", -400),
+        ("provider", 0),
+    ]
+    shared = {Account.TAX_PAYABLE: -57, Account.PLATFORM_FEE: -94, Account.PROVIDER_PAYABLE: -849}
+    assert drawn(sold, Moved(yuan(1000), yuan(0), yuan(0), shared, held=1000))[3:] == [
+        ("paid", 1000),
+        ("held", -1000),
+        ("kept", 0),
+        ("shared_before", 1000),
+        ("tax", -57),
+        ("platform_fee", -94),
+        ("provider", 849),
+    ]
+
+
 MINOR = st.integers(0, 10**7)
 
 
 @given(
-    rules=st.integers(-1000, 1000), parts=st.tuples(MINOR, MINOR, MINOR), moved=st.lists(MINOR, min_size=9, max_size=9)
+    rules=st.integers(-1000, 1000),
+    parts=st.tuples(MINOR, MINOR, MINOR),
+    moved=st.lists(MINOR, min_size=9, max_size=9),
+    held=MINOR,
 )
-def test_each_total_is_what_stands_before_it(rules, parts, moved):
+def test_each_total_is_what_stands_before_it(rules, parts, moved, held):
     price = sum(parts)
     sold = Sold(yuan(price - rules), yuan(price), *map(yuan, parts))
     balances = dict(
@@ -89,7 +114,7 @@ def test_each_total_is_what_stands_before_it(rules, parts, moved):
             strict=True,
         )
     )
-    bars = waterfall(sold, Moved(*map(yuan, moved[:3]), balances))
+    bars = waterfall(sold, Moved(*map(yuan, moved[:3]), balances, held=held))
     for before, bar in itertools.pairwise(bars):
         assert bar.end == before.end if bar.is_total else bar.start == before.end
     assert bars[-1].step is Step.PROVIDER
