@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import func, select
@@ -104,20 +104,20 @@ def remind() -> None:
 
 
 def remind_all(*, now: datetime) -> int:
-    """Write to owners and registrars of the providers, once a run; how many runs."""
-    query = select(RunMinimum.run_id).where(
-        RunMinimum.decided_at.is_(None), RunMinimum.reminded_at.is_(None), RunMinimum.decide_by <= now + REMIND_BEFORE
-    )
+    """Write to owners and registrars of the providers, once before the day and once after it; how many runs."""
+    is_near = RunMinimum.reminded_at.is_(None) & (RunMinimum.decide_by <= now + REMIND_BEFORE)
+    is_overdue = (RunMinimum.reminded_at < RunMinimum.decide_by) & (RunMinimum.decide_by <= now)
+    query = select(RunMinimum.run_id).where(RunMinimum.decided_at.is_(None), is_near | is_overdue)
     due = db.session.scalars(query.limit(100)).all()
     for run_id in due:
         with transaction():
             row = locked(RunMinimum, run_id)
             row.reminded_at = now
-            _remind(row)
+            _remind(row, is_overdue=row.decide_by <= now)
     return len(due)
 
 
-def _remind(row: RunMinimum) -> None:
+def _remind(row: RunMinimum, *, is_overdue: bool) -> None:
     people = db.session.scalar(
         select(func.count()).select_from(Enrolment).where(Enrolment.run_id == row.run_id, Enrolment.ended_at.is_(None))
     )
@@ -129,5 +129,6 @@ def _remind(row: RunMinimum) -> None:
         .distinct()
     )
     for reader in db.session.scalars(readers).all():
-        key = f"minimum:{row.run.public_id}:{int(row.decide_by.timestamp())}"
-        letters.write(reader, "enrolment/decide_minimum", key=key, row=row, run=row.run, people=people)
+        key = f"minimum:{row.run.public_id}:{int(row.decide_by.timestamp())}{':overdue' * is_overdue}"
+        told: dict[str, Any] = {"row": row, "run": row.run, "people": people, "is_overdue": is_overdue}
+        letters.write(reader, "enrolment/decide_minimum", key=key, **told)

@@ -196,7 +196,7 @@ def test_only_its_provider_and_finance_staff_change_a_run(client, now):
     assert "Everyone is settled" in client.get(f"{answer.location}?lang=en").text
 
 
-def test_a_minimum_is_reminded_of_once_and_decided_once(client, now):
+def test_a_minimum_is_reminded_of_before_its_day_and_after_it_and_decided_once(client, now):
     run, _target, [place] = filled(1, now=now)
     registrar = make_member(run.course.providers[0].organisation, "registrar")
     sign_in(client, registrar)
@@ -206,7 +206,9 @@ def test_a_minimum_is_reminded_of_once_and_decided_once(client, now):
     [(row, people)] = minimums.list_open()
     assert (row.minimum, people, row.decide_by > now) == (5, 1, True)
     assert [minimums.remind_all(now=now) for _ in range(2)] == [1, 0]
-    assert db.session.query(OutgoingMail).filter_by(message="enrolment/decide_minimum").count() == 1
+    assert [minimums.remind_all(now=row.decide_by + timedelta(hours=hour)) for hour in range(2)] == [1, 0]
+    first, overdue = db.session.query(OutgoingMail).filter_by(message="enrolment/decide_minimum").order_by("id")
+    assert ("已经过期" in first.text, "已经过期" in overdue.text, "已经过期" in overdue.html) == (False, True, True)
     assert "Course" in client.get("/manage/decisions?lang=en").text
 
     client.post(f"/manage/runs/{run.public_id}/decision", data={"decision": "cancelled"})
