@@ -19,6 +19,8 @@ from marketplace.funding.subsidy_forms import PaidForm
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
+    from marketplace.funding.subsidy_models import ClaimBatch
+
 OFFICER = "staff:funding_officer"
 
 
@@ -58,7 +60,8 @@ def make_claim(public_id: str) -> ResponseReturnValue:
 @permission(OFFICER)
 def claim_batch(public_id: str) -> ResponseReturnValue:
     """One batch with its lines and evidence."""
-    return _batch_page(public_id, PaidForm(formdata=None))
+    batch = claims.get_batch(public_id)
+    return _batch_page(batch, PaidForm(formdata=None, currency=batch.programme.currency))
 
 
 @blueprint.get("/staff/claims/<public_id>.<kind>")
@@ -78,15 +81,11 @@ def claim_file(public_id: str, kind: str) -> ResponseReturnValue:
 @permission(OFFICER)
 def pay_claim(public_id: str) -> ResponseReturnValue:
     """Record that the funder paid the lines still claimed."""
-    batch, form = claims.get_batch(public_id), PaidForm()
-    done = attempt(
-        form,
-        lambda: claims.mark_paid(
-            batch.id, bank_reference=form.bank_reference.data or "", actor_id=person().id, now=clock.now()
-        ),
-    )
+    batch = claims.get_batch(public_id)
+    form = PaidForm(currency=batch.programme.currency)
+    done = attempt(form, lambda: claims.mark_paid(batch.id, form.payment, actor_id=person().id, now=clock.now()))
     if not done.is_done:
-        return _batch_page(public_id, form), done.status
+        return _batch_page(claims.get_batch(public_id), form), done.status
     flash(_("The batch is marked as paid."), "success")
     return redirect(url_for("funding.claim_batch", public_id=public_id), 303)
 
@@ -112,8 +111,7 @@ def reject_claim(public_id: str) -> ResponseReturnValue:
     return redirect(url_for("funding.claim_batch", public_id=public_id), 303)
 
 
-def _batch_page(public_id: str, form: PaidForm) -> str:
-    batch = claims.get_batch(public_id)
+def _batch_page(batch: ClaimBatch, form: PaidForm) -> str:
     return render_template(
         "funding/claim_batch.html",
         batch=batch,

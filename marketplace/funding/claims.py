@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, selectinload
 
+from marketplace.foundation import bank_days
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import gettext as _
@@ -54,15 +55,27 @@ def make_batch(programme_id: int, public_ids: Collection[str] | None, *, actor_i
         return batch
 
 
-def mark_paid(batch_id: int, *, bank_reference: str, actor_id: int, now: datetime) -> int:
-    """Record that the funder paid what is still claimed in a batch, by the bank's reference; returns how many lines.
+@dataclass(frozen=True)
+class FunderPayment:
+    """What a funder paid for a batch, as the bank shows it."""
 
-    Lines that were rejected before stay rejected. Raises Refused for a batch paid already, Invalid without a reference.
+    amount: Money
+    bank_reference: str
+    received_on: date
+
+
+def mark_paid(batch_id: int, payment: FunderPayment, *, actor_id: int, now: datetime) -> int:
+    """Record that the funder paid what is still claimed in a batch, on the bank's day; returns how many lines.
+
+    Lines that were rejected before stay rejected. The steps occur on that day, not before the batch was made, and are
+    recorded now. Raises Refused for a batch paid already; Invalid without a reference, for another amount than the
+    lines still claimed come to, and for a day to come or before the batch.
     """
-    reference = bank_reference.strip()
+    reference = payment.bank_reference.strip()
     if not reference:
         sentence = lazy("Say by which reference the bank shows the money.")
         raise Invalid("no_reference", sentence, {"bank_reference": sentence})
+    bank_days.check_past(payment.received_on, "received_on", now=now)
     with transaction():
         programme_id = db.session.scalar(select(ClaimBatch.programme_id).filter_by(id=batch_id))
         if programme_id is None:
@@ -75,13 +88,29 @@ def mark_paid(batch_id: int, *, bank_reference: str, actor_id: int, now: datetim
         paid = db.session.scalars(claimed.order_by(Subsidy.id).with_for_update()).all()
         if not paid:
             raise Refused("nothing_claimed", lazy("Nothing in this batch waits for payment."))
-        batch.paid_at, batch.bank_reference = now, reference
+        _check_payment(payment, paid, batch)
+        day = bank_days.moment_on(payment.received_on, since=batch.made_at, now=now)
+        batch.paid_at, batch.bank_reference = day, reference
         for subsidy in paid:
             evidence = {"batch": batch.number, "bank_reference": reference}
-            subsidies.step(subsidy, programme, "pay", actor_id=actor_id, now=now, evidence=evidence)
+            subsidies.step(subsidy, programme, "pay", actor_id=actor_id, now=day, evidence=evidence)
         details = {"batch": batch.number, "bank_reference": reference, "subsidies": len(paid)}
+        details |= {"amount": payment.amount.minor, "received_on": payment.received_on.isoformat()}
         programmes.record(programme, "batch_paid", actor_id=actor_id, now=now, details=details)
         return len(paid)
+
+
+def _check_payment(payment: FunderPayment, claimed: Sequence[Subsidy], batch: ClaimBatch) -> None:
+    due = Money(sum(one.amount_minor for one in claimed), batch.programme.currency)
+    if payment.amount != due:
+        sentence = lazy(
+            "The lines still claimed come to %(amount)s. Reject what the funder did not pay, then enter its payment.",
+            amount=due.major,
+        )
+        raise Invalid("wrong_amount", sentence, {"amount": sentence})
+    if payment.received_on < bank_days.day_of(batch.made_at):
+        sentence = lazy("On that day the batch had not been made yet.")
+        raise Invalid("before_batch", sentence, {"received_on": sentence})
 
 
 def get_batch(public_id: str) -> ClaimBatch:

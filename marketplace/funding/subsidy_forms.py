@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import StringField, SubmitField, TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import InputRequired, Length, ValidationError
 
-from marketplace.foundation.filling import DayField
+from marketplace.foundation.filling import DayField, text
+from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
+from marketplace.foundation.money import Money, MoneyError
+from marketplace.funding.claims import FunderPayment
 
 LONGEST_REASON = 2000
 LONGEST_REFERENCE = 120
@@ -52,10 +57,40 @@ class FileForm(FlaskForm):
 
 
 class PaidForm(FlaskForm):
-    """The funder paid a batch."""
+    """The funder paid a batch, as the bank shows it."""
 
+    amount = StringField(
+        lazy("Amount"),
+        [InputRequired(lazy("Enter an amount."))],
+        description=lazy("All that the bank shows; it must be what the lines still claimed come to."),
+        render_kw={"inputmode": "decimal"},
+    )
+    received_on = DayField(
+        lazy("Day of receipt"), [InputRequired(lazy("Enter the day on which the bank shows the transfer."))]
+    )
     bank_reference = StringField(
         lazy("Bank reference"),
         [InputRequired(lazy("Say by which reference the bank shows the money.")), Length(max=LONGEST_REFERENCE)],
     )
     submit = SubmitField(lazy("Mark as paid"))
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        """Amounts are read in the programme's currency."""
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def validate_amount(self, field: StringField) -> None:
+        """An amount that the currency can write."""
+        try:
+            Money.parse(text(field), self.currency)
+        except MoneyError as error:
+            raise ValidationError(_("Enter an amount, like 1280.00.")) from error
+
+    @property
+    def payment(self) -> FunderPayment:
+        """What was entered, once it is valid."""
+        if self.received_on.data is None:
+            raise ValueError("asked before the form was validated")
+        return FunderPayment(
+            Money.parse(text(self.amount), self.currency), text(self.bank_reference), self.received_on.data
+        )

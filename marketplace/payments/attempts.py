@@ -197,18 +197,19 @@ def _settle_paid(attempt: PaymentAttempt, session: Session, *, now: datetime) ->
     """Book the money once, and let the order decide what it buys."""
     if attempt.state == AttemptState.PAID:
         return
-    take_in(attempt, session.amount or attempt.amount, into=ledger.STRIPE_BALANCE, now=now)
+    take_in(attempt, session.amount or attempt.amount, into=ledger.STRIPE_BALANCE, occurred_at=now, now=now)
 
 
-def take_in(attempt: PaymentAttempt, paid: Money, *, into: str, now: datetime) -> None:
+def take_in(attempt: PaymentAttempt, paid: Money, *, into: str, occurred_at: datetime, now: datetime) -> None:
     """Book money that is here, on the account it lies on, and let the order or the debt decide what it is for.
 
+    `occurred_at` is when it came, for the books and for whoever reads when they paid; what it buys is decided now.
     Call inside a transaction, with the attempt locked or new. Locks order, run and hold.
     """
-    attempt.state, attempt.paid_at = AttemptState.PAID, now
+    attempt.state, attempt.paid_at = AttemptState.PAID, occurred_at
     db.session.flush()
     if attempt.purpose == Purpose.DEBT:
-        debts.take_in(attempt, paid, into=into, now=now)
+        debts.take_in(attempt, paid, into=into, occurred_at=occurred_at, now=now)
         return
     verdict = orders.confirm_payment(attempt.order_id, attempt_public_id=attempt.public_id, amount=paid, now=now)
     is_kept = verdict in {Settlement.CONFIRM, Settlement.REHOLD_AND_CONFIRM}
@@ -218,7 +219,7 @@ def take_in(attempt: PaymentAttempt, paid: Money, *, into: str, now: datetime) -
         "payment",
         {into: paid, owed_to: -paid},
         order_id=attempt.order_id,
-        occurred_at=now,
+        occurred_at=occurred_at,
     )
     if not is_kept:
         refunds.take_up_soon()

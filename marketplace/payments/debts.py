@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment import orders
@@ -138,17 +138,18 @@ def lock(order_id: int) -> Debt:
     return debt
 
 
-def take_in(attempt: PaymentAttempt, paid: Money, *, into: str, now: datetime) -> None:
-    """Book money that is here for a debt; what is beyond it goes back. The attempt is locked and noted as paid.
+def take_in(attempt: PaymentAttempt, paid: Money, *, into: str, occurred_at: datetime, now: datetime) -> None:
+    """Book money that came for a debt at `occurred_at`; what is beyond it goes back.
 
-    Call inside a transaction. Locks the order and its subsidy.
+    Call inside a transaction, the attempt locked and noted as paid. Locks the order and its subsidy.
     """
     debt = lock(attempt.order_id)
     before = debt.left.minor + attempt.amount_minor
     kept = Money(min(max(before, 0), paid.minor), paid.currency)
     surplus = paid - kept
     entries = posting_rules.debt_paid(kept, surplus, into=into, programme_id=debt.subsidy.programme_id)
-    ledger.post(f"payment:{attempt.public_id}", "debt_payment", entries, order_id=attempt.order_id, occurred_at=now)
+    key = f"payment:{attempt.public_id}"
+    ledger.post(key, "debt_payment", entries, order_id=attempt.order_id, occurred_at=occurred_at)
     orders.record(debt.order, "debt_paid", now=now, details={"attempt": attempt.public_id, "amount": kept.minor})
     if surplus.minor:
         _leave_refund(attempt, surplus, key=f"{attempt.public_id}:{GONE}", now=now)
@@ -169,6 +170,17 @@ def _leave_refund(attempt: PaymentAttempt, amount: Money, *, key: str, now: date
         )
     )
     refunds.take_up_soon()
+
+
+def began_at(order_id: int) -> datetime | None:
+    """When a debt beside an order came about, the last time it did; None where nothing was ever owed."""
+    query = (
+        select(func.max(SubsidyEvent.occurred_at))
+        .join(SubsidyEvent.subsidy)
+        .join(OrderLine, OrderLine.id == Subsidy.order_line_id)
+        .where(OrderLine.order_id == order_id, SubsidyEvent.owed_minor > 0)
+    )
+    return db.session.scalars(query).one()
 
 
 def dead_pages() -> Select[Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask_wtf import FlaskForm
-from wtforms import DateField, RadioField, StringField, SubmitField, TextAreaField
+from wtforms import RadioField, StringField, SubmitField, TextAreaField
 from wtforms.validators import InputRequired, Length, ValidationError
 
-from marketplace.foundation.filling import choice
+from marketplace.foundation import bank_days
+from marketplace.foundation.filling import DayField, choice
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money, MoneyError
@@ -20,7 +21,7 @@ from marketplace.payments.offline import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from marketplace.enrolment.changes import Move
 
@@ -47,7 +48,7 @@ class TransferForm(ReasonForm):
             Length(max=offline_rules.LONGEST_REFERENCE),
         ],
     )
-    received_on = DateField(
+    received_on = DayField(
         lazy("Day of receipt"), validators=[InputRequired(lazy("Enter the day on which the bank shows the transfer."))]
     )
     submit = SubmitField(lazy("Enter the transfer"))
@@ -55,7 +56,7 @@ class TransferForm(ReasonForm):
     def __init__(self, due: Money, *, now: datetime, purpose: Purpose = Purpose.ORDER) -> None:
         """Filled with what is due and the day of today."""
         prefix = "transfer" if purpose is Purpose.ORDER else "debt"
-        super().__init__(data={"amount": str(due.major), "received_on": offline_rules.day_of(now)}, prefix=prefix)
+        super().__init__(data={"amount": str(due.major), "received_on": bank_days.day_of(now)}, prefix=prefix)
         self.currency, self.purpose = due.currency, purpose
 
     def validate_amount(self, field: StringField) -> None:
@@ -126,4 +127,16 @@ class BankRefundForm(ReasonForm):
             Length(max=offline_rules.LONGEST_REFERENCE),
         ],
     )
+    sent_on = DayField(
+        lazy("Day of the transfer"),
+        validators=[InputRequired(lazy("Enter the day on which the bank shows the transfer."))],
+    )
     submit = SubmitField(lazy("It is sent"))
+
+    @property
+    def day(self) -> date:
+        """The day entered, once it is valid."""
+        if self.sent_on.data is None:
+            raise ValueError("asked before the form was validated")
+        day: date = self.sent_on.data
+        return day

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment.models import Order, OrderState
+from marketplace.foundation import bank_days
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
@@ -92,9 +93,7 @@ def _check(transfer: Transfer, *, now: datetime) -> None:
     if not offline_rules.normalised(transfer.bank_reference):
         message = lazy("Enter the reference by which the bank shows the transfer.")
         raise Invalid("no_reference", message, {"bank_reference": message})
-    if transfer.received_on > offline_rules.day_of(now):
-        message = lazy("The day has not come yet.")
-        raise Invalid("future_day", message, {"received_on": message})
+    bank_days.check_past(transfer.received_on, "received_on", now=now)
 
 
 def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> OfflinePayment:
@@ -118,7 +117,12 @@ def decline(public_id: str, *, reason: str, actor_id: int, now: datetime) -> Off
 
 
 def _settle(payment: OfflinePayment, *, now: datetime) -> None:
-    """Make the attempt and let it settle the order, late or not, exactly as a payment by Stripe would."""
+    """Make the attempt and let it settle the order, late or not, exactly as a payment by Stripe would.
+
+    In the books the money came on the bank's day, but not before the order or the debt that it pays for.
+    """
+    since = debts.began_at(payment.order_id) if payment.purpose == Purpose.DEBT else payment.order.placed_at
+    occurred_at = bank_days.moment_on(payment.received_on, since=since or payment.order.placed_at, now=now)
     attempt = add(
         PaymentAttempt(
             order_id=payment.order_id,
@@ -126,7 +130,7 @@ def _settle(payment: OfflinePayment, *, now: datetime) -> None:
             purpose=payment.purpose,
             # Never live: a page of Stripe's may be open for the same order, and is closed once this has settled it.
             state=AttemptState.PAID,
-            paid_at=now,
+            paid_at=occurred_at,
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             expires_at=now,
@@ -134,19 +138,22 @@ def _settle(payment: OfflinePayment, *, now: datetime) -> None:
         )
     )
     payment.state, payment.attempt_id = OfflineState.SETTLED, attempt.id
-    attempts.take_in(attempt, payment.amount, into=Account.BANK, now=now)
+    attempts.take_in(attempt, payment.amount, into=Account.BANK, occurred_at=occurred_at, now=now)
 
 
-def refund_sent(public_id: str, *, bank_reference: str, reason: str, actor_id: int, now: datetime) -> Refund:
-    """Book a refund of a transfer that was sent at the bank. Locks attempt, refund and order; once is enough.
+def refund_sent(
+    public_id: str, *, bank_reference: str, sent_on: date, reason: str, actor_id: int, now: datetime
+) -> Refund:
+    """Book a refund of a transfer that was sent at the bank on a day. Locks attempt, refund and order; once is enough.
 
-    Raises Invalid without a reference, Refused for a refund that Stripe sends, that is over, or that must wait until
-    the order's fapiao is reversed.
+    Raises Invalid without a reference, for a day to come or one before the money came; Refused for a refund that Stripe
+    sends, that is over, or that must wait until the order's fapiao is reversed.
     """
     reference = offline_rules.normalised(bank_reference)
     if not reference:
         message = lazy("Enter the reference by which the bank shows the transfer.")
         raise Invalid("no_reference", message, {"bank_reference": message})
+    bank_days.check_past(sent_on, "sent_on", now=now)
     with transaction():
         found = db.session.execute(
             select(Refund.id, PaymentAttempt).join(Refund.attempt).where(Refund.public_id == public_id)
@@ -159,6 +166,12 @@ def refund_sent(public_id: str, *, bank_reference: str, reason: str, actor_id: i
             raise Refused("not_waiting", lazy("This does not wait any more."))
         if fapiao_gate.must_wait(attempt.order_id, Purpose(attempt.purpose), now=now):
             raise Refused("waits_for_fapiao", lazy("The fapiao of this order must be reversed before money goes back."))
+        paid_at = attempt.paid_at or attempt.created_at
+        if sent_on < bank_days.day_of(paid_at):
+            message = lazy("On that day the money had not come yet.")
+            raise Invalid("before_payment", message, {"sent_on": message})
+        occurred_at = bank_days.moment_on(sent_on, since=paid_at, now=now)
+        details = {"amount": refund.amount_minor, "currency": refund.currency, "reference": reference}
         acts.record(
             "bank_refund_sent",
             f"refund:{public_id}",
@@ -166,9 +179,10 @@ def refund_sent(public_id: str, *, bank_reference: str, reason: str, actor_id: i
             actor_id=actor_id,
             now=now,
             order_id=attempt.order_id,
-            details={"amount": refund.amount_minor, "currency": refund.currency, "reference": reference},
+            details=details | {"day": sent_on.isoformat()},
         )
-        refunds.book(refund.id, RefundAnswer(id="", status="succeeded", failure_code=None), now=now)
+        answer = RefundAnswer(id="", status="succeeded", failure_code=None)
+        refunds.book(refund.id, answer, occurred_at=occurred_at, now=now)
         return refund
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import flash, redirect, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission, person
-from marketplace.foundation import clock, ids
-from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation import bank_days, clock, ids
+from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import (
     books,
@@ -21,6 +21,7 @@ from marketplace.payments import (
     write_offs,
 )
 from marketplace.payments.blueprint import blueprint
+from marketplace.payments.desk_forms import BankRefundForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ def staff_queues() -> ResponseReturnValue:
         job_names=desk_pages.job_names(),
         dispute_states=desk_pages.dispute_names(),
         person=person(),
+        today=bank_days.day_of(clock.now()),
         retriable=queues.RETRIABLE,
     )
 
@@ -59,9 +61,7 @@ def treat(kind: str, reference: str) -> ResponseReturnValue:
         ("event", "resolve"): lambda note: queues.resolve_event(number, **note),
         ("job", "retry"): lambda note: queues.retry_job(number, **note),
         ("job", "resolve"): lambda note: queues.resolve_job(number, **note),
-        ("refund", "sent"): lambda note: offline.refund_sent(
-            reference, bank_reference=request.form.get("bank_reference", ""), **note
-        ),
+        ("refund", "sent"): lambda note: _refund_sent(reference, **note),
         ("transfer", "approve"): lambda note: offline.approve(reference, **note),
         ("transfer", "decline"): lambda note: offline.decline(reference, **note),
         ("write_off", "approve"): lambda note: write_offs.approve(reference, **note),
@@ -73,6 +73,14 @@ def treat(kind: str, reference: str) -> ResponseReturnValue:
     return _noted(act)
 
 
+def _refund_sent(reference: str, **note: Any) -> None:
+    form = BankRefundForm()
+    if not form.validate():
+        sentences = {name: wrong[0] for name, wrong in form.errors.items() if name}
+        raise Invalid("refund_sent", next(iter(sentences.values())), sentences)
+    offline.refund_sent(reference, bank_reference=form.bank_reference.data or "", sent_on=form.day, **note)
+
+
 def _number(reference: str) -> int:
     number = ids.row_number(reference)
     if number is None:
@@ -80,9 +88,9 @@ def _number(reference: str) -> int:
     return number
 
 
-def _noted(act: Callable[[dict[str, object]], object]) -> ResponseReturnValue:
+def _noted(act: Callable[[dict[str, Any]], object]) -> ResponseReturnValue:
     """Do an act with the note that was entered, and lead back to where it was asked for."""
-    note: dict[str, object] = {
+    note: dict[str, Any] = {
         "reason": request.form.get("reason", ""),
         "actor_id": person().id,
         "now": clock.now(),

@@ -217,8 +217,11 @@ def send_waiting(order_id: int) -> None:
         jobs.enqueue(send, refund_id=refund_id)
 
 
-def book(refund_id: int, answer: RefundAnswer, *, now: datetime) -> None:
-    """Make our books agree with a refund as Stripe has it. Locks attempt, refund, then the order."""
+def book(refund_id: int, answer: RefundAnswer, *, now: datetime, occurred_at: datetime | None = None) -> None:
+    """Make our books agree with a refund as Stripe or the bank has it; it went at `occurred_at`, or now.
+
+    Locks attempt, refund, then the order.
+    """
     with transaction():
         attempt_id = db.session.scalar(select(Refund.attempt_id).filter_by(id=refund_id))
         attempt = locked(PaymentAttempt, attempt_id or 0)
@@ -229,8 +232,8 @@ def book(refund_id: int, answer: RefundAnswer, *, now: datetime) -> None:
         locked(Order, attempt.order_id)
         fact = db.session.get_one(RefundDue, refund.refund_due_id)
         if answer.status == "succeeded":
-            refund.state, refund.settled_at = "succeeded", now
-            _book_succeeded(refund, fact, attempt, now=now)
+            refund.state, refund.settled_at = "succeeded", occurred_at or now
+            _book_succeeded(refund, fact, attempt, occurred_at=refund.settled_at, now=now)
         elif answer.status in {"failed", "canceled"}:
             refund.state, refund.settled_at, refund.failure_code = "failed", now, answer.failure_code
             returns.void(fact, now=now)
@@ -238,12 +241,14 @@ def book(refund_id: int, answer: RefundAnswer, *, now: datetime) -> None:
             refund.state = "pending"
 
 
-def _book_succeeded(refund: Refund, fact: RefundDue, attempt: PaymentAttempt, *, now: datetime) -> None:
+def _book_succeeded(
+    refund: Refund, fact: RefundDue, attempt: PaymentAttempt, *, occurred_at: datetime, now: datetime
+) -> None:
     order = db.session.get_one(Order, attempt.order_id)
     out_of = Account.BANK if attempt.method == "offline" else Account.STRIPE_BALANCE
     entries = posting_rules.given_back(refund.amount, out_of=out_of, whose=_account_of(fact.reason))
     kind = "debt_refund" if attempt.purpose == Purpose.DEBT else "refund"
-    ledger.post(f"refund:{refund.public_id}", kind, entries, order_id=order.id, occurred_at=now)
+    ledger.post(f"refund:{refund.public_id}", kind, entries, order_id=order.id, occurred_at=occurred_at)
     orders.record(order, "refunded", now=now, details={"refund": refund.public_id})
     jobs.enqueue(letters.tell, refund_id=refund.id)
 

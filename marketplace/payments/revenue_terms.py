@@ -13,10 +13,11 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.accounts.models import Organisation
+from marketplace.foundation import bank_days
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import acts, offline_rules
+from marketplace.payments import acts
 from marketplace.payments.models import RevenueTerms
 from marketplace.payments.posting_rules import WHOLE, Terms
 
@@ -39,7 +40,7 @@ def set_terms(wanted: NewTerms, *, reason: str, actor_id: int, now: datetime) ->
 
     Raises Invalid for a day that has begun, shares beyond the whole, and no reason.
     """
-    valid_from = datetime.combine(wanted.first_day, time.min, tzinfo=offline_rules.ZONE)
+    valid_from = datetime.combine(wanted.first_day, time.min, tzinfo=bank_days.ZONE)
     if valid_from <= now:
         message = lazy("Choose a day to come: what was sold before keeps its terms.")
         raise Invalid("not_to_come", message, {"first_day": message})
@@ -114,4 +115,4 @@ def _standing(row: RevenueTerms, in_force: int | None, *, now: datetime) -> str:
 
 def tomorrow(now: datetime) -> date:
     """The first day from which new terms can hold."""
-    return offline_rules.day_of(now) + timedelta(days=1)
+    return bank_days.day_of(now) + timedelta(days=1)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 
 from marketplace.accounts.models import Person
 from marketplace.enrolment.models import Order, OrderLine
-from marketplace.foundation import clock, ids
+from marketplace.foundation import bank_days, clock, ids
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.money import Money
 from marketplace.funding import programmes, subsidies
+from marketplace.funding.claims import FunderPayment
 from marketplace.funding.facts import Buyer, Consent, Offer
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidies import Ask, Line
@@ -20,6 +21,11 @@ from tests.factories import make_person, make_run, make_staff
 
 _numbers = count(1)
 AGREED = Consent(1, "zh", "我同意将上述信息告知资助方。", ("regions",))
+
+
+def funder_paid(minor: int, reference: str, *, now: datetime | None = None) -> FunderPayment:
+    """A payment of a funder in yuan that came today."""
+    return FunderPayment(Money(minor, "CNY"), reference, bank_days.day_of(now or clock.now()))
 
 
 def make_programme(*, budget: int = 1_000_000, rule: Rule | None = None, **values: object) -> FundingProgramme:

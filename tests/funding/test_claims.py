@@ -2,15 +2,18 @@
 
 import csv
 import io
+from datetime import datetime, time, timedelta
 
 import pytest
 
-from marketplace.foundation import clock, spreadsheets
-from marketplace.foundation.errors import Refused
+from marketplace.foundation import bank_days, clock, spreadsheets
+from marketplace.foundation.errors import Invalid, Refused
+from marketplace.foundation.money import Money
 from marketplace.funding import claims, subsidies, subsidy_lists
+from marketplace.funding.claims import FunderPayment
 from marketplace.funding.subsidy_rules import Rule, State
 from tests.factories import make_person, make_staff
-from tests.funding.made import committed, make_programme, make_subsidy
+from tests.funding.made import committed, funder_paid, make_programme, make_subsidy
 
 EVIDENCE = {"attendance_percent": 90, "completed_at": "2026-05-01T08:00:00+00:00"}
 pytestmark = pytest.mark.usefixtures("app")
@@ -50,19 +53,46 @@ def test_the_funder_pays_what_it_did_not_reject(officer):
     batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
     subsidies.reject(rejected.id, reason="重复申报", actor_id=officer.id, now=clock.now())
 
-    assert claims.mark_paid(batch.id, bank_reference=" ICBC-77 ", actor_id=officer.id, now=clock.now()) == 1
+    assert claims.mark_paid(batch.id, funder_paid(64000, " ICBC-77 "), actor_id=officer.id, now=clock.now()) == 1
 
     assert (paid.state, rejected.state, batch.bank_reference) == (State.PAID, State.REJECTED, "ICBC-77")
     assert (committed(programme), rejected.owed_minor) == (64000, 64000)
     with pytest.raises(Refused, match="batch_paid"):
-        claims.mark_paid(batch.id, bank_reference="again", actor_id=officer.id, now=clock.now())
+        claims.mark_paid(batch.id, funder_paid(64000, "again"), actor_id=officer.id, now=clock.now())
+
+
+def test_the_funders_money_came_on_the_banks_day(officer):
+    programme, now = make_programme(), clock.now()
+    made_at, day = now - timedelta(days=9), bank_days.day_of(now - timedelta(days=4))
+    subsidy = earned(programme)
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=made_at)
+    claims.mark_paid(batch.id, FunderPayment(Money(64000, "CNY"), "B 1", day), actor_id=officer.id, now=now)
+
+    event = subsidy.events[-1]
+    noon = datetime.combine(day, time(12), bank_days.ZONE)
+    assert (event.act, event.occurred_at, event.recorded_at >= now) == ("pay", noon, True)
+    assert (batch.paid_at, subsidy.state) == (noon, State.PAID)
+
+
+@pytest.mark.parametrize(
+    ("minor", "days", "field"),
+    [(63999, 0, "amount"), (64001, 0, "amount"), (64000, -1, "received_on"), (64000, 2, "received_on")],
+)
+def test_what_is_not_the_funders_payment_for_the_batch_is_refused(officer, minor, days, field):
+    programme, now = make_programme(), clock.now()
+    subsidy = earned(programme)
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=now)
+    payment = FunderPayment(Money(minor, "CNY"), "B 1", bank_days.day_of(now - timedelta(days=days)))
+    with pytest.raises(Invalid) as refused:
+        claims.mark_paid(batch.id, payment, actor_id=officer.id, now=now)
+    assert (list(refused.value.fields), subsidy.state, batch.paid_at) == ([field], State.CLAIMED, None)
 
 
 def test_money_paid_for_an_order_that_ends_is_clawed_back(officer):
     programme = make_programme()
     subsidy = earned(programme)
     batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
-    claims.mark_paid(batch.id, bank_reference="ICBC-1", actor_id=officer.id, now=clock.now())
+    claims.mark_paid(batch.id, funder_paid(64000, "ICBC-1"), actor_id=officer.id, now=clock.now())
 
     subsidies.release(subsidy.order_line_id, "refunded", now=clock.now())
 
@@ -77,7 +107,7 @@ def test_a_batch_says_what_became_of_what_it_asked_for(officer):
     claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
     subsidies.reject(ones["rejected"].id, reason="重复申报", actor_id=officer.id, now=clock.now())
     subsidies.release(ones["let_go"].order_line_id, "refunded", now=clock.now())
-    claims.mark_paid(batch.id, bank_reference="ICBC-2", actor_id=officer.id, now=clock.now())
+    claims.mark_paid(batch.id, funder_paid(128000, "ICBC-2"), actor_id=officer.id, now=clock.now())
     subsidies.release(ones["clawed_back"].order_line_id, "refunded", now=clock.now())
 
     found = claims.list_batches(programme)
@@ -101,7 +131,7 @@ def test_the_parts_of_a_budget_add_up(officer):
         if act in {"claimed", "paid"}:
             batch = claims.make_batch(programme.id, {subsidy.public_id}, actor_id=officer.id, now=clock.now())
         if act == "paid":
-            claims.mark_paid(batch.id, bank_reference=f"bank {count}", actor_id=officer.id, now=clock.now())
+            claims.mark_paid(batch.id, funder_paid(64000, f"bank {count}"), actor_id=officer.id, now=clock.now())
         if act == "lapsed":
             subsidies.lapse(subsidy.id, {}, now=subsidy.earn_by)
         if act == "released":

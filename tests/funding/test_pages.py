@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, select
 
-from marketplace.foundation import clock
+from marketplace.foundation import bank_days, clock
 from marketplace.foundation.database import db
 from marketplace.funding import claims, programmes, subsidies, subsidy_lists
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import ClaimBatch
 from marketplace.funding.subsidy_rules import Rule, State
 from tests.factories import make_person, make_staff, sign_in
-from tests.funding.made import committed, make_programme, make_subsidy
+from tests.funding.made import committed, funder_paid, make_programme, make_subsidy
 
 SHANGHAI = Rule(percent=50, line_cap_minor=150000, regions=("310000",), industries=("R",), attendance_percent=80)
 EVIDENCE = {"attendance_percent": 90, "completed_at": "2026-05-01T08:00:00+00:00"}
@@ -229,8 +229,12 @@ def test_earned_subsidies_are_claimed_saved_and_paid(client, officer):
 
     assert client.post(f"{address}/reject", data={"subsidy": made[2].public_id, "reason": "no"}).status_code == 404
     assert client.post(f"{address}/reject", data={"subsidy": made[0].public_id, "reason": "重复"}).status_code == 303
-    assert client.post(f"{address}/paid", data={"bank_reference": ""}).status_code == 422
-    assert client.post(f"{address}/paid", data={"bank_reference": "ICBC 9"}).status_code == 303
+    paid = {"amount": "640", "bank_reference": "ICBC 9", "received_on": bank_days.day_of(clock.now()).isoformat()}
+    assert client.post(f"{address}/paid", data=paid | {"received_on": "x"}).status_code == 422
+    other = client.post(f"{address}/paid?lang=en", data=paid | {"amount": "1280"})
+    assert (other.status_code, "The lines still claimed come to 640.00." in other.text) == (422, True)
+    assert client.post(f"{address}/paid", data=paid | {"bank_reference": ""}).status_code == 422
+    assert client.post(f"{address}/paid", data=paid).status_code == 303
 
     assert [one.state for one in made] == [State.REJECTED, State.PAID, State.EARNED]
     assert committed(programme) == 3 * 64000
@@ -249,7 +253,7 @@ def test_claims_and_budget_say_the_same_of_what_was_paid(client, officer):
     made = [subsidies.earn(make_subsidy(programme).id, EVIDENCE, now=clock.now()) for _ in range(2)]
     batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
     subsidies.reject(made[0].id, reason="重复", actor_id=officer.id, now=clock.now())
-    claims.mark_paid(batch.id, bank_reference="ICBC 9", actor_id=officer.id, now=clock.now())
+    claims.mark_paid(batch.id, funder_paid(64000, "ICBC 9"), actor_id=officer.id, now=clock.now())
 
     budget = row_of(page(client, f"/staff/funding/{programme.public_id}"), "Paid by the funder")
     claimed = row_of(page(client, f"/staff/funding/{programme.public_id}/claims"), "All together")

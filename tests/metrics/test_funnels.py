@@ -13,7 +13,7 @@ from marketplace.funding import claims, subsidies
 from marketplace.metrics import funnels
 from marketplace.participation.models import Attendance, Completion
 from tests.factories import make_staff
-from tests.funding.made import make_programme, make_subsidy
+from tests.funding.made import funder_paid, make_programme, make_subsidy
 
 EVIDENCE = {"attendance_percent": 90, "completed_at": "2026-05-01T08:00:00+00:00"}
 
@@ -45,7 +45,8 @@ def claimed(programme, *ones, paid=False):
         subsidies.earn(one.id, EVIDENCE, now=clock.now())
     batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
     if paid:
-        claims.mark_paid(batch.id, bank_reference="ICBC-3", actor_id=officer.id, now=clock.now())
+        paid_minor = sum(one.amount_minor for one in ones)
+        claims.mark_paid(batch.id, funder_paid(paid_minor, "ICBC-3"), actor_id=officer.id, now=clock.now())
 
 
 def counts(programme):

@@ -10,7 +10,7 @@ import pytest
 from marketplace.enrolment import claims
 from marketplace.enrolment.models import RefundDue
 from marketplace.enrolment.subsidising import Agreed
-from marketplace.foundation import clock, ids, jobs
+from marketplace.foundation import bank_days, clock, ids, jobs
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import speaking
@@ -27,7 +27,6 @@ from marketplace.payments import (
     invoices,
     ledger,
     offline,
-    offline_rules,
     paper,
     postings,
     reconciliation,
@@ -71,7 +70,7 @@ def indebted(*, now, price=128_000):
 def transaction_paid(order, *, now):
     """The order is paid by a bank transfer, so that no test needs Stripe for it."""
     officer = make_staff("finance_officer")
-    transfer = Transfer(order.total, ids.public_id(), offline_rules.day_of(now))
+    transfer = Transfer(order.total, ids.public_id(), bank_days.day_of(now))
     payment = offline.enter(order.id, transfer, reason="bank", actor_id=officer.id, now=now)
     if payment.state == "proposed":
         offline.approve(payment.public_id, reason="seen", actor_id=make_staff("finance_officer").id, now=now)
@@ -204,7 +203,7 @@ def test_transfers_in_pieces_count_together_against_the_limit(officer, now):
     order = indebted(now=now, price=1_200_000)
 
     def enter(amount):
-        transfer = Transfer(yuan(amount), f"piece {amount}", offline_rules.day_of(now), Purpose.DEBT)
+        transfer = Transfer(yuan(amount), f"piece {amount}", bank_days.day_of(now), Purpose.DEBT)
         return offline.enter(order.id, transfer, reason="bank", actor_id=officer.id, now=now).state
 
     # The transfer that paid the order itself is another matter.
@@ -215,7 +214,7 @@ def test_transfers_in_pieces_count_together_against_the_limit(officer, now):
 def test_a_write_off_is_turned_down_or_overtaken(officer, now):
     order, second = indebted(now=now, price=1_200_000), make_staff("finance_officer")
     row = write_offs.propose(order.id, yuan(6000), reason="ill", actor_id=officer.id, now=now)
-    transfer = Transfer(yuan(100), "A", offline_rules.day_of(now), Purpose.DEBT)
+    transfer = Transfer(yuan(100), "A", bank_days.day_of(now), Purpose.DEBT)
     offline.enter(order.id, transfer, reason="bank", actor_id=officer.id, now=now)
     with pytest.raises(Refused, match="less_owed"):
         write_offs.approve(row.public_id, reason="yes", actor_id=second.id, now=now)
@@ -225,7 +224,7 @@ def test_a_write_off_is_turned_down_or_overtaken(officer, now):
     with pytest.raises(Invalid, match="wrong_amount"):
         offline.enter(
             order.id,
-            Transfer(yuan(5901), "B", offline_rules.day_of(now), Purpose.DEBT),
+            Transfer(yuan(5901), "B", bank_days.day_of(now), Purpose.DEBT),
             reason="bank",
             actor_id=officer.id,
             now=now,
@@ -327,7 +326,7 @@ def test_a_ledger_that_knows_another_debt_is_found(now):
 def test_a_debt_that_was_paid_has_an_invoice_of_its_own_kind(app, client, sandbox, officer, now):
     yijiang()
     order = indebted(now=now)
-    transfer = Transfer(yuan(240), "first", offline_rules.day_of(now), Purpose.DEBT)
+    transfer = Transfer(yuan(240), "first", bank_days.day_of(now), Purpose.DEBT)
     sign_in(client, order.person)
     path = f"/orders/{order.public_id}"
     assert "Invoice and fapiao for what you paid later" not in client.get(f"{path}?lang=en").text
@@ -345,7 +344,7 @@ def test_a_debt_that_was_paid_has_an_invoice_of_its_own_kind(app, client, sandbo
     invoices.issue(order.id, WEN, actor_id=None, now=now, purpose=Purpose.DEBT)
     invoices.issue(order.id, WEN, actor_id=None, now=now, purpose=Purpose.DEBT)
 
-    year = offline_rules.day_of(now).year
+    year = bank_days.day_of(now).year
     papers = [(one.printed_number, one.total_minor) for one in invoices.list_of(order.id, Purpose.DEBT)]
     assert papers == [
         (f"YJD-{year}-000001", 24_000),
@@ -377,7 +376,7 @@ def test_what_went_back_of_a_debt_is_credited_and_its_fapiao_reversed(client, sa
     fapiao.request(order.id, FapiaoWish("personal", "林文", None, "w@example.com"), now=now)
     asked = fapiao.find_standing(order.id, Purpose.DEBT)
     assert asked.amount == yuan(640)
-    given = {"number": "26312000000012345678", "issued_on": offline_rules.day_of(now), "file": PDF}
+    given = {"number": "26312000000012345678", "issued_on": bank_days.day_of(now), "file": PDF}
     fapiao.issue(asked.public_id, **given, actor_id=officer.id, now=now)
     later = now + timedelta(minutes=1)
     clock.set_to(later)

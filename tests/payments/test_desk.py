@@ -18,7 +18,7 @@ from marketplace.payments.sandbox import balance
 from tests.enrolment.test_prices import buy, code, rule
 from tests.enrolment.test_subsidising import AGREED
 from tests.factories import make_course, make_organisation, make_person, make_run, make_staff
-from tests.funding.made import make_programme
+from tests.funding.made import funder_paid, make_programme
 from tests.payments.test_payments import paid
 from tests.payments.test_stripe_matching import reconcile
 
@@ -81,7 +81,7 @@ def test_to_the_last_fen(app, order, sandbox, now):
     clock.set_to(later)
     subsidies.earn(subsidy.id, {}, now=later)
     batch = claims.make_batch(subsidy.programme_id, None, actor_id=officer, now=later)
-    claims.mark_paid(batch.id, bank_reference="B1", actor_id=officer, now=later)
+    claims.mark_paid(batch.id, funder_paid(51200, "B1", now=later), actor_id=officer, now=later)
     postings.post_facts()
     assert bars(app, order)[1] == "earn"
     assert postings.earn_due(now=later) == 1

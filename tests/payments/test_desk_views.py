@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from marketplace.enrolment.models import RefundDue
-from marketplace.foundation import clock, jobs
+from marketplace.foundation import bank_days, clock, jobs
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import discrepancies, ledger, offline_rules, reconciliation
+from marketplace.payments import discrepancies, ledger, reconciliation
 from marketplace.payments.desk_models import OfflinePayment, StaffAct
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 from tests.factories import make_person, make_run, make_staff, sign_in
@@ -101,7 +101,7 @@ def transfer(client, order, amount="1280.00", **changes):
     data = {
         "transfer-amount": amount,
         "transfer-bank_reference": "ICBC 7",
-        "transfer-received_on": offline_rules.day_of(clock.now()).isoformat(),
+        "transfer-received_on": bank_days.day_of(clock.now()).isoformat(),
         "transfer-reason": "employer",
     }
     return client.post(f"/staff/orders/{order.public_id}/transfer?lang=en", data=data | changes)
@@ -117,6 +117,10 @@ def test_an_order_is_marked_paid_by_bank_transfer(client, officer, order):
     assert (
         "ICBC7" not in client.get(f"/staff/orders/{order.public_id}?lang=en").text.split("Everything that happened")[0]
     )
+
+
+def today():
+    return bank_days.day_of(clock.now()).isoformat()
 
 
 def treat(client, kind, reference, act, **data):
@@ -144,12 +148,21 @@ def test_a_refund_of_a_transfer_is_sent_at_the_bank(client, officer, order):
     [refund] = db.session.query(Refund)
     assert refund.state == "requested"
     assert "Transfer the money back at the bank" in client.get(f"/staff/orders/{order.public_id}?lang=en").text
-    assert "Enter the reference" in treat(client, "refund", refund.public_id, "sent", bank_reference=" ").text
+    assert (
+        "Enter the reference"
+        in treat(client, "refund", refund.public_id, "sent", bank_reference=" ", sent_on=today()).text
+    )
 
-    treat(client, "refund", refund.public_id, "sent", bank_reference="B 9")
+    for day in ("", "x", "2999-01-01"):
+        answer = treat(client, "refund", refund.public_id, "sent", bank_reference="B 9", sent_on=day)
+        assert ("Enter the day" in answer.text or "Enter a day" in answer.text, refund.state) == (True, "requested")
+    treat(client, "refund", refund.public_id, "sent", bank_reference="B 9", sent_on=today())
     assert refund.state == "succeeded"
     assert set(ledger.balances().values()) == {0}
-    assert "does not wait any more" in treat(client, "refund", refund.public_id, "sent", bank_reference="B 9").text
+    assert (
+        "does not wait any more"
+        in treat(client, "refund", refund.public_id, "sent", bank_reference="B 9", sent_on=today()).text
+    )
 
 
 def test_a_failed_refund_is_sent_again_once(client, officer, sandbox, order, now):
@@ -271,7 +284,7 @@ def propose_transfers(number, order, person, *, now):
                     amount_minor=100,
                     currency="CNY",
                     bank_reference=f"BANK{index:03}.",
-                    received_on=offline_rules.day_of(now),
+                    received_on=bank_days.day_of(now),
                     reason="x",
                     proposed_by_id=person.id,
                     proposed_at=now,

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from marketplace.enrolment.models import RefundDue
-from marketplace.foundation import jobs
+from marketplace.foundation import bank_days, jobs
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.mail import OutgoingMail
@@ -217,7 +217,7 @@ def test_a_refund_of_a_bank_transfer_waits_for_the_reversal_too(order, officer, 
     made = issued(order, officer, now=now)
     give_back(order, 28000, officer, now=now)
     refund = db.session.query(Refund).one()
-    sent = {"bank_reference": "B1", "reason": "x", "actor_id": officer.id, "now": now}
+    sent = {"bank_reference": "B1", "sent_on": bank_days.day_of(now), "reason": "x", "actor_id": officer.id, "now": now}
 
     assert made.state == "reversal_needed"
     with pytest.raises(Refused, match="waits_for_fapiao"):

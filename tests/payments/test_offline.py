@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -8,19 +8,20 @@ from sqlalchemy.exc import DBAPIError
 
 from marketplace.enrolment import orders, rules
 from marketplace.enrolment.models import Enrolment, RefundDue
+from marketplace.foundation import bank_days, jobs
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.money import Money
-from marketplace.payments import acts, attempts, ledger, offline, offline_rules, reconciliation
+from marketplace.payments import acts, attempts, ledger, offline, reconciliation, refunds
 from marketplace.payments.desk_models import StaffAct
-from marketplace.payments.models import PaymentAttempt
+from marketplace.payments.models import LedgerTransaction, PaymentAttempt, Refund
 from marketplace.payments.offline import Transfer
 from tests.factories import make_run, make_staff
 from tests.payments.test_payments import place, start
 
 
 def enter(order, officer, *, now, reference="ICBC 1104", amount=None, received_on=None):
-    transfer = Transfer(amount or order.total, reference, received_on or offline_rules.day_of(now))
+    transfer = Transfer(amount or order.total, reference, received_on or bank_days.day_of(now))
     return offline.enter(order.id, transfer, reason="transfer of the employer", actor_id=officer.id, now=now)
 
 
@@ -79,7 +80,7 @@ def test_a_transfer_that_is_turned_down_may_be_entered_again(officer, now):
 )
 def test_what_cannot_be_a_transfer_for_the_order_is_refused(officer, now, changes, field):
     if changes.get("received_on") == "tomorrow":
-        changes = {"received_on": offline_rules.day_of(now) + timedelta(days=1)}
+        changes = {"received_on": bank_days.day_of(now) + timedelta(days=1)}
     with pytest.raises(Invalid) as refused:
         enter(place(make_run(), now=now), officer, now=now, **changes)
     assert list(refused.value.fields) == [field]
@@ -89,7 +90,7 @@ def test_a_reason_must_be_given(officer, now):
     order = place(make_run(), now=now)
     with pytest.raises(Invalid):
         offline.enter(
-            order.id, Transfer(order.total, "A", offline_rules.day_of(now)), reason=" ", actor_id=officer.id, now=now
+            order.id, Transfer(order.total, "A", bank_days.day_of(now)), reason=" ", actor_id=officer.id, now=now
         )
     assert order.state == "awaiting_payment"
 
@@ -121,6 +122,65 @@ def test_the_page_at_stripe_is_closed_when_the_transfer_came_first(sandbox, offi
     assert attempt.state == "expired"
     with pytest.raises(Refused, match="order_confirmed"):
         enter(order, officer, now=now, reference="another")
+
+
+def booked(key):
+    [posted] = db.session.query(LedgerTransaction).filter(LedgerTransaction.key.startswith(key))
+    return posted
+
+
+def noon(day):
+    return datetime.combine(day, time(12), bank_days.ZONE)
+
+
+@pytest.mark.parametrize("price", [128000, 600000])
+def test_a_transfer_is_booked_on_the_banks_day_and_recorded_when_it_is_entered(officer, now, price):
+    order = place(make_run(price_minor=price), now=now - timedelta(days=20))
+    day = bank_days.day_of(now - timedelta(days=5))
+    payment = enter(order, officer, now=now, received_on=day)
+    if payment.state == "proposed":
+        offline.approve(payment.public_id, reason="x", actor_id=make_staff("finance_officer").id, now=now)
+
+    posted = booked("payment:")
+    assert (order.state, posted.occurred_at, posted.recorded_at) == ("confirmed", noon(day), now)
+    assert db.session.query(PaymentAttempt).one().paid_at == noon(day)
+    assert ledger.balances(ledger.CutOff(now - timedelta(days=3), now + timedelta(days=1)))["bank", "CNY"] == price
+
+
+def test_a_transfer_is_not_booked_before_its_order(officer, now):
+    order = place(make_run(), now=now - timedelta(days=3))
+    enter(order, officer, now=now, received_on=bank_days.day_of(now - timedelta(days=40)))
+    assert booked("payment:").occurred_at == now - timedelta(days=3)
+
+
+def returning(officer, now, *, came):
+    order = place(make_run(), now=now - timedelta(days=20))
+    enter(order, officer, now=now, received_on=bank_days.day_of(came))
+    asked = {"reason": "ill", "ends_place": True, "actor_id": officer.id, "now": now}
+    [refund] = refunds.request_refund(order.id, order.total, **asked)
+    jobs.run_pending()
+    return refund
+
+
+def test_a_refund_is_booked_on_the_day_it_left_the_bank(officer, now):
+    refund = returning(officer, now, came=now - timedelta(days=9))
+    day = bank_days.day_of(now - timedelta(days=4))
+    sent = {"bank_reference": "B 1", "reason": "sent", "actor_id": officer.id, "now": now}
+    offline.refund_sent(refund.public_id, sent_on=day, **sent)
+
+    posted = booked("refund:")
+    assert (posted.occurred_at, posted.recorded_at, refund.settled_at) == (noon(day), now, noon(day))
+    assert acts.list_of_order(refund.attempt.order_id)[-1].details["day"] == day.isoformat()
+
+
+@pytest.mark.parametrize(("days", "code"), [(-1, "future_day"), (10, "before_payment")])
+def test_a_refund_cannot_have_left_on_such_a_day(officer, now, days, code):
+    refund = returning(officer, now, came=now - timedelta(days=9))
+    day = bank_days.day_of(now - timedelta(days=days))
+    sent = {"bank_reference": "B 1", "reason": "sent", "actor_id": officer.id, "now": now}
+    with pytest.raises(Invalid, match=code):
+        offline.refund_sent(refund.public_id, sent_on=day, **sent)
+    assert db.session.query(Refund).one().state == "requested"
 
 
 @pytest.mark.parametrize("change", ["UPDATE staff_act SET reason = 'x'", "DELETE FROM staff_act"])

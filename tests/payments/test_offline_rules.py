@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-
 import pytest
 
 from marketplace.foundation.money import Money
-from marketplace.payments.offline_rules import day_of, needs_second_officer, normalised
+from marketplace.payments.offline_rules import needs_second_officer, normalised
 
 
 @pytest.mark.parametrize(
@@ -23,7 +21,3 @@ def test_above_the_limit_a_second_officer_must_look(amount, is_needed):
 
 def test_a_reference_is_the_same_however_it_is_typed():
     assert normalised(" icbc 2026-1104 ") == normalised("ICBC2026-1104") == "ICBC2026-1104"
-
-
-def test_the_banks_day_is_shanghais():
-    assert day_of(datetime(2026, 3, 1, 16, 30, tzinfo=UTC)) == date(2026, 3, 2)

@@ -16,7 +16,7 @@ from marketplace.payments import ledger, posting_rules, postings
 from marketplace.payments.models import LedgerEntry, LedgerTransaction
 from marketplace.payments.posting_rules import Account
 from tests.factories import make_course, make_organisation, make_person, make_run, make_staff
-from tests.funding.made import make_programme, make_subsidy
+from tests.funding.made import funder_paid, make_programme, make_subsidy
 from tests.funding.test_vouchers import codes, issue, use
 from tests.payments.test_payments import paid, place
 
@@ -134,7 +134,7 @@ def test_each_step_of_a_subsidy_is_posted_once(now):
     [(owner, amount)] = ledger.balances_of("programme_id", Account.SUBSIDY_RECEIVABLE)
     assert (owner, amount.minor) == (programme.id, 64000)
 
-    claims.mark_paid(batch.id, bank_reference="B1", actor_id=make_staff("funding_officer").id, now=now)
+    claims.mark_paid(batch.id, funder_paid(64000, "B1", now=now), actor_id=make_staff("funding_officer").id, now=now)
     postings.post_facts()
     held = {account: minor for (account, _), minor in ledger.balances().items() if minor}
     assert held == {"bank": 64000, "unearned_subsidy": -64000}

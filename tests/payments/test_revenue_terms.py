@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketplace.catalog.models import CourseProvider
-from marketplace.foundation import clock
+from marketplace.foundation import bank_days, clock
 from marketplace.foundation.database import add, db, one_row, transaction
 from marketplace.foundation.errors import Invalid
 from marketplace.foundation.money import Money
-from marketplace.payments import desk, ledger, offline_rules, postings, revenue_terms
+from marketplace.payments import desk, ledger, postings, revenue_terms
 from marketplace.payments.desk_models import StaffAct
 from marketplace.payments.posting_rules import WHOLE, Account, Terms, shares
 from marketplace.payments.revenue_terms import NewTerms
@@ -24,7 +24,7 @@ from tests.payments.test_payments import place
 
 
 def set_terms(officer, *, now, days=1, organisation=None, platform_fee=2000, tax=600):
-    first = offline_rules.day_of(now) + timedelta(days=days)
+    first = bank_days.day_of(now) + timedelta(days=days)
     owner = organisation.id if organisation else None
     wanted = NewTerms(owner, platform_fee, tax, first)
     return revenue_terms.set_terms(wanted, reason="agreed", actor_id=officer.id, now=now)
@@ -41,7 +41,7 @@ def test_a_provider_has_terms_of_its_own_from_a_day_on(officer, now):
     later = set_terms(officer, now=now, days=6, organisation=provider, platform_fee=0)
 
     moments = (now, own.valid_from, default.valid_from, later.valid_from)
-    assert own.valid_from.astimezone(offline_rules.ZONE).strftime("%H:%M") == "00:00"
+    assert own.valid_from.astimezone(bank_days.ZONE).strftime("%H:%M") == "00:00"
     assert versions_at(provider, *moments) == [1, own.version, own.version, later.version]
     assert versions_at(other, *moments) == [1, 1, default.version, default.version]
     assert [row.version for row in revenue_terms.list_default()] == [default.version, 1]

@@ -38,7 +38,7 @@ from marketplace.enrolment.models import Enrolment, Order, SeatHold
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
 from marketplace.enrolment.voucher_seats import KeptSeats
-from marketplace.foundation import clock, ids, jobs
+from marketplace.foundation import bank_days, clock, ids, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.mail import OutgoingMail
@@ -269,7 +269,8 @@ class World(Upsets):
         for refund in queues.list_bank_refunds():
             self.references += 1
             act = {"reason": "model", "actor_id": self.officers[0], "now": self.now}
-            self._try(offline.refund_sent, refund.public_id, bank_reference=f"B{self.references}", **act)
+            act |= {"bank_reference": f"B{self.references}", "sent_on": bank_days.day_of(self.now)}
+            self._try(offline.refund_sent, refund.public_id, **act)
 
     def raise_capacity(self, run):
         """The provider finds another chair; at most six."""

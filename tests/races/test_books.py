@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from marketplace.enrolment.models import Enrolment, Order, RefundDue
-from marketplace.foundation import clock, ids
+from marketplace.foundation import bank_days, clock, ids
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.errors import Refused
-from marketplace.payments import attempts, debts, ledger, offline, offline_rules, postings, write_offs
+from marketplace.payments import attempts, debts, ledger, offline, postings, write_offs
 from marketplace.payments.models import LedgerTransaction, PaymentAttempt, Purpose
 from marketplace.payments.offline import Transfer
 from marketplace.payments.stripe_gateway import Session
@@ -45,7 +45,7 @@ def place(price=600000):
 
 
 def enter(order_id, total, officer_id, now):
-    transfer = Transfer(total, "A1", offline_rules.day_of(now))
+    transfer = Transfer(total, "A1", bank_days.day_of(now))
     return offline.enter(order_id, transfer, reason="bank", actor_id=officer_id, now=now).public_id
 
 
@@ -148,7 +148,7 @@ def test_a_debt_is_settled_once_however_it_is_paid_and_written_off(race_app, num
             failure_code=None,
             reference=attempt.public_id,
         )
-        transfer = Transfer(owed, "A1", offline_rules.day_of(now), Purpose.DEBT)
+        transfer = Transfer(owed, "A1", bank_days.day_of(now), Purpose.DEBT)
         db.session.remove()
 
     together(

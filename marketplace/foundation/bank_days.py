@@ -1,0 +1,33 @@
+"""The bank's days: which day a moment is, and at which moment a movement at the bank stands in the books."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
+
+from marketplace.foundation.errors import Invalid
+from marketplace.foundation.i18n import lazy
+
+# The bank's days are Shanghai's, as those of the books.
+ZONE = ZoneInfo("Asia/Shanghai")
+NOON = time(12)
+
+
+def day_of(moment: datetime) -> date:
+    """The bank's day of a moment."""
+    return moment.astimezone(ZONE).date()
+
+
+def moment_on(day: date, *, since: datetime, now: datetime) -> datetime:
+    """When a movement of a day took place: at its noon, which is the day in the books wherever one looks from.
+
+    Never before `since`, when what it is for came about, and never after `now`.
+    """
+    return min(max(datetime.combine(day, NOON, ZONE), since), now)
+
+
+def check_past(day: date, field: str, *, now: datetime) -> None:
+    """Raise Invalid, at the field that was filled in, for a day that has not come yet."""
+    if day > day_of(now):
+        message = lazy("The day has not come yet.")
+        raise Invalid("future_day", message, {field: message})
