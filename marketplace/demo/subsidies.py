@@ -16,7 +16,7 @@ from marketplace.demo.chance import public_id, seeded
 from marketplace.demo.rows import insert_rows
 from marketplace.foundation.database import add, db
 from marketplace.foundation.money import Money
-from marketplace.funding import facts, subsidy_rules
+from marketplace.funding import facts, kept_rules, subsidy_rules
 from marketplace.funding.facts import Buyer, Offer
 from marketplace.funding.programme_models import FundingDeposit, FundingProgramme, FundingRule, ProgrammeEvent
 from marketplace.funding.subsidy_models import SubsidyAttempt
@@ -112,7 +112,7 @@ def _programmes(now: datetime) -> list[tuple[FundingRule, float]]:
             for days, minor, reference in row["deposits"]
         ]  # fmt: skip
         insert_rows(FundingDeposit, deposits)
-        kept = subsidy_rules.as_json(subsidy_rules.from_json(row["rule"]))
+        kept = kept_rules.as_json(kept_rules.from_json(row["rule"]))
         version = FundingRule(programme=programme, version=1, content=kept, created_at=begun, published_at=begun)
         add(version)
         events = [

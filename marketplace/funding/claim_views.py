@@ -11,7 +11,7 @@ from marketplace.foundation import clock, spreadsheets
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.filling import attempt
 from marketplace.foundation.i18n import gettext as _
-from marketplace.funding import claims, programmes, subsidies, subsidy_lists, subsidy_names
+from marketplace.funding import claims, clawing_back, programmes, subsidies, subsidy_lists, subsidy_names
 from marketplace.funding.blueprint import blueprint
 from marketplace.funding.programme_forms import PressForm
 from marketplace.funding.subsidy_forms import PaidForm
@@ -34,6 +34,8 @@ def programme_claims(public_id: str) -> ResponseReturnValue:
         "funding/programme_claims.html",
         programme=programme,
         claimable=claims.list_claimable(programme.id),
+        owed_back=clawing_back.list_owed_back(programme.id),
+        states=subsidy_names.states(),
         batches=batches,
         together=claims.together(batches, programme.currency),
         press=PressForm(),

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 500
 # What a claimed line's state says of the funder's answer; any other says that it was not paid.
-_ANSWERS: dict[str, str] = {State.CLAIMED: "waiting", State.PAID: "paid", State.CLAWED_BACK: "clawed_back"}
+_ANSWERS: dict[str, str] = {
+    State.CLAIMED: "waiting",
+    State.PAID: "paid",
+    **dict.fromkeys((State.CLAWED_BACK, State.SENT_BACK, State.REVOKED, State.REPAID), "clawed_back"),
+}
 
 
 def make_batch(programme_id: int, public_ids: Collection[str] | None, *, actor_id: int, now: datetime) -> ClaimBatch:

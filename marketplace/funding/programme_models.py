@@ -15,7 +15,7 @@ from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import Invalid, Refused, constraint
 from marketplace.foundation.i18n import DEFAULT_ZONE, lazy
 from marketplace.foundation.money import Money
-from marketplace.funding import subsidy_rules
+from marketplace.funding import kept_rules
 from marketplace.funding.subsidy_rules import Frame, Rule
 
 
@@ -132,7 +132,7 @@ class FundingRule(Model):
     @property
     def rule(self) -> Rule:
         """What it says."""
-        return subsidy_rules.from_json(self.content)
+        return kept_rules.from_json(self.content)
 
 
 class ProgrammeEvent(Model):

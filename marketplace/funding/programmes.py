@@ -16,7 +16,7 @@ from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import EXPONENTS
-from marketplace.funding import subsidy_rules
+from marketplace.funding import kept_rules, subsidy_rules
 from marketplace.funding.programme_models import FundingDeposit, FundingProgramme, FundingRule, ProgrammeEvent
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def write_draft(programme_id: int, rule: Rule, *, actor_id: int, now: datetime) 
                 select(FundingRule.version).filter_by(programme_id=programme_id).order_by(FundingRule.version.desc())
             )
             draft = FundingRule(programme_id=programme_id, version=(last or 0) + 1, created_at=now)
-        draft.content = subsidy_rules.as_json(rule)
+        draft.content = kept_rules.as_json(rule)
         add(draft)
         record(programme, "rule_drafted", actor_id=actor_id, now=now, details={"version": draft.version})
         return draft

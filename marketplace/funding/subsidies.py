@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("subsidies")
 
 SWEEP_BATCH = 200
-ENDED = frozenset({State.CANCELLED, State.RELEASED, State.CLAWED_BACK})
+ENDED = frozenset({State.CANCELLED, State.RELEASED, State.CLAWED_BACK, State.SENT_BACK})
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def _subsidy(
 def release(order_line_id: int, reason: str, *, now: datetime, actor_id: int | None = None) -> Subsidy | None:
     """Let go of the subsidy of a line whose order ends: its amount returns to the budget, nothing is owed for it.
 
-    What was paid already is clawed back. None for a line without a subsidy; doing it twice changes nothing. Locks the
-    programme.
+    What was paid already is owed back to the funder. None for a line without a subsidy; doing it twice changes
+    nothing. Locks the programme.
     """
     subsidy_id = db.session.scalar(select(Subsidy.id).filter_by(order_line_id=order_line_id))
     if subsidy_id is None:
@@ -208,7 +208,7 @@ def reinstate(order_line_id: int, *, now: datetime) -> bool:
     with transaction():
         subsidy, programme = locked_subsidy(subsidy_id)
         if subsidy.state not in {State.CANCELLED, State.RELEASED}:
-            return subsidy.state != State.CLAWED_BACK
+            return subsidy.state not in ENDED
         left = estimates.left_for(programme, subsidy.person_id, now=now)
         possible = subsidy_rules.granted_minor(subsidy.rule_version.rule, subsidy.attempt.price_minor, left)
         if min(left.budget_minor, possible) < subsidy.amount_minor:
@@ -227,7 +227,7 @@ def approve(subsidy_id: int, *, note: str, actor_id: int, now: datetime) -> Subs
 
 
 def reject(subsidy_id: int, *, reason: str, actor_id: int, now: datetime) -> Subsidy:
-    """Refuse what was applied for, reserved or claimed, and write to the person what the rule says follows."""
+    """Refuse what is applied for, reserved, earned or claimed, and write to the person what the rule says follows."""
     if not reason.strip():
         raise Invalid(
             "no_reason", lazy("Say why: the person reads it."), {"reason": lazy("Say why: the person reads it.")}
@@ -331,7 +331,7 @@ def step(
     rule = subsidy.rule_version.rule
     owed = subsidy_rules.owed_minor(rule, before, to, subsidy.amount_minor)
     committed = subsidy_rules.committed_minor(to, subsidy.amount_minor, owed)
-    borne = _borne(to, committed) - _borne(before, subsidy.committed_minor)
+    borne = _borne(to, subsidy.amount_minor - owed) - _borne(before, subsidy.amount_minor - subsidy.owed_minor)
     owed_more = owed - subsidy.owed_minor
     programme.committed_minor += committed - subsidy.committed_minor
     subsidy.state, subsidy.owed_minor, subsidy.committed_minor = to, owed, committed
@@ -341,8 +341,8 @@ def step(
     return event
 
 
-def _borne(state: State, committed: int) -> int:
-    return committed if state in {State.LAPSED, State.REJECTED} else 0
+def _borne(state: State, not_owed: int) -> int:
+    return not_owed if state in subsidy_rules.UNPAID else 0
 
 
 def _record(

@@ -49,6 +49,33 @@ class ExtendForm(FlaskForm):
     submit = SubmitField(lazy("Extend the deadline"))
 
 
+class ClawBackForm(FlaskForm):
+    """The funder takes back what it paid, with a reason that the person reads."""
+
+    reason = TextAreaField(
+        lazy("Reason"),
+        [InputRequired(lazy("Say why: the person reads it.")), Length(max=LONGEST_REASON)],
+        description=lazy("The person reads it in a mail."),
+    )
+    submit = SubmitField(lazy("Note that the funder takes it back"))
+
+
+class SendBackForm(FlaskForm):
+    """The money was sent back to the funder at the bank."""
+
+    sent_on = DayField(
+        lazy("Sent on"),
+        [InputRequired(lazy("Enter a day, like 2026-05-31."))],
+        description=lazy("The day on which the bank shows it."),
+    )
+    bank_reference = StringField(
+        lazy("Bank reference"),
+        [InputRequired(lazy("Say by which reference the bank shows the money.")), Length(max=LONGEST_REFERENCE)],
+    )
+    reason = StringField(lazy("Reason"), [InputRequired(lazy("Say why.")), Length(max=LONGEST_REASON)])
+    submit = SubmitField(lazy("Note that it was sent"))
+
+
 class FileForm(FlaskForm):
     """Add a document."""
 

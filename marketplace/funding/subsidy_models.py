@@ -98,8 +98,8 @@ class ClaimBatch(Model):
 class Subsidy(Model):
     """What a programme pays of one order line, by the version of the rule it was decided by.
 
-    `committed_minor` is its part of the programme's counter; `owed_minor` what the learner owes since it lapsed or was
-    rejected. Changed by the verbs of `subsidies` alone, under the programme's lock.
+    `committed_minor` is its part of the programme's counter; `owed_minor` what the learner owes since it lapsed, was
+    rejected or was taken back. Changed by the verbs of `subsidies` alone, under the programme's lock.
     """
 
     __tablename__ = "subsidy"
@@ -170,7 +170,8 @@ class SubsidyEvent(Model):
     """One step of a subsidy, or a note beside it; the database refuses to change or delete a row.
 
     The books pick it up: `amount_minor` is the subsidy's amount, `owed_minor` and `borne_minor` are what this step adds
-    to (or, if negative, takes from) what the learner owes and what the programme bears though nobody earned it.
+    to (or, if negative, takes from) what the learner owes and what nobody pays of a place that stays: the programme
+    bears what lapsed or was rejected, the marketplace what the funder took back.
     """
 
     __tablename__ = "subsidy_event"

@@ -51,7 +51,10 @@ def states() -> dict[State, tuple[str, str]]:
         State.PAID: (_("Paid by the funder"), "good"),
         State.REJECTED: (_("Rejected"), "bad"),
         State.LAPSED: (_("Lapsed"), "bad"),
-        State.CLAWED_BACK: (_("Paid back to the funder"), ""),
+        State.CLAWED_BACK: (_("Owed back to the funder"), "warn"),
+        State.SENT_BACK: (_("Sent back to the funder"), ""),
+        State.REVOKED: (_("Taken back by the funder, not sent yet"), "bad"),
+        State.REPAID: (_("Taken back by the funder"), "bad"),
         State.CANCELLED: (_("Application withdrawn"), ""),
         State.RELEASED: (_("Released"), ""),
     }
@@ -68,6 +71,8 @@ def acts() -> dict[str, str]:
         "reject": _("Rejected"),
         "lapse": _("Deadline passed"),
         "release": _("Released: the order ended"),
+        "claw_back": _("Taken back by the funder"),
+        "send_back": _("Sent back to the funder"),
         "extend": _("Deadline extended"),
         "reinstate": _("Reserved again: the payment came late"),
     }
@@ -217,6 +222,20 @@ def consequence(rule: Rule, amount: Money, *, rejected: bool = False) -> str:
     if which is Consequence.LEARNER_OWES and not owed.is_zero:
         return _("you owe %(amount)s", amount=format_money(owed))
     return _("you owe nothing; the programme bears it")
+
+
+def consequence_of_claw_back(rule: Rule, amount: Money) -> str:
+    """What follows, for an officer, when the funder takes back this amount; the rule says it as of a rejection."""
+    owed = Money(
+        subsidy_rules.owed_minor(rule, State.PAID, State.REVOKED, amount.minor),
+        amount.currency,
+    )
+    if owed.is_zero:
+        return _("the learner owes nothing; the marketplace bears it")
+    if owed == amount:
+        return _("the learner owes %(amount)s", amount=format_money(owed))
+    rest = format_money(amount - owed)
+    return _("the learner owes %(amount)s; the marketplace bears %(rest)s", amount=format_money(owed), rest=rest)
 
 
 def consequence_words(rule: Rule, *, rejected: bool = False) -> str:

@@ -6,10 +6,10 @@ in as arguments, so a decision of last year can be made again from what was kept
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from marketplace.foundation.money import Money
@@ -35,7 +35,12 @@ class State(StrEnum):
     PAID = "paid"
     REJECTED = "rejected"
     LAPSED = "lapsed"
+    # The funder paid, and the order ended after all: the money is owed back to it, then sent.
     CLAWED_BACK = "clawed_back"
+    SENT_BACK = "sent_back"
+    # The funder paid and takes its money back, though the place stays: owed back to it, then sent.
+    REVOKED = "revoked"
+    REPAID = "repaid"
     CANCELLED = "cancelled"
     RELEASED = "released"
 
@@ -52,25 +57,35 @@ TRANSITIONS: tuple[tuple[State, str, State], ...] = (
     (State.RESERVED, "reject", State.REJECTED),
     (State.RESERVED, "release", State.RELEASED),
     (State.EARNED, "claim", State.CLAIMED),
+    (State.EARNED, "reject", State.REJECTED),
     (State.EARNED, "lapse", State.LAPSED),
     (State.EARNED, "release", State.RELEASED),
     (State.CLAIMED, "pay", State.PAID),
     (State.CLAIMED, "reject", State.REJECTED),
     (State.CLAIMED, "release", State.RELEASED),
     (State.PAID, "release", State.CLAWED_BACK),
+    (State.PAID, "claw_back", State.REVOKED),
+    (State.CLAWED_BACK, "send_back", State.SENT_BACK),
+    (State.REVOKED, "send_back", State.REPAID),
     # The order ended after all: what was owed or borne for it is not any more.
     (State.REJECTED, "release", State.RELEASED),
     (State.LAPSED, "release", State.RELEASED),
+    (State.REVOKED, "release", State.CLAWED_BACK),
+    (State.REPAID, "release", State.SENT_BACK),
     # The order was paid after it had expired, and what it had let go is still there.
     (State.CANCELLED, "reinstate", State.APPLIED),
     (State.RELEASED, "reinstate", State.RESERVED),
 )
 # Their amounts count as spent: an application under review too, since its order is placed at the subsidised price.
 COMMITTED = frozenset({State.APPLIED, State.RESERVED, State.EARNED, State.CLAIMED, State.PAID})
+# The funder pays nothing (any more) for a place that stays: the rule says what the learner owes, and the rest is borne.
+UNPAID = frozenset({State.LAPSED, State.REJECTED, State.REVOKED, State.REPAID})
+# What the funder paid is on our account and not ours.
+OWED_BACK = frozenset({State.CLAWED_BACK, State.REVOKED})
 
 
 class Consequence(StrEnum):
-    """Who bears a subsidy that lapsed or was rejected."""
+    """Who bears a subsidy that lapsed, was rejected or was taken back."""
 
     LEARNER_OWES = "learner_owes"
     BORNE = "borne"
@@ -344,12 +359,14 @@ def owed_minor(rule: Rule, state: State, to: State, amount_minor: int) -> int:
     """
     if to is State.LAPSED and state is State.EARNED:
         return 0
-    consequence = {State.LAPSED: rule.if_lapsed, State.REJECTED: rule.if_rejected}.get(to)
+    if to not in UNPAID:
+        return 0
+    consequence = rule.if_lapsed if to is State.LAPSED else rule.if_rejected
     return amount_minor * rule.owed_percent // WHOLE if consequence is Consequence.LEARNER_OWES else 0
 
 
 def committed_minor(to: State, amount_minor: int, owed: int) -> int:
-    """What of the amount still counts as spent in a state: what lapsed or was rejected, and is not owed, is borne."""
+    """What of the amount counts as spent: also what lapsed or was rejected and is not owed; not what goes back."""
     if to in COMMITTED:
         return amount_minor
     return amount_minor - owed if to in {State.LAPSED, State.REJECTED} else 0
@@ -380,21 +397,3 @@ def year_of(moment: datetime, zone: str) -> tuple[datetime, datetime]:
     """The calendar year of a moment in a zone, as two moments in UTC; the second is excluded."""
     year = moment.astimezone(ZoneInfo(zone)).year
     return end_of_day(date(year - 1, 12, 31), zone), end_of_day(date(year, 12, 31), zone)
-
-
-def as_json(rule: Rule) -> dict[str, Any]:
-    """A rule as the database keeps it."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(rule).items()}
-
-
-def from_json(kept: dict[str, Any]) -> Rule:
-    """A rule as it was kept; what a later version of the code added has its default."""
-    values: dict[str, Any] = {}
-    for field in fields(Rule):
-        if field.name not in kept:
-            continue
-        value = kept[field.name]
-        if isinstance(value, list):
-            value = tuple(Named(**one) if isinstance(one, dict) else one for one in value)
-        values[field.name] = Consequence(value) if field.name in {"if_lapsed", "if_rejected"} else value
-    return Rule(**values)

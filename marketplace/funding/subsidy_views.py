@@ -11,9 +11,18 @@ from marketplace.accounts.permissions import permission, person
 from marketplace.foundation import clock
 from marketplace.foundation.filling import attempt
 from marketplace.foundation.i18n import gettext as _
-from marketplace.funding import programmes, subsidies, subsidy_lists, subsidy_names, subsidy_pages, subsidy_rules
+from marketplace.funding import (
+    clawing_back,
+    programmes,
+    subsidies,
+    subsidy_lists,
+    subsidy_names,
+    subsidy_pages,
+    subsidy_rules,
+)
 from marketplace.funding.blueprint import blueprint
-from marketplace.funding.subsidy_forms import ApproveForm, ExtendForm, FileForm, RejectForm
+from marketplace.funding.clawing_back import Sending
+from marketplace.funding.subsidy_forms import ApproveForm, ClawBackForm, ExtendForm, FileForm, RejectForm, SendBackForm
 from marketplace.funding.subsidy_lists import Filter
 from marketplace.funding.subsidy_rules import State
 
@@ -119,6 +128,39 @@ def extend_deadline(public_id: str) -> ResponseReturnValue:
     )
 
 
+@blueprint.post("/staff/subsidies/<public_id>/claw-back")
+@permission(OFFICER)
+def claw_back_subsidy(public_id: str) -> ResponseReturnValue:
+    """Note that the funder takes back what it paid."""
+    form = ClawBackForm()
+    return _decide(
+        public_id,
+        form,
+        lambda subsidy_id: clawing_back.claw_back(
+            subsidy_id, reason=form.reason.data or "", actor_id=person().id, now=clock.now()
+        ),
+        _("It is owed back to the funder. The person has been told by mail."),
+    )
+
+
+@blueprint.post("/staff/subsidies/<public_id>/send-back")
+@permission(OFFICER)
+def send_back_subsidy(public_id: str) -> ResponseReturnValue:
+    """Note that the money was sent back to the funder."""
+    form = SendBackForm()
+    return _decide(
+        public_id,
+        form,
+        lambda subsidy_id: clawing_back.send_back(
+            subsidy_id,
+            Sending(form.sent_on.data or clock.now().date(), form.bank_reference.data or "", form.reason.data or ""),
+            actor_id=person().id,
+            now=clock.now(),
+        ),
+        _("It is noted as sent back to the funder."),
+    )
+
+
 @blueprint.post("/staff/subsidies/<public_id>/files")
 @permission(OFFICER)
 def add_evidence(public_id: str) -> ResponseReturnValue:
@@ -174,6 +216,8 @@ def _application_page(public_id: str, wrong: FlaskForm | None) -> str:
         approve=forms.get(ApproveForm) or ApproveForm(formdata=None),
         reject=forms.get(RejectForm) or RejectForm(formdata=None),
         extend=forms.get(ExtendForm) or ExtendForm(formdata=None),
+        claw_back=forms.get(ClawBackForm) or ClawBackForm(formdata=None),
+        send_back=forms.get(SendBackForm) or SendBackForm(formdata=None),
         add=forms.get(FileForm) or FileForm(formdata=None),
         states=subsidy_names.states(),
         acts=subsidy_names.acts(),

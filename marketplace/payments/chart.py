@@ -164,6 +164,13 @@ CHART = (
         lazy("Vouchers without a sponsor."),
     ),
     _line(
+        Account.SUBSIDY_COST,
+        "6602",
+        AccountType.EXPENSE,
+        lazy("Subsidies taken back"),
+        lazy("What a funder took back after it had paid, and the learner does not owe."),
+    ),
+    _line(
         Account.PROCESSOR_FEE,
         "6603",
         AccountType.EXPENSE,

@@ -74,6 +74,7 @@ def step_names() -> Mapping[Step, str]:
         Step.DEBT_PAID: _("Paid by the learner for a subsidy not earned"),
         Step.DEBT_LEFT: _("Still owed by the learner for it"),
         Step.WRITTEN_OFF: _("Written off, borne by the marketplace"),
+        Step.TAKEN_BACK: _("Taken back by the funder, borne by the marketplace"),
         Step.FUNDED: _("Subsidy and voucher"),
         Step.KEPT: _("What the order is worth now"),
         Step.SHARED_BEFORE: _("Shared before the bank took it"),

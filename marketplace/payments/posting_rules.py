@@ -35,6 +35,7 @@ class Account(StrEnum):
     PLATFORM_FEE = "platform_fee"
     PROCESSOR_FEE = "processor_fee"
     VOUCHER_COST = "voucher_cost"
+    SUBSIDY_COST = "subsidy_cost"
     WRITTEN_OFF = "written_off"
     CURRENCY_EXCHANGE = "currency_exchange"
 
@@ -107,8 +108,8 @@ def written_off(amount: Money, *, programme_id: int) -> Entries:
 class Step:
     """A step of a subsidy as the funding room recorded it, amounts in `amount`'s currency.
 
-    `owed` and `borne` are what the step adds to what the learner owes and to what the programme bears though nobody
-    earned it; the only states in which there is any are rejected and lapsed.
+    `owed` and `borne` are what the step adds to what the learner owes and to what else nobody pays of a place that
+    stays: the programme bears it where it is lapsed or rejected, we where the funder took it back (revoked, repaid).
     """
 
     amount: Money
@@ -147,10 +148,13 @@ def _subsidy_stands(state: str | None, amount: Money, owed: Money, borne: Money)
         return {_SUBSIDY_STANDS_ON[state]: amount}
     if state in {"rejected", "lapsed"}:
         return {Account.LEARNER_RECEIVABLE: owed, Account.SUBSIDY_RECEIVABLE: borne}
-    if state == "clawed_back":
-        # What the funder paid is at the bank, and we owe it back.
-        return {Account.BANK: amount, Account.SUBSIDY_RECEIVABLE: -amount}
-    return {}
+    # Until it is sent, what the funder paid is at the bank, and we owe it back.
+    held: dict[str, Money] = (
+        {Account.BANK: amount, Account.SUBSIDY_RECEIVABLE: -amount} if state in {"clawed_back", "revoked"} else {}
+    )
+    if state in {"revoked", "repaid"}:
+        return held | {Account.LEARNER_RECEIVABLE: owed, Account.SUBSIDY_COST: borne}
+    return held
 
 
 def voucher_redeemed(amount: Money, *, sponsor_id: int | None) -> Entries:

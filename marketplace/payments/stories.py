@@ -79,6 +79,12 @@ def _subsidy_sentence(found: Subsidy) -> str:
             if found.owed_minor
             else _("The conditions of %(name)s for %(amount)s were not met; you owe nothing for it.")
         )
+    if state in {State.REVOKED, State.REPAID}:
+        return (
+            _("%(name)s took back the %(amount)s it had paid; you owe %(owed)s of it.")
+            if found.owed_minor
+            else _("%(name)s took back the %(amount)s it had paid; you owe nothing for it.")
+        )
     return _("The %(amount)s of %(name)s went back to it.")
 
 

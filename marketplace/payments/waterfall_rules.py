@@ -27,6 +27,7 @@ class Step(StrEnum):
     DEBT_PAID = "debt_paid"
     DEBT_LEFT = "debt_left"
     WRITTEN_OFF = "written_off"
+    TAKEN_BACK = "taken_back"
     HELD = "held"
     KEPT = "kept"
     TAX = "tax"
@@ -120,6 +121,7 @@ def _shares(moved: Moved, funded: Money, currency: str) -> list[tuple[Step, Mone
         Step.DEBT_PAID: Money(moved.debt_paid, currency),
         Step.DEBT_LEFT: Money(moved.balances.get(Account.LEARNER_RECEIVABLE, 0), currency),
         Step.WRITTEN_OFF: Money(moved.balances.get(Account.WRITTEN_OFF, 0), currency),
+        Step.TAKEN_BACK: Money(moved.balances.get(Account.SUBSIDY_COST, 0), currency),
     }
     return [
         (Step.RETURNING, -returning),

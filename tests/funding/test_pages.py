@@ -264,6 +264,32 @@ def test_claims_and_budget_say_the_same_of_what_was_paid(client, officer):
     ]  # fmt: skip
 
 
+def test_an_officer_notes_what_the_funder_takes_back_and_what_was_sent(client, officer):
+    programme = make_programme()
+    subsidy = subsidies.earn(make_subsidy(programme).id, EVIDENCE, now=clock.now())
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    claims.mark_paid(batch.id, funder_paid(64000, "ICBC 9"), actor_id=officer.id, now=clock.now())
+    address = f"/staff/subsidies/{subsidy.public_id}"
+    assert "the learner owes nothing; the marketplace bears it" in page(client, address)
+
+    assert client.post(f"{address}/send-back", data={}).status_code == 422
+    assert client.post(f"{address}/claw-back", data={"reason": ""}).status_code == 422
+    assert client.post(f"{address}/claw-back", data={"reason": "Audit"}).status_code == 303
+    owed = page(client, f"/staff/funding/{programme.public_id}/claims")
+    assert "Taken back by the funder, not sent yet" in owed
+    assert "CN¥640.00 is owed back to Bureau" in page(client, address)
+    sent = {
+        "sent_on": bank_days.day_of(clock.now()).isoformat(),
+        "bank_reference": "ICBC 10",
+        "reason": "Audit",
+    }
+    assert client.post(f"{address}/send-back", data=sent).status_code == 303
+    assert client.post(f"{address}/send-back", data=sent).status_code == 409
+
+    assert "ICBC 10" in page(client, address)
+    assert "not sent yet" not in page(client, f"/staff/funding/{programme.public_id}/claims")
+
+
 def test_the_funnel_of_a_programme_is_a_page(client, officer):
     programme = make_programme()
     make_subsidy(programme)

@@ -10,7 +10,7 @@ from marketplace.foundation import clock
 from marketplace.foundation.database import db, savepoint, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.mail import OutgoingMail
-from marketplace.funding import programmes, subsidies
+from marketplace.funding import clawing_back, programmes, subsidies
 from marketplace.funding.subsidies import SubsidyRefused
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt, SubsidyConsent, SubsidyEvent
 from marketplace.funding.subsidy_rules import Consequence, Rule, State
@@ -296,7 +296,7 @@ def test_a_step_that_the_table_lacks_is_refused():
 
     for act in (
         lambda: subsidies.approve(subsidy.id, note="", actor_id=officer.id, now=clock.now()),
-        lambda: subsidies.reject(subsidy.id, reason="no", actor_id=officer.id, now=clock.now()),
+        lambda: clawing_back.claw_back(subsidy.id, reason="no", actor_id=officer.id, now=clock.now()),
     ):
         with pytest.raises(Refused, match="subsidy_step"):
             act()

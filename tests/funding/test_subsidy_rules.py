@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketplace.foundation.money import Money
-from marketplace.funding import subsidy_rules
+from marketplace.funding import kept_rules, subsidy_rules
 from marketplace.funding.facts import Buyer, Offer
 from marketplace.funding.subsidy_rules import (
     COMMITTED,
@@ -256,6 +256,11 @@ def test_what_earns_a_subsidy(rule, evidence, now, found):
         (Rule(percent=50), State.RESERVED, State.RELEASED, 0, 0),
         (Rule(percent=50), State.PAID, State.CLAWED_BACK, 0, 0),
         (Rule(percent=50), State.CLAIMED, State.PAID, 0, 1001),
+        (Rule(percent=50), State.EARNED, State.REJECTED, 0, 1001),
+        (Rule(percent=50), State.PAID, State.REVOKED, 0, 0),
+        (Rule(percent=50, if_rejected=Consequence.LEARNER_OWES, owed_percent=50), State.PAID, State.REVOKED, 500, 0),
+        (Rule(percent=50, if_rejected=Consequence.LEARNER_OWES, owed_percent=50), State.REVOKED, State.REPAID, 500, 0),
+        (Rule(percent=50, if_rejected=Consequence.LEARNER_OWES), State.REPAID, State.SENT_BACK, 0, 0),
     ],
 )
 def test_who_bears_what_ended(rule, state, to, owed, held):
@@ -283,7 +288,7 @@ def test_every_state_is_reached_and_the_last_ones_stay():
     final = set(State) - {source for source, _act, _to in TRANSITIONS}
 
     assert reached == set(State)
-    assert final == {State.CLAWED_BACK}
+    assert final == {State.SENT_BACK}
     assert len({(source, act) for source, act, _to in TRANSITIONS}) == len(TRANSITIONS)
 
 
@@ -300,4 +305,4 @@ RULES = st.builds(
 
 @given(RULES)
 def test_a_rule_survives_the_database(rule):
-    assert subsidy_rules.from_json(subsidy_rules.as_json(rule)) == rule
+    assert kept_rules.from_json(kept_rules.as_json(rule)) == rule

@@ -81,6 +81,8 @@ def walk(*steps):
 RESERVED = [(None, "applied", 0, 0), ("applied", "reserved", 0, 0)]
 CLAIMED = [*RESERVED, ("reserved", "earned", 0, 0), ("earned", "claimed", 0, 0)]
 PAID = [*CLAIMED, ("claimed", "paid", 0, 0)]
+REVOKED = [*PAID, ("paid", "revoked", 60, 40)]
+REPAID = [*REVOKED, ("revoked", "repaid", 0, 0)]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,22 @@ PAID = [*CLAIMED, ("claimed", "paid", 0, 0)]
             {"learner_receivable": 60, "subsidy_receivable": 40, "unearned_subsidy": -100},
         ),
         ([*RESERVED, ("reserved", "lapsed", 60, 40), ("lapsed", "released", -60, -40)], {}),
+        ([*CLAIMED[:-1], ("earned", "rejected", 100, 0)], {"learner_receivable": 100, "unearned_subsidy": -100}),
         ([*PAID, ("paid", "clawed_back", 0, 0)], {"bank": 100, "subsidy_receivable": -100}),
+        ([*PAID, ("paid", "clawed_back", 0, 0), ("clawed_back", "sent_back", 0, 0)], {}),
+        (
+            REVOKED,
+            {
+                "bank": 100,
+                "subsidy_receivable": -100,
+                "learner_receivable": 60,
+                "subsidy_cost": 40,
+                "unearned_subsidy": -100,
+            },
+        ),
+        (REPAID, {"learner_receivable": 60, "subsidy_cost": 40, "unearned_subsidy": -100}),
+        ([*REVOKED, ("revoked", "clawed_back", -60, -40)], {"bank": 100, "subsidy_receivable": -100}),
+        ([*REPAID, ("repaid", "sent_back", -60, -40)], {}),
     ],
 )
 def test_a_subsidy_stands_where_its_state_says(steps, balances):

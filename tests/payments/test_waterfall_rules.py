@@ -18,6 +18,25 @@ def drawn(sold, moved):
     return [(bar.step.value, bar.amount.minor) for bar in waterfall(sold, moved)]
 
 
+def test_what_a_funder_took_back_is_borne_by_who_must():
+    sold = Sold(yuan(1000), yuan(1000), yuan(400), yuan(0), yuan(600))
+    balances = {
+        Account.UNEARNED_REVENUE: -600,
+        Account.UNEARNED_SUBSIDY: -400,
+        Account.LEARNER_RECEIVABLE: 300,
+        Account.SUBSIDY_COST: 100,
+    }
+
+    assert drawn(sold, Moved(yuan(600), yuan(0), yuan(0), balances))[-6:] == [
+        ("paid", 600),
+        ("debt_left", 300),
+        ("taken_back", 100),
+        ("kept", 1000),
+        ("unearned", -1000),
+        ("provider", 0),
+    ]
+
+
 def test_a_subsidised_order_of_a_run_that_is_over():
     sold = Sold(yuan(1200), yuan(1000), yuan(400), yuan(100), yuan(500))
     balances = {Account.TAX_PAYABLE: -57, Account.PLATFORM_FEE: -94, Account.PROVIDER_PAYABLE: -849}

@@ -1,0 +1,87 @@
+"""Where money that a funder paid goes back to it: taken back though the place stays, and sent at the bank.
+
+What is owed back stands on the funder's account in the books until it is sent. The programme is locked before its
+subsidies, as everywhere in this room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
+
+from marketplace.foundation import bank_days
+from marketplace.foundation.database import db, transaction
+from marketplace.foundation.errors import Invalid
+from marketplace.foundation.i18n import lazy
+from marketplace.funding import subsidies, subsidy_letters
+from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
+from marketplace.funding.subsidy_rules import OWED_BACK
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from flask_babel import LazyString
+
+MOST = 500
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A transfer to the funder as the bank shows it."""
+
+    sent_on: date
+    bank_reference: str
+    reason: str
+
+
+def claw_back(subsidy_id: int, *, reason: str, actor_id: int, now: datetime) -> Subsidy:
+    """Note that the funder wants back what it paid for a place that stays, and write to the person.
+
+    As when a claim is rejected, the rule says what the learner owes; the marketplace bears the rest, since the budget
+    gets the amount back. Raises Invalid without a reason, Refused for what was not paid. Locks the programme.
+    """
+    if not reason.strip():
+        raise _wrong("no_reason", lazy("Say why: the person reads it."), "reason")
+    with transaction():
+        subsidy, programme = subsidies.locked_subsidy(subsidy_id)
+        evidence = {"reason": reason.strip()}
+        subsidies.step(subsidy, programme, "claw_back", actor_id=actor_id, now=now, evidence=evidence)
+        subsidy_letters.send_ended(subsidy, reason=reason.strip())
+        return subsidy
+
+
+def send_back(subsidy_id: int, sending: Sending, *, actor_id: int, now: datetime) -> Subsidy:
+    """Note that what is owed back to the funder was sent, by the bank's day and reference; the books take that day.
+
+    Raises Invalid without a reference or a reason, for a day to come and for one before the money was owed back;
+    Refused where nothing is owed back. Locks the programme.
+    """
+    reference, reason = sending.bank_reference.strip(), sending.reason.strip()
+    if not reference:
+        raise _wrong("no_reference", lazy("Say by which reference the bank shows the money."), "bank_reference")
+    if not reason:
+        raise _wrong("no_reason", lazy("Say why."), "reason")
+    bank_days.check_past(sending.sent_on, "sent_on", now=now)
+    with transaction():
+        subsidy, programme = subsidies.locked_subsidy(subsidy_id)
+        owing = select(func.max(SubsidyEvent.occurred_at)).where(SubsidyEvent.to_state.in_(OWED_BACK))
+        owed_since = db.session.scalar(owing.where(SubsidyEvent.subsidy_id == subsidy_id))
+        if owed_since and sending.sent_on < bank_days.day_of(owed_since):
+            raise _wrong("before_owed", lazy("On that day it was not owed back yet."), "sent_on")
+        sent_at = bank_days.moment_on(sending.sent_on, since=owed_since or now, now=now)
+        evidence = {"bank_reference": reference, "reason": reason, "sent_on": sending.sent_on.isoformat()}
+        subsidies.step(subsidy, programme, "send_back", actor_id=actor_id, now=sent_at, evidence=evidence)
+        return subsidy
+
+
+def list_owed_back(programme_id: int) -> list[Subsidy]:
+    """What a programme's funder paid and is owed back, with the people, oldest first."""
+    query = select(Subsidy).where(Subsidy.programme_id == programme_id, Subsidy.state.in_(OWED_BACK))
+    return list(db.session.scalars(query.options(joinedload(Subsidy.person)).order_by(Subsidy.id).limit(MOST)))
+
+
+def _wrong(code: str, sentence: LazyString, field: str) -> Invalid:
+    return Invalid(code, sentence, {field: sentence})
