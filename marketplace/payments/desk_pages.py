@@ -32,6 +32,7 @@ class FilePage:
     bars: list[Drawn]
     timeline: list[Line]
     may_enter_transfer: bool
+    is_paid: bool
     # A bank holds what was paid for the place, or a part, so nothing of it can be given back.
     is_frozen: bool
 
@@ -44,9 +45,15 @@ def file_page(file: OrderFile, *, now: datetime) -> FilePage:
         [*_order_lines(file), *_money_lines(file), *_ledger_lines(file), *_act_lines(file), *_mail_lines(file)],
         key=lambda line: line[1],
     )
-    may_enter = file.order.total_minor > 0 and file.order.confirmed_at is None and not standing.is_paid
     following = next_action_rules.next_action(standing, now=now)
-    return FilePage(following, bars, timeline, may_enter, is_frozen=desk.is_frozen(file))
+    return FilePage(
+        following,
+        bars,
+        timeline,
+        may_enter_transfer=file.order.total_minor > 0,
+        is_paid=file.order.confirmed_at is not None or standing.is_paid,
+        is_frozen=desk.is_frozen(file),
+    )
 
 
 def _order_lines(file: OrderFile) -> list[Line]:

@@ -45,8 +45,8 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
 
     Locks order, run and hold; for a debt order and subsidy.
 
-    Raises Invalid for another amount than the one due or a day to come, Refused for an order that is paid and for a
-    transfer that was entered before.
+    What comes for an order that is paid is owed back. Raises Invalid for another amount than the one due or a day to
+    come, Refused for a transfer that was entered before.
     """
     with transaction():
         # Not locked by itself: an order paid meanwhile gives the transfer back, and rivals are locked together, by id.
@@ -74,7 +74,7 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
 
 
 def _check_amount(order: Order, transfer: Transfer) -> None:
-    """For an order the whole amount at once; a debt may be paid in parts."""
+    """For an order the whole amount at once, but any for one that is paid; a debt may be paid in parts."""
     if transfer.purpose is Purpose.DEBT:
         # Its pieces come one after another: what is left, and what was settled before, stay as they are.
         is_owed = debts.find(order.public_id) is not None
@@ -82,8 +82,9 @@ def _check_amount(order: Order, transfer: Transfer) -> None:
             message = lazy("Enter an amount between one cent and what is still owed.")
             raise Invalid("wrong_amount", message, {"amount": message})
         return
-    if order.state == OrderState.CONFIRMED:
-        raise Refused("order_confirmed", lazy("This order is paid already. Give the transfer back at the bank."))
+    if order.state == OrderState.CONFIRMED and transfer.amount.currency == order.currency and transfer.amount.minor > 0:
+        # Paid once more, with whatever amount: it is here, and owed back.
+        return
     if transfer.amount != order.total:
         message = lazy("Only the whole amount due can be entered for an order.")
         raise Invalid("wrong_amount", message, {"amount": message})

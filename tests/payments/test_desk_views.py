@@ -83,6 +83,7 @@ def test_the_file_of_an_order_tells_all_of_it_and_what_comes_next(client, office
     ):
         assert sentence in page
     assert "Mark paid by bank transfer" not in page
+    assert "Money that came once more is owed back to the learner" in page
     posted = page.partition("Posted: Payment<")[2].partition("</li>")[0]
     assert ("CN¥1,280.00" in posted, "payment:" in page) == (True, False)
 

@@ -120,8 +120,6 @@ def test_the_page_at_stripe_is_closed_when_the_transfer_came_first(sandbox, offi
 
     assert attempts.close_dead_sessions(now=now) == 1
     assert attempt.state == "expired"
-    with pytest.raises(Refused, match="order_confirmed"):
-        enter(order, officer, now=now, reference="another")
 
 
 def booked(key):
@@ -181,6 +179,26 @@ def test_a_refund_cannot_have_left_on_such_a_day(officer, now, days, code):
     with pytest.raises(Invalid, match=code):
         offline.refund_sent(refund.public_id, sent_on=day, **sent)
     assert db.session.query(Refund).one().state == "requested"
+
+
+@pytest.mark.parametrize("minor", [128000, 128010])
+def test_a_transfer_for_a_paid_order_is_owed_back(officer, now, minor):
+    order = place(make_run(), now=now)
+    enter(order, officer, now=now)
+    again = enter(order, officer, now=now, reference="again", amount=Money(minor, "CNY"))
+    jobs.run_pending()
+
+    [refund] = db.session.query(Refund)
+    assert (again.state, refund.attempt_id, refund.amount_minor) == ("settled", again.attempt_id, minor)
+    assert (refund.state, db.session.query(RefundDue).one().reason) == ("requested", "paid_twice")
+    assert (enrolled(order), order.state) == (1, "confirmed")
+    assert ledger.balances() == {
+        ("bank", "CNY"): 128000 + minor,
+        ("unearned_revenue", "CNY"): -128000,
+        ("refunds_payable", "CNY"): -minor,
+    }
+    with pytest.raises(Refused, match="uq_offline_payment_order_id_bank_reference"):
+        enter(order, officer, now=now, reference="AGAIN")
 
 
 @pytest.mark.parametrize("change", ["UPDATE staff_act SET reason = 'x'", "DELETE FROM staff_act"])
