@@ -16,7 +16,7 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.funding import estimates, facts, programmes, subsidy_letters, subsidy_rules
+from marketplace.funding import estimates, facts, programmes, reviewers, subsidy_letters, subsidy_rules
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt, SubsidyConsent, SubsidyEvent
 from marketplace.funding.subsidy_rules import State
@@ -221,6 +221,7 @@ def approve(subsidy_id: int, *, note: str, actor_id: int, now: datetime) -> Subs
     """Accept an application that was waiting for a review, and write to the person. Locks the programme."""
     with transaction():
         subsidy, programme = locked_subsidy(subsidy_id)
+        reviewers.check(subsidy, actor_id)
         step(subsidy, programme, "approve", actor_id=actor_id, now=now, evidence={"note": note} if note else {})
         subsidy_letters.send_approved(subsidy)
         return subsidy
@@ -234,6 +235,7 @@ def reject(subsidy_id: int, *, reason: str, actor_id: int, now: datetime) -> Sub
         )
     with transaction():
         subsidy, programme = locked_subsidy(subsidy_id)
+        reviewers.check(subsidy, actor_id)
         step(subsidy, programme, "reject", actor_id=actor_id, now=now, evidence={"reason": reason.strip()})
         subsidy_letters.send_ended(subsidy, reason=reason.strip())
         return subsidy
@@ -299,6 +301,7 @@ def extend(subsidy_id: int, last_day: date, *, reason: str, actor_id: int | None
     """Move the deadline of the present state to the end of a later day, with a reason. Locks the programme."""
     with transaction():
         subsidy, programme = locked_subsidy(subsidy_id)
+        reviewers.check(subsidy, actor_id)
         until = subsidy_rules.end_of_day(last_day, programme.zone)
         name = {State.APPLIED: "earn_by", State.RESERVED: "earn_by", State.EARNED: "claim_by"}.get(State(subsidy.state))
         if name is None:

@@ -211,6 +211,7 @@ def _application_page(public_id: str, wrong: FlaskForm | None) -> str:
         reasons=subsidy_pages.told(subsidy.attempt),
         # What orders do by themselves is not an officer's to do.
         possible=acts - {"release", "reinstate"},
+        is_own=subsidy.person_id == person().id,
         may_extend=subsidy.state in {State.APPLIED, State.RESERVED, State.EARNED},
         wrong=wrong,
         approve=forms.get(ApproveForm) or ApproveForm(formdata=None),

@@ -13,7 +13,7 @@ from marketplace.enrolment.cancellations import StatementChanged
 from marketplace.enrolment.models import Order
 from marketplace.enrolment.places import Place, PlaceEnded
 from marketplace.foundation.database import db, transaction
-from marketplace.payments import acts, refunds
+from marketplace.payments import acts, four_eyes, refunds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,11 +42,12 @@ def move(
 ) -> EnrolmentChange:
     """Move the place of an order, keep the act, and send what goes back. Locks the order and both runs.
 
-    `shown` is the difference that the page told, zero or less. Raises Refused: ended, disputed, full, begun, enrolled
-    there already, StatementChanged.
+    `shown` is the difference that the page told, zero or less. Raises Refused: one's own order, ended, disputed, full,
+    begun, enrolled there already, StatementChanged.
     """
     enrolment_id, left = place_of(order).enrolment.id, order.lines[0].run.public_id
     with transaction():
+        four_eyes.check_not_own(order.id, actor_id=actor_id)
         place = places.lock(enrolment_id, also_runs=[target.id])
         places.check_undisputed(place)
         change = changes.move_by_provider(

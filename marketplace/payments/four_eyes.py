@@ -1,4 +1,4 @@
-"""Where what one officer entered waits for another: above a limit two people must have seen it."""
+"""Where two people must have seen it: what one officer entered above a limit, and any officer's own order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from flask import current_app
 from sqlalchemy import select
 
+from marketplace.enrolment.models import Order
 from marketplace.foundation.database import db, locked
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
@@ -29,8 +30,14 @@ def are_needed(amount: Money, *, before: Money) -> bool:
     return offline_rules.needs_second_officer(before + amount, limit=settings.offline_limit)
 
 
+def check_not_own(order_id: int, *, actor_id: int) -> None:
+    """Raise Refused where an officer would settle, give back or give up money of an order that they placed."""
+    if db.session.scalar(select(Order.person_id).where(Order.id == order_id)) == actor_id:
+        raise Refused("own_order", lazy("This order is your own: another finance officer deals with its money."))
+
+
 def locked_proposed(model: type[Proposed], public_id: str, *, actor_id: int) -> Proposed:
-    """What waits for a second officer, locked; raises NotFound, Refused once decided and for the one who entered it."""
+    """What waits for a second officer, locked. Raises NotFound; Refused once decided, for who entered or ordered it."""
     row_id = db.session.scalar(select(model.id).where(model.public_id == public_id))
     if row_id is None:
         raise NotFound
@@ -39,4 +46,5 @@ def locked_proposed(model: type[Proposed], public_id: str, *, actor_id: int) -> 
         raise Refused("decided_already", lazy("Somebody has decided about this already."))
     if row.proposed_by_id == actor_id:
         raise Refused("four_eyes", lazy("Another finance officer must look at this: you entered it."))
+    check_not_own(row.order_id, actor_id=actor_id)
     return row

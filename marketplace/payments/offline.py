@@ -46,11 +46,12 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
     Locks order, run and hold; for a debt order and subsidy.
 
     What comes for an order that is paid is owed back. Raises Invalid for another amount than the one due or a day to
-    come, Refused for a transfer that was entered before.
+    come, Refused for a transfer that was entered before and for one's own order.
     """
     with transaction():
         # Not locked by itself: an order paid meanwhile gives the transfer back, and rivals are locked together, by id.
         order = db.session.get_one(Order, order_id)
+        four_eyes.check_not_own(order_id, actor_id=actor_id)
         _check_amount(order, transfer)
         _check(transfer, now=now)
         before = _settled_before(order, transfer)
@@ -148,7 +149,7 @@ def refund_sent(
     """Book a refund of a transfer that was sent at the bank on a day. Locks attempt, refund and order; once is enough.
 
     Raises Invalid without a reference, for a day to come or one before the money came; Refused for a refund that Stripe
-    sends, that is over, or that must wait until the order's fapiao is reversed.
+    sends, that is over, that must wait until the order's fapiao is reversed, or of one's own order.
     """
     reference = offline_rules.normalised(bank_reference)
     if not reference:
@@ -161,6 +162,7 @@ def refund_sent(
         ).one_or_none()
         if found is None:
             raise NotFound
+        four_eyes.check_not_own(found[1].order_id, actor_id=actor_id)
         attempt = locked(PaymentAttempt, found[1].id)
         refund = locked(Refund, found[0])
         if attempt.method != "offline" or refund.state not in {"requested", "pending"}:

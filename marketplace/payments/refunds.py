@@ -24,7 +24,16 @@ from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
-from marketplace.payments import external_refunds, fapiao_gate, frozen, ledger, letters, posting_rules, stripe_gateway
+from marketplace.payments import (
+    external_refunds,
+    fapiao_gate,
+    four_eyes,
+    frozen,
+    ledger,
+    letters,
+    posting_rules,
+    stripe_gateway,
+)
 from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.stripe_gateway import GatewayError, RefundAnswer
@@ -119,11 +128,12 @@ def request_refund(
 
     The amount is divided between learner and voucher; the learner's part becomes the refunds returned here. Whether the
     place ends is a decision of its own, taken and recorded now. Locks the order, its run if the place ends, then the
-    voucher. Raises Invalid for an amount beyond what is left, Refused for an order nobody paid for, or while a bank
-    decides about the payment.
+    voucher. Raises Invalid for an amount beyond what is left, Refused for an order nobody paid for, one's own, or
+    while a bank decides about the payment.
     """
     with transaction():
         order = locked(Order, order_id)
+        four_eyes.check_not_own(order_id, actor_id=actor_id)
         parts = of_buyer(returns.parts_of([order_id]))
         if not parts:
             raise Refused("nothing_paid", lazy("Nothing has been paid for this order."))
@@ -156,8 +166,8 @@ def decide(refund: Refund, *, ends_place: bool, actor_id: int, now: datetime) ->
 def repeat(refund: Refund, *, actor_id: int, now: datetime) -> Refund:
     """Ask once more for a refund that failed, as a new one; call inside a transaction. Locks attempt and order.
 
-    Raises Refused for one that has not failed, was repeated before, whose money went back otherwise meanwhile, or is in
-    dispute.
+    Raises Refused for one that has not failed, was repeated before, whose money went back otherwise meanwhile or is in
+    dispute, or of one's own order.
     """
     attempt = locked(PaymentAttempt, refund.attempt_id)
     order = locked(Order, attempt.order_id)
@@ -165,6 +175,7 @@ def repeat(refund: Refund, *, actor_id: int, now: datetime) -> Refund:
     key = f"again:{refund.public_id}"
     if refund.state != "failed" or db.session.scalar(select(RefundDue.id).where(RefundDue.key.startswith(key))):
         raise Refused("not_failed", lazy("This refund does not wait to be sent again."))
+    four_eyes.check_not_own(order.id, actor_id=actor_id)
     frozen.check([attempt.public_id])
     minor = refund.amount_minor
     if before.reason in NEVER_SOLD:

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 def propose(order_id: int, amount: Money, *, reason: str, actor_id: int, now: datetime) -> WriteOff:
     """Give up a part of a debt; up to the limit for all its parts at once. Locks the order and its subsidy.
 
-    Raises Invalid for more than is owed or no reason, Refused while another write-off of the order waits.
+    Raises Invalid for more than is owed or no reason, Refused for one's own and while another waits.
     """
     with transaction():
+        four_eyes.check_not_own(order_id, actor_id=actor_id)
         debt = debts.lock(order_id)
         if not 0 < amount.minor <= debt.left.minor:
             message = lazy("Enter an amount between one cent and what is still owed.")
