@@ -42,6 +42,10 @@ def create_app(settings: Settings | None = None, *, with_chores: bool = True) ->
     jobs.init_app(app)
     _open_rooms(app, settings)
     if with_chores:
+        # A worker knows every job and period, whether a page has to do with it or not.
+        for room in ROOMS:
+            for module in sorted((ROOT / "marketplace" / room).glob("*.py")):
+                import_module(f"marketplace.{room}.{module.stem}")
         # Imported here: 10 MB of memory.
         import_module("marketplace.cli").init_app(app)
     return app

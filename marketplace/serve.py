@@ -29,7 +29,7 @@ from marketplace.foundation import health
 from marketplace.foundation.database import db
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
     from flask import Flask
@@ -74,6 +74,7 @@ def _serve(*, is_production: bool) -> int:
     try:
         environment = _production_environment() if is_production else _development_environment()
         app = create_app(settings_from(environment))
+        _demand_connections(environment, app.config["SETTINGS"].database_pool)
         processes = commands(environment, is_production=is_production)
         _demand_ports(environment, processes)
         _prepare(app, is_production=is_production)
@@ -83,6 +84,13 @@ def _serve(*, is_production: bool) -> int:
         _on_stop(signal.SIG_IGN)
         if not is_production and not os.environ.get("DATABASE_URL"):
             embedded_postgres.stop(VAR / "postgres")
+
+
+def _demand_connections(environment: Mapping[str, str], pool: int) -> None:
+    """Every thread of a web server may hold a connection of its pool and wait for who has none."""
+    threads = int(environment.get("WEB_THREADS", THREADS))
+    if threads > pool:
+        raise Refusal(f"DATABASE_POOL ({pool}) must be at least WEB_THREADS ({threads}).")
 
 
 def _on_stop(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:

@@ -19,6 +19,8 @@ import psycopg
 import structlog
 from flask import current_app
 from psycopg.types.json import Jsonb
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import claims, placing
@@ -115,7 +117,7 @@ class Till:
             time.sleep(0)
             together = self._next()
             serve(together)
-        except psycopg.Error as error:
+        except (psycopg.Error, NoConnection) as error:
             log.warning("orders were not placed together", orders=len(together), error=type(error).__name__)
         finally:
             self._hand_on(together, turn)
@@ -204,11 +206,21 @@ def _decided(turn: _Turn, seen: Seen | None, *, is_own: bool) -> dict[str, Any] 
     except Exception as error:
         if is_own:
             raise
-        # It is raised in the thread whose order it is. If it was the database's, the session is this thread's.
-        turn.error = error
-        db.session.rollback()
+        # A fault is raised in the thread whose order it is. If it was the database's, the session is this thread's, and
+        # so may the fault be: the order goes on alone.
+        is_of_database = isinstance(error, psycopg.Error | SQLAlchemyError)
+        turn.error = None if is_of_database else error
+        _mend_session()
         return None
     if order is None:
         return None
     moments = {"now": order["now"].isoformat(), "until": order["until"].isoformat()}
     return order | moments | {"mark": seen.mark}
+
+
+def _mend_session() -> None:
+    """Leave this thread's session as after a failed request, also when its connection is dead."""
+    try:
+        db.session.rollback()
+    except (psycopg.Error, SQLAlchemyError):
+        db.session().invalidate()

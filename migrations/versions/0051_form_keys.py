@@ -12,8 +12,8 @@ revision = "0051"
 down_revision = "0050"
 
 # Everything the decision needs of a run and of a person in it, and a mark of all that must not change before the order
-# is written: all but the number of seats taken, which others change all the time. OFFSET 0 keeps the planner from
-# reading every fact once more for the mark.
+# is written: all but the number of seats taken, which others change all the time, and with what subsidies are decided
+# from. OFFSET 0 keeps the planner from reading every fact once more for the mark.
 FACTS = """
 CREATE OR REPLACE FUNCTION placing_facts(p_run bigint, p_person bigint, p_key text, p_now timestamptz)
 RETURNS TABLE (
@@ -23,17 +23,21 @@ RETURNS TABLE (
     order_of_form text, open_order text, hold_id bigint, hold_until timestamptz, is_enrolled boolean,
     is_provider boolean, has_expired_holds boolean, has_waiting boolean, entry_id bigint, mark bigint
 ) LANGUAGE sql STABLE PARALLEL RESTRICTED AS $$
-SELECT facts.*,
+SELECT facts.run_state, facts.course_state, facts.enrol_opens_at, facts.enrol_closes_at, facts.capacity,
+       facts.seats_taken, facts.seats_kept, facts.price_minor, facts.currency, facts.is_subsidised, facts.zone,
+       facts.has_price_rules, facts.course_id, facts.starts_at, facts.order_of_form, facts.open_order,
+       facts.hold_id, facts.hold_until, facts.is_enrolled, facts.is_provider, facts.has_expired_holds,
+       facts.has_waiting, facts.entry_id,
        hash_record_extended(ROW(
            facts.run_state, facts.course_state, facts.enrol_opens_at, facts.enrol_closes_at, facts.capacity,
            facts.seats_kept, facts.price_minor,
            facts.currency, facts.is_subsidised, facts.zone, facts.has_price_rules, facts.course_id, facts.starts_at,
            facts.order_of_form, facts.open_order, facts.hold_id, facts.hold_until, facts.is_enrolled, facts.is_provider,
-           facts.has_expired_holds, facts.has_waiting, facts.entry_id), 0)
+           facts.has_expired_holds, facts.has_waiting, facts.entry_id, facts.mode, facts.ends_at), 0)
   FROM (
     SELECT run.state AS run_state, course.state AS course_state, run.enrol_opens_at, run.enrol_closes_at, run.capacity,
            run.seats_taken, run.seats_kept, run.price_minor, run.currency,
-           run.is_subsidised, run.zone, run.has_price_rules, run.course_id, run.starts_at,
+           run.is_subsidised, run.zone, run.has_price_rules, run.course_id, run.starts_at, run.ends_at, run.mode,
            (SELECT made.public_id FROM "order" AS made WHERE made.request_key = p_key AND made.person_id = p_person)
                AS order_of_form,
            (SELECT made.public_id FROM "order" AS made JOIN order_line AS line ON line.order_id = made.id
@@ -62,10 +66,11 @@ SELECT facts.*,
 $$
 """
 # Orders that came in at the same moment, each the only one of its person and of its form: written are those whose mark
-# is still the same, as far as the seats go, in the order of their numbers; first those that their buyers pay, together,
-# then one by one those with other payers. Every statement of a volatile function sees what was committed when it began,
-# so the facts are those of the moment after the locks were granted. Of several runs those that somebody else has locked
-# are left out, and one run is not waited for long: others wait behind this.
+# is still the same, as far as the seats go, in the order of their numbers. Those that their buyers pay are written
+# together, and leave a seat to each that came before them and has other payers; then these, one by one. Every statement
+# of a volatile function sees what was committed when it began, so the facts are those of the moment after the locks
+# were granted. Of several runs those that somebody else has locked are left out, and one run is not waited for long:
+# others wait behind this.
 PLACE = """
 CREATE OR REPLACE FUNCTION place_orders(p_orders jsonb) RETURNS TABLE (order_number integer)
 LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET lock_timeout = '100ms' AS $$
@@ -81,7 +86,10 @@ BEGIN
           FROM (SELECT id FROM course_run WHERE id = ANY (runs) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS mine;
     END IF;
     RETURN QUERY
-    WITH wanted AS MATERIALIZED (
+    WITH payers AS MATERIALIZED (
+        SELECT (one -> 'number')::integer AS number, (one -> 'run')::bigint AS run
+          FROM jsonb_array_elements(p_orders) AS one WHERE (one -> 'has_payers')::boolean
+    ), wanted AS MATERIALIZED (
         SELECT *
           FROM jsonb_to_recordset(p_orders) AS one (
               number integer, mark bigint, run bigint, person bigint, course bigint, key text, now timestamptz,
@@ -90,7 +98,8 @@ BEGIN
          WHERE one.run = ANY (runs) AND NOT one.has_payers
     ), fresh AS MATERIALIZED (
         SELECT wanted.*, facts.capacity - facts.seats_taken - facts.seats_kept AS seats,
-               row_number() OVER (PARTITION BY wanted.run ORDER BY wanted.number) AS turn
+               row_number() OVER (PARTITION BY wanted.run ORDER BY wanted.number)
+               + (SELECT count(*) FROM payers WHERE payers.run = wanted.run AND payers.number < wanted.number) AS turn
           FROM wanted
          CROSS JOIN LATERAL placing_facts(wanted.run, wanted.person, wanted.key, wanted.now) AS facts
          WHERE facts.mark = wanted.mark

@@ -45,14 +45,31 @@ def upgrade() -> None:
     for function in (TAX, TERMS, FREEZE):
         op.execute(function)
     op.execute("ALTER TABLE order_line DISABLE TRIGGER order_line_is_append_only")
-    # What the ledger has posted, or will, of these lines: it has found the terms by the moment of the order all along.
+    # What the ledger has posted of a line, it was shared by; the others by the terms of whoever led the course then.
     op.execute("""
         UPDATE order_line SET revenue_terms_version = terms.version,
                               tax_minor = tax_inside(order_line.price_minor, terms.tax)
-          FROM "order" AS placed CROSS JOIN LATERAL (
-               SELECT DISTINCT line.run_id FROM order_line AS line WHERE line.order_id = placed.id) AS sold
-         CROSS JOIN LATERAL revenue_terms_of(sold.run_id, placed.placed_at) AS terms
-         WHERE placed.id = order_line.order_id AND sold.run_id = order_line.run_id
+          FROM (
+            SELECT line.id, placed.placed_at,
+                   (SELECT CAST(done.details ->> 'terms' AS integer) FROM ledger_transaction AS done
+                     WHERE done.order_id = placed.id AND done.kind = 'earned' ORDER BY done.id LIMIT 1) AS posted,
+                   coalesce((SELECT lead_id FROM course_placement AS known
+                              WHERE known.course_id = run.course_id AND known.recorded_at <= placed.placed_at
+                              ORDER BY known.id DESC LIMIT 1),
+                            (SELECT lead_id FROM course_placement AS known
+                              WHERE known.course_id = run.course_id ORDER BY known.id LIMIT 1)) AS lead_id
+              FROM order_line AS line
+              JOIN "order" AS placed ON placed.id = line.order_id
+              JOIN course_run AS run ON run.id = line.run_id
+          ) AS sold
+         CROSS JOIN LATERAL (
+            SELECT version, tax FROM revenue_terms AS terms
+             WHERE CASE WHEN sold.posted IS NOT NULL THEN terms.version = sold.posted
+                        ELSE terms.valid_from <= sold.placed_at
+                             AND (terms.organisation_id IS NULL OR terms.organisation_id = sold.lead_id) END
+             ORDER BY terms.organisation_id IS NULL, terms.valid_from DESC, terms.version DESC LIMIT 1
+          ) AS terms
+         WHERE order_line.id = sold.id
     """)
     op.execute("ALTER TABLE order_line ENABLE TRIGGER order_line_is_append_only")
     op.alter_column("order_line", "revenue_terms_version", nullable=False)

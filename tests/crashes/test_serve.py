@@ -84,6 +84,13 @@ def test_a_second_start_in_one_checkout_is_refused(run):
     assert second.stderr.read() == "bin/serve runs in this checkout already.\n"
 
 
+def test_more_threads_than_connections_are_refused(run):
+    process = run(WEB_THREADS="5", DATABASE_POOL="4")
+
+    assert process.wait(timeout=60) == 1
+    assert process.stderr.read().splitlines()[-1] == "DATABASE_POOL (4) must be at least WEB_THREADS (5)."
+
+
 def test_after_kill_9_of_everything_but_its_children_it_starts_again_at_the_same_address(run, tmp_path):
     first = run()
     before = address(first)

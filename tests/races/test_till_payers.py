@@ -1,14 +1,18 @@
 """Orders that codes and programmes pay parts of, placed together: each payer pays as if the order had come alone."""
 
-import pytest
-from sqlalchemy import inspect, select
+from threading import Thread
 
+import psycopg
+import pytest
+from sqlalchemy import inspect, select, text
+
+from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import claims, orders, till
 from marketplace.enrolment.models import Order, OrderLine
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import clock, ids
-from marketplace.foundation.database import Statements, db, transaction
+from marketplace.foundation.database import Statements, db, locked, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.money import Money
 from marketplace.funding import programmes, voucher_batches
@@ -229,3 +233,62 @@ def test_the_orm_sees_what_was_written_past_it(race_app, place):
             assert order.lines[0].due_minor == 128000 - HALF - OFF
     with race_app.app_context():
         assert db.session.scalars(select(VoucherMovement.kind)).all() == ["redeemed"]
+
+
+def test_the_last_seat_is_the_first_comers_whoever_pays(race_app, monkeypatch, place):
+    run_id, people = make(race_app, 2, capacity=1)
+    code, programme = open_payers(race_app)
+    with all_at_once(race_app, monkeypatch) as (start, answers):
+        start(run_id, people[0], price=asked(code, programme))
+        start(run_id, people[1], price=Asked())
+    assert len(answers[0]) == ids.LENGTH
+    assert answers[1] == "run_full"
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_a_run_that_turns_into_another_kind_is_decided_about_anew(race_app, monkeypatch, place, is_alone):
+    run_id, [person] = make(race_app, 1)
+    code, programme = open_payers(race_app, rule=Rule(percent=50, modes=("in_person",)))
+    look = Statements.rows
+
+    def change():
+        with race_app.app_context(), transaction():
+            locked(CourseRun, run_id).mode = "online"
+
+    def meddle(statements, statement, values):
+        if statement is till._PLACE:
+            changing = Thread(target=change)
+            changing.start()
+            changing.join()
+            if is_alone:
+                return []
+        return look(statements, statement, values)
+
+    monkeypatch.setattr(Statements, "rows", meddle)
+    assert place(race_app, run_id, person, price=asked(code, programme)) == "subsidy_refused"
+    assert rows(race_app, run_id) == (0, 0, 0, 0)
+
+
+def test_a_dead_connection_of_who_serves_is_nobodys_fault(race_app, monkeypatch, place):
+    run_id, people = make(race_app, 2)
+    code, programme = open_payers(race_app)
+
+    def place_with_open_session(app, run, person, key=None, price=None):
+        """As in a request that has read who asks; the connection dies while its order waits to be served."""
+        with app.app_context():
+            pid = db.session.scalar(text("SELECT pg_backend_pid()"))
+            with psycopg.connect(db.engine.url.set(drivername="postgresql").render_as_string(False)) as other:
+                other.execute("SELECT pg_terminate_backend(%s)", [pid])
+            return orders.place(
+                run, person, shown_price=PRICE, request_key=key or ids.public_id(), locale="zh", now=clock.now()
+            )
+
+    def place_either(*given, **named):
+        return (place if named.get("price") else place_with_open_session)(*given, **named)
+
+    monkeypatch.setattr("tests.races.test_till.place", place_either)
+    with all_at_once(race_app, monkeypatch) as (start, answers):
+        start(run_id, people[0])
+        start(run_id, people[1], price=asked(code, programme))
+    assert [len(answer) for answer in answers] == [ids.LENGTH] * 2
+    assert rows(race_app, run_id) == (2, 2, 2, 2)
