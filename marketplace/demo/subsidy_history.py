@@ -16,7 +16,7 @@ from marketplace.demo.subsidies import Grant, attempt_row
 from marketplace.enrolment.models import OrderLine
 from marketplace.foundation.database import add, db
 from marketplace.foundation.money import Money
-from marketplace.funding import subsidy_names, subsidy_rules
+from marketplace.funding import claims, subsidy_names, subsidy_rules
 from marketplace.funding.subsidy_models import ClaimBatch, Subsidy, SubsidyAttempt, SubsidyConsent, SubsidyEvent
 from marketplace.funding.subsidy_rules import Evidence, State
 from marketplace.participation.models import Attendance, Completion
@@ -25,6 +25,7 @@ from marketplace.payments.postings import STILL_ACTS
 
 if TYPE_CHECKING:
     from marketplace.demo.history import Purchase, Written
+    from marketplace.funding.programme_models import FundingProgramme
 
 REVIEWED_AFTER = timedelta(days=45)
 WEIGHED_AFTER = timedelta(hours=3)
@@ -113,15 +114,22 @@ def _claim(courses: list[tuple[Grant, Course]], now: datetime) -> None:
             due = [one for one in ones if made - CLAIMED_EVERY <= one.steps[-1][1] < made and one.state is State.EARNED]
             if due:
                 number += 1
-                _batch(programme_id, number, due, made, now)
+                _batch(programmes[programme_id], number, due, made, now)
             made += CLAIMED_EVERY
 
 
-def _batch(programme_id: int, number: int, due: list[Course], made: datetime, now: datetime) -> None:
+def _batch(programme: FundingProgramme, number: int, due: list[Course], made: datetime, now: datetime) -> None:
     paid = made + PAID_AFTER if made + PAID_AFTER <= now else None
-    reference = f"ICBC-YS-{programme_id}{number:03}" if paid else ""
+    reference = f"ICBC-YS-{programme.id}{number:03}" if paid else ""
     batch = add(
-        ClaimBatch(programme_id=programme_id, number=number, made_at=made, paid_at=paid, bank_reference=reference)
+        ClaimBatch(
+            programme=programme,
+            number=number,
+            made_at=made,
+            pay_by=claims.expected_by(made, programme.zone),
+            paid_at=paid,
+            bank_reference=reference,
+        )
     )
     for index, course in enumerate(due):
         course.batch = batch.id

@@ -14,7 +14,8 @@ from marketplace.foundation.i18n import gettext as _
 from marketplace.funding import claims, clawing_back, programmes, subsidies, subsidy_lists, subsidy_names
 from marketplace.funding.blueprint import blueprint
 from marketplace.funding.programme_forms import PressForm
-from marketplace.funding.subsidy_forms import PaidForm
+from marketplace.funding.subsidy_forms import LaterForm, PaidForm
+from marketplace.funding.subsidy_rules import State
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -37,6 +38,8 @@ def programme_claims(public_id: str) -> ResponseReturnValue:
         owed_back=clawing_back.list_owed_back(programme.id),
         states=subsidy_names.states(),
         batches=batches,
+        now=clock.now(),
+        pay_within=claims.PAY_WITHIN_DAYS,
         together=claims.together(batches, programme.currency),
         press=PressForm(),
     )
@@ -92,6 +95,19 @@ def pay_claim(public_id: str) -> ResponseReturnValue:
     return redirect(url_for("funding.claim_batch", public_id=public_id), 303)
 
 
+@blueprint.post("/staff/claims/<public_id>/later")
+@permission(OFFICER)
+def expect_claim_later(public_id: str) -> ResponseReturnValue:
+    """Give the funder more time to pay."""
+    batch, form = claims.get_batch(public_id), LaterForm()
+    done = attempt(form, lambda: claims.expect_later(batch.id, form.wish, actor_id=person().id, now=clock.now()))
+    if not done.is_done:
+        batch = claims.get_batch(public_id)
+        return _batch_page(batch, PaidForm(formdata=None, currency=batch.programme.currency), form), done.status
+    flash(_("The funder has more time."), "success")
+    return redirect(url_for("funding.claim_batch", public_id=public_id), 303)
+
+
 @blueprint.post("/staff/claims/<public_id>/reject")
 @permission(OFFICER)
 def reject_claim(public_id: str) -> ResponseReturnValue:
@@ -113,7 +129,7 @@ def reject_claim(public_id: str) -> ResponseReturnValue:
     return redirect(url_for("funding.claim_batch", public_id=public_id), 303)
 
 
-def _batch_page(batch: ClaimBatch, form: PaidForm) -> str:
+def _batch_page(batch: ClaimBatch, form: PaidForm, later: LaterForm | None = None) -> str:
     return render_template(
         "funding/claim_batch.html",
         batch=batch,
@@ -121,5 +137,7 @@ def _batch_page(batch: ClaimBatch, form: PaidForm) -> str:
         totals=claims.totals(batch),
         states=subsidy_names.states(),
         form=form,
+        later=later or LaterForm(formdata=None),
+        is_overdue=batch.pay_by <= clock.now() and any(one.state == State.CLAIMED for one in batch.subsidies),
         press=PressForm(),
     )

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.foundation import bank_days
@@ -17,7 +17,7 @@ from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
 from marketplace.foundation.money import Money
 from marketplace.foundation.spreadsheets import Sheet
-from marketplace.funding import programmes, subsidies, subsidy_names
+from marketplace.funding import programmes, subsidies, subsidy_names, subsidy_rules
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import ClaimBatch, Subsidy, SubsidyEvent
 from marketplace.funding.subsidy_rules import State
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from marketplace.foundation.spreadsheets import Cell
 
 LARGEST_BATCH = 500
+# So many days after a claim a funder is expected to have paid it; an officer may give it more.
+PAY_WITHIN_DAYS = 30
 # What a claimed line's state says of the funder's answer; any other says that it was not paid.
 _ANSWERS: dict[str, str] = {
     State.CLAIMED: "waiting",
@@ -50,13 +52,22 @@ def make_batch(programme_id: int, public_ids: Collection[str] | None, *, actor_i
         if not earned:
             raise Refused("nothing_earned", lazy("Choose at least one subsidy that is earned and not claimed yet."))
         last = db.session.scalar(select(func.max(ClaimBatch.number)).filter_by(programme_id=programme_id)) or 0
-        batch = add(ClaimBatch(programme_id=programme_id, number=last + 1, made_at=now, made_by_id=actor_id))
+        pay_by = expected_by(now, programme.zone)
+        batch = add(
+            ClaimBatch(programme_id=programme_id, number=last + 1, made_at=now, made_by_id=actor_id, pay_by=pay_by)
+        )
         for subsidy in earned:
             subsidy.batch_id = batch.id
             subsidies.step(subsidy, programme, "claim", actor_id=actor_id, now=now, evidence={"batch": batch.number})
         details = {"batch": batch.number, "subsidies": len(earned)}
         programmes.record(programme, "batch_made", actor_id=actor_id, now=now, details=details)
         return batch
+
+
+def expected_by(made_at: datetime, zone: str) -> datetime:
+    """When the funder is late with a batch, unless it is given more time: its last day is included."""
+    day = subsidy_rules.day_of(made_at, zone) + PAY_WITHIN_DAYS * subsidy_rules.DAY
+    return subsidy_rules.end_of_day(day, zone)
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,39 @@ def _check_payment(payment: FunderPayment, claimed: Sequence[Subsidy], batch: Cl
         raise Invalid("before_batch", sentence, {"received_on": sentence})
 
 
+@dataclass(frozen=True)
+class Expectation:
+    """By which day of the programme's zone a funder is expected to pay, and why not sooner."""
+
+    last_day: date
+    reason: str
+
+
+def expect_later(batch_id: int, wish: Expectation, *, actor_id: int, now: datetime) -> ClaimBatch:
+    """Give the funder of an unpaid batch more time. Locks the programme.
+
+    Raises Refused where nothing is waited for, Invalid without a reason and for a day that is over or not later.
+    """
+    if not wish.reason.strip():
+        raise Invalid("no_reason", lazy("Say why."), {"reason": lazy("Say why.")})
+    with transaction():
+        programme_id = db.session.scalar(select(ClaimBatch.programme_id).filter_by(id=batch_id))
+        if programme_id is None:
+            raise NotFound
+        programme = locked(FundingProgramme, programme_id)
+        batch = locked(ClaimBatch, batch_id)
+        waits = exists().where(Subsidy.batch_id == batch_id, Subsidy.state == State.CLAIMED)
+        if not db.session.scalar(select(waits)):
+            raise Refused("nothing_claimed", lazy("Nothing in this batch waits for payment."))
+        until = subsidy_rules.end_of_day(wish.last_day, programme.zone)
+        if until <= max(batch.pay_by, now):
+            raise Invalid("not_later", lazy("Choose a later day."), {"last_day": lazy("Choose a later day.")})
+        batch.pay_by = until
+        details = {"batch": batch.number, "until": wish.last_day.isoformat(), "reason": wish.reason.strip()}
+        programmes.record(programme, "batch_extended", actor_id=actor_id, now=now, details=details)
+        return batch
+
+
 def get_batch(public_id: str) -> ClaimBatch:
     """A batch with its lines, people and evidence; raises NotFound."""
     query = (
@@ -153,6 +197,10 @@ class Standing:
     def is_answered(self) -> bool:
         """Whether nothing of it waits for the funder any more."""
         return self.waiting.is_zero
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether something of it should have been paid by now."""
+        return not self.is_answered and self.batch.pay_by <= now
 
 
 def list_batches(programme: FundingProgramme) -> list[Standing]:

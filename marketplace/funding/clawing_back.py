@@ -16,7 +16,7 @@ from marketplace.foundation import bank_days
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.errors import Invalid
 from marketplace.foundation.i18n import lazy
-from marketplace.funding import subsidies, subsidy_letters
+from marketplace.funding import reviewers, subsidies, subsidy_letters
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
 from marketplace.funding.subsidy_rules import OWED_BACK
 
@@ -41,12 +41,14 @@ def claw_back(subsidy_id: int, *, reason: str, actor_id: int, now: datetime) -> 
     """Note that the funder wants back what it paid for a place that stays, and write to the person.
 
     As when a claim is rejected, the rule says what the learner owes; the marketplace bears the rest, since the budget
-    gets the amount back. Raises Invalid without a reason, Refused for what was not paid. Locks the programme.
+    gets the amount back. Raises Invalid without a reason, Refused for what was not paid and for the person's own.
+    Locks the programme.
     """
     if not reason.strip():
         raise _wrong("no_reason", lazy("Say why: the person reads it."), "reason")
     with transaction():
         subsidy, programme = subsidies.locked_subsidy(subsidy_id)
+        reviewers.check(subsidy, actor_id)
         evidence = {"reason": reason.strip()}
         subsidies.step(subsidy, programme, "claw_back", actor_id=actor_id, now=now, evidence=evidence)
         subsidy_letters.send_ended(subsidy, reason=reason.strip())
@@ -57,7 +59,7 @@ def send_back(subsidy_id: int, sending: Sending, *, actor_id: int, now: datetime
     """Note that what is owed back to the funder was sent, by the bank's day and reference; the books take that day.
 
     Raises Invalid without a reference or a reason, for a day to come and for one before the money was owed back;
-    Refused where nothing is owed back. Locks the programme.
+    Refused where nothing is owed back, and for the person's own. Locks the programme.
     """
     reference, reason = sending.bank_reference.strip(), sending.reason.strip()
     if not reference:
@@ -67,6 +69,7 @@ def send_back(subsidy_id: int, sending: Sending, *, actor_id: int, now: datetime
     bank_days.check_past(sending.sent_on, "sent_on", now=now)
     with transaction():
         subsidy, programme = subsidies.locked_subsidy(subsidy_id)
+        reviewers.check(subsidy, actor_id)
         owing = select(func.max(SubsidyEvent.occurred_at)).where(SubsidyEvent.to_state.in_(OWED_BACK))
         owed_since = db.session.scalar(owing.where(SubsidyEvent.subsidy_id == subsidy_id))
         if owed_since and sending.sent_on < bank_days.day_of(owed_since):

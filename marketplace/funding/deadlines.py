@@ -1,4 +1,4 @@
-"""Funding officers are told in time what ends if nobody acts: applications to review, subsidies to claim."""
+"""Funding officers are told in time what ends if nobody acts, and which batches a funder has not paid in time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import case, func, select
+from sqlalchemy import case, exists, func, select
 
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person, Role, StaffAppointment
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, transaction
 from marketplace.funding.programme_models import FundingProgramme
-from marketplace.funding.subsidy_models import Subsidy
+from marketplace.funding.subsidy_models import ClaimBatch, Subsidy
 from marketplace.funding.subsidy_rules import State, last_day_before
 
 if TYPE_CHECKING:
@@ -24,11 +24,16 @@ log = structlog.get_logger("deadlines")
 
 TOLD_BEFORE = timedelta(days=7)
 TOLD_AGAIN_BEFORE = timedelta(days=2)
+# Of a batch that stays unpaid they hear again and again.
+TOLD_EVERY = timedelta(days=28)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What of a programme ends soon in one state, applied or earned: how many, and the nearest deadline."""
+    """What of a programme ends soon in one state, applied or earned: how many, and the nearest deadline.
+
+    For the state claimed: how many batches are overdue, and the deadline of the one that is so longest.
+    """
 
     programme: FundingProgramme
     state: str
@@ -52,16 +57,23 @@ def tell_officers() -> None:
 def tell_all(*, now: datetime) -> int:
     """Write to every funding officer about each programme and state; how many mails.
 
-    Once in the week before the nearest deadline, and once more in the two days before it.
+    Once in the week before the nearest deadline, and once more in the two days before it. About batches that a funder
+    should have paid when one more becomes overdue, and every four weeks after.
     """
     told = 0
     with transaction():
         for ending in list_ending(now=now):
             time_left = "days" if ending.deadline <= now + TOLD_AGAIN_BEFORE else "week"
-            key = f"deadline:{ending.programme.public_id}:{ending.state}:{int(ending.deadline.timestamp())}:{time_left}"
-            for officer in _officers():
-                told += letters.write(officer, "funding/deadlines", key=key, ending=ending) is not None
+            told += _tell(ending, f"{int(ending.deadline.timestamp())}:{time_left}")
+        for ending, newest in list_overdue(now=now):
+            told += _tell(ending, f"{int(newest.timestamp())}:{(now - newest) // TOLD_EVERY}")
     return told
+
+
+def _tell(ending: Ending, when: str) -> int:
+    key = f"deadline:{ending.programme.public_id}:{ending.state}:{when}"
+    written = [letters.write(officer, "funding/deadlines", key=key, ending=ending) for officer in _officers()]
+    return sum(letter is not None for letter in written)
 
 
 def list_ending(*, now: datetime) -> list[Ending]:
@@ -74,9 +86,36 @@ def list_ending(*, now: datetime) -> list[Ending]:
         .order_by(Subsidy.programme_id, Subsidy.state)
     )
     found = db.session.execute(query).all()
-    programmes = select(FundingProgramme).where(FundingProgramme.id.in_({row[0] for row in found}))
-    by_id = {programme.id: programme for programme in db.session.scalars(programmes)}
+    by_id = _programmes({row[0] for row in found})
     return [Ending(by_id[programme_id], state, count, nearest) for programme_id, state, count, nearest in found]
+
+
+def list_overdue(*, now: datetime) -> list[tuple[Ending, datetime]]:
+    """Batches of which something should have been paid by now, by programme, each with the newest deadline among them.
+
+    One query, and one for the programmes.
+    """
+    query = (
+        select(ClaimBatch.programme_id, func.count(), func.min(ClaimBatch.pay_by), func.max(ClaimBatch.pay_by))
+        .where(
+            ClaimBatch.paid_at.is_(None),
+            ClaimBatch.pay_by <= now,
+            exists().where(Subsidy.batch_id == ClaimBatch.id, Subsidy.state == State.CLAIMED),
+        )
+        .group_by(ClaimBatch.programme_id)
+        .order_by(ClaimBatch.programme_id)
+    )
+    found = db.session.execute(query).all()
+    by_id = _programmes({row[0] for row in found})
+    return [
+        (Ending(by_id[programme_id], State.CLAIMED, count, oldest), newest)
+        for programme_id, count, oldest, newest in found
+    ]
+
+
+def _programmes(ids: set[int]) -> dict[int, FundingProgramme]:
+    query = select(FundingProgramme).where(FundingProgramme.id.in_(ids))
+    return {programme.id: programme for programme in db.session.scalars(query)}
 
 
 def _officers() -> list[Person]:

@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def check(subsidy: Subsidy, actor_id: int | None) -> None:
-    """Raise Refused where somebody would approve, reject or prolong what they applied for themselves."""
+    """Raise Refused where somebody would decide, or note money, about what they applied for themselves."""
     if actor_id == subsidy.person_id:
         raise Refused("own_subsidy", lazy("You applied for this yourself: another funding officer decides about it."))

@@ -13,7 +13,7 @@ from marketplace.foundation.filling import DayField, text
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money, MoneyError
-from marketplace.funding.claims import FunderPayment
+from marketplace.funding.claims import Expectation, FunderPayment
 
 LONGEST_REASON = 2000
 LONGEST_REFERENCE = 120
@@ -81,6 +81,25 @@ class FileForm(FlaskForm):
 
     file = FileField(lazy("Document"), [InputRequired(lazy("Choose a file of at most 5 MB."))])
     submit = SubmitField(lazy("Add the document"))
+
+
+class LaterForm(FlaskForm):
+    """Give a funder more time to pay a batch."""
+
+    last_day = DayField(
+        lazy("New last day"),
+        [InputRequired(lazy("Enter a day, like 2026-05-31."))],
+        description=lazy("The whole day is included."),
+    )
+    reason = StringField(lazy("Reason"), [InputRequired(lazy("Say why.")), Length(max=LONGEST_REASON)])
+    submit = SubmitField(lazy("Expect it later"))
+
+    @property
+    def wish(self) -> Expectation:
+        """What was entered, once it is valid."""
+        if self.last_day.data is None:
+            raise ValueError("asked before the form was validated")
+        return Expectation(self.last_day.data, text(self.reason))
 
 
 class PaidForm(FlaskForm):

@@ -80,7 +80,11 @@ class ClaimBatch(Model):
     """Earned subsidies that are claimed of the funder together, under a number of the programme."""
 
     __tablename__ = "claim_batch"
-    __table_args__ = (UniqueConstraint("public_id"), UniqueConstraint("programme_id", "number"))
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        UniqueConstraint("programme_id", "number"),
+        Index("ix_claim_batch_pay_by", "pay_by", postgresql_where=text("paid_at IS NULL")),
+    )
 
     id: Mapped[PrimaryKey]
     public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
@@ -88,11 +92,18 @@ class ClaimBatch(Model):
     number: Mapped[int] = mapped_column(Integer)
     made_at: Mapped[datetime]
     made_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    # The first moment at which the funder is late: a midnight of the programme's zone.
+    pay_by: Mapped[datetime]
     paid_at: Mapped[datetime | None]
     bank_reference: Mapped[str] = mapped_column(Text, default="")
 
     programme: Mapped[FundingProgramme] = relationship()
     subsidies: Mapped[list[Subsidy]] = relationship(back_populates="batch", order_by="Subsidy.id")
+
+    @property
+    def expected_on(self) -> date:
+        """The last day on which the funder should have paid, in the programme's zone."""
+        return subsidy_rules.last_day_before(self.pay_by, self.programme.zone)
 
 
 class Subsidy(Model):

@@ -90,6 +90,7 @@ def programme_acts() -> dict[str, str]:
         "rule_published": _("Rule published"),
         "batch_made": _("Claim batch made"),
         "batch_paid": _("Claim batch paid"),
+        "batch_extended": _("Claim batch expected later"),
     }
 
 

@@ -2,15 +2,18 @@
 
 import csv
 import io
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from marketplace.foundation import bank_days, clock, spreadsheets
+from marketplace.foundation.database import db
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.money import Money
 from marketplace.funding import claims, subsidies, subsidy_lists
 from marketplace.funding.claims import FunderPayment
+from marketplace.funding.programme_models import ProgrammeEvent
 from marketplace.funding.subsidy_rules import Rule, State
 from tests.factories import make_person, make_staff
 from tests.funding.made import committed, funder_paid, make_programme, make_subsidy
@@ -120,6 +123,48 @@ def test_a_batch_says_what_became_of_what_it_asked_for(officer):
     assert [together[name].minor for name in names] == [320000, 64000, 64000, 128000, 64000]
     assert together["paid"] == subsidy_lists.waterfall(programme).paid
     assert together["waiting"] == subsidy_lists.waterfall(programme).claimed
+
+
+def test_a_batch_says_by_when_it_should_be_paid_and_when_that_is_over(officer):
+    programme, made = make_programme(), datetime(2026, 6, 1, 17, tzinfo=UTC)
+    earned(programme)
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=made)
+    # The second of June in Shanghai, and thirty days after it.
+    assert (batch.expected_on, batch.pay_by) == (date(2026, 7, 2), datetime(2026, 7, 2, 16, tzinfo=UTC))
+
+    def is_overdue(now):
+        [standing] = claims.list_batches(programme)
+        return standing.is_overdue(now)
+
+    over = batch.pay_by
+    assert (is_overdue(over - timedelta(seconds=1)), is_overdue(over)) == (False, True)
+    later = claims.Expectation(date(2026, 7, 20), "They asked for time")
+    claims.expect_later(batch.id, later, actor_id=officer.id, now=over)
+    assert (batch.expected_on, is_overdue(over)) == (date(2026, 7, 20), False)
+    event = db.session.scalars(select(ProgrammeEvent).filter_by(kind="batch_extended")).one()
+    assert event.details == {"batch": 1, "until": "2026-07-20", "reason": "They asked for time"}
+    for last_day, reason, field in ((date(2026, 7, 20), "x", "last_day"), (date(2026, 8, 1), " ", "reason")):
+        with pytest.raises(Invalid) as refused:
+            claims.expect_later(batch.id, claims.Expectation(last_day, reason), actor_id=officer.id, now=over)
+        assert list(refused.value.fields) == [field]
+
+    paid = over + timedelta(days=90)
+    claims.mark_paid(batch.id, funder_paid(64000, "B 1", now=paid), actor_id=officer.id, now=paid)
+    assert not is_overdue(over + timedelta(days=90))
+    with pytest.raises(Refused, match="nothing_claimed"):
+        claims.expect_later(
+            batch.id, claims.Expectation(date(2027, 8, 1), "x"), actor_id=officer.id, now=over + timedelta(days=91)
+        )
+
+
+def test_what_was_rejected_or_let_go_is_not_overdue(officer):
+    programme = make_programme()
+    one, two = earned(programme), earned(programme)
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    subsidies.reject(one.id, reason="重复申报", actor_id=officer.id, now=clock.now())
+    subsidies.release(two.order_line_id, "refunded", now=clock.now())
+
+    assert not claims.list_batches(programme)[0].is_overdue(batch.pay_by)
 
 
 def test_the_parts_of_a_budget_add_up(officer):

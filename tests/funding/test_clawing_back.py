@@ -153,6 +153,16 @@ def test_a_funder_takes_back_only_what_it_paid_and_says_why(officer):
         clawing_back.claw_back(subsidy.id, reason="审计", actor_id=officer.id, now=clock.now())
 
 
+def test_nobody_notes_money_of_their_own_subsidy(officer):
+    subsidy = paid(make_programme(), officer)
+    with pytest.raises(Refused, match="own_subsidy"):
+        clawing_back.claw_back(subsidy.id, reason="审计", actor_id=subsidy.person_id, now=clock.now())
+
+    clawing_back.claw_back(subsidy.id, reason="审计", actor_id=officer.id, now=clock.now())
+    with pytest.raises(Refused, match="own_subsidy"):
+        clawing_back.send_back(subsidy.id, sending(), actor_id=subsidy.person_id, now=clock.now())
+
+
 def test_what_was_wrongly_earned_is_rejected_before_it_is_claimed(officer):
     programme = make_programme(rule=OWES)
     subsidy = make_subsidy(programme, make_person(locale="en"))

@@ -8,10 +8,10 @@ from sqlalchemy import select
 from marketplace.foundation import clock
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.mail import OutgoingMail
-from marketplace.funding import deadlines, subsidies
+from marketplace.funding import claims, deadlines, subsidies
 from marketplace.funding.subsidy_rules import Rule
 from tests.factories import make_person, make_staff
-from tests.funding.made import make_programme, make_subsidy
+from tests.funding.made import funder_paid, make_programme, make_subsidy
 
 REVIEWED = Rule(percent=50, needs_review=True)
 
@@ -69,3 +69,33 @@ def test_nobody_is_told_whose_account_is_closed(programme, reader):
     with transaction():
         reader.active = False
     assert told(subsidy.earn_by - timedelta(days=3), reader) == []
+
+
+def test_a_batch_that_the_funder_has_not_paid_in_time_is_told_every_four_weeks(programme, reader):
+    def claimed(now):
+        subsidy = make_subsidy(programme, make_person())
+        subsidies.approve(subsidy.id, note="", actor_id=reader.id, now=clock.now())
+        subsidies.earn(subsidy.id, {}, now=clock.now())
+        return claims.make_batch(programme.id, None, actor_id=reader.id, now=now), subsidy
+
+    batch, subsidy = claimed(clock.now())
+    over = batch.pay_by
+    assert told(over - timedelta(seconds=1), reader) == []
+
+    [(subject, body)] = told(over, reader)
+    assert subject == f"1 claim batch is not paid in time: {programme.name_en}"
+    day = batch.expected_on
+    assert f"{day:%B} {day.day}, {day.year}" in body
+    assert f"/staff/funding/{programme.public_id}/claims" in body
+    assert told(over + timedelta(days=27), reader) == []
+    assert len(told(over + timedelta(days=28), reader)) == 1
+
+    # Another one that becomes late is told at once.
+    second, _subsidy = claimed(over + timedelta(days=29))
+    [(subject, _body)] = told(second.pay_by, reader)
+    assert subject == f"2 claim batches are not paid in time: {programme.name_en}"
+
+    subsidies.reject(subsidy.id, reason="重复", actor_id=reader.id, now=clock.now())
+    paid = funder_paid(64000, "B 2", now=second.pay_by)
+    claims.mark_paid(second.id, paid, actor_id=reader.id, now=second.pay_by)
+    assert told(second.pay_by + timedelta(days=300), reader) == []

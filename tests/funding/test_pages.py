@@ -244,7 +244,7 @@ def test_earned_subsidies_are_claimed_saved_and_paid(client, officer):
 def row_of(text, name):
     """The cells of the row with this name, as they are read."""
     rows = re.findall(r"<tr>.*?</tr>", text, re.DOTALL)
-    [row] = [one for one in rows if re.search(rf'scope="row"[^>]*>{name}<', one)]
+    [row] = [one for one in rows if re.search(rf'scope="row"[^>]*>(<a[^>]*>)?{name}<', one)]
     return [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
 
 
@@ -260,8 +260,26 @@ def test_claims_and_budget_say_the_same_of_what_was_paid(client, officer):
 
     assert "CN¥640.00" in budget
     assert claimed == [
-        "All together", "", "", "2", "CN¥1,280.00", "CN¥0.00", "CN¥640.00", "CN¥640.00", "CN¥0.00",
+        "All together", "", "", "", "2", "CN¥1,280.00", "CN¥0.00", "CN¥640.00", "CN¥640.00", "CN¥0.00",
     ]  # fmt: skip
+
+
+def test_an_unpaid_batch_is_marked_and_given_more_time(client, officer):
+    programme = make_programme()
+    subsidies.earn(make_subsidy(programme).id, EVIDENCE, now=clock.now())
+    made = clock.now() - timedelta(days=40)
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=made)
+    claimed, address = f"/staff/funding/{programme.public_id}/claims", f"/staff/claims/{batch.public_id}"
+    assert "within 30 days" in page(client, claimed)
+    assert "Overdue" in row_of(page(client, claimed), "Batch 1")[2]
+    assert "Overdue" in page(client, address)
+
+    assert client.post(f"{address}/later", data={"last_day": "2020-01-01", "reason": "x"}).status_code == 422
+    later = (clock.now() + timedelta(days=9)).date().isoformat()
+    assert client.post(f"{address}/later", data={"last_day": later, "reason": "They asked"}).status_code == 303
+
+    assert "Overdue" not in page(client, claimed)
+    assert "Overdue" not in page(client, address)
 
 
 def test_an_officer_notes_what_the_funder_takes_back_and_what_was_sent(client, officer):
