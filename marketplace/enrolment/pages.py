@@ -92,6 +92,7 @@ def event_names() -> dict[str, str]:
         "dispute_won": _("The bank decided that the payment stands"),
         "dispute_lost": _("The bank gave the payment back"),
         "dispute_decided": _("Staff decided about the place"),
+        "outside_refund_decided": _("Staff decided about the place"),
         "place_suspended": _("The place is suspended"),
         "place_resumed": _("The place is active again"),
         "refunded_outside": _("Money was given back outside this system"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import flash, redirect, render_template, url_for
 
@@ -28,6 +28,7 @@ def after_sale() -> ResponseReturnValue:
     found = disputes.list_recent()
     return render_template(
         "payments/after_sale.html",
+        officer=person(),
         disputes=found,
         following=disputes.follow_the_bank(found),
         refunds=external_refunds.list_undecided(),
@@ -42,34 +43,33 @@ def after_sale() -> ResponseReturnValue:
 @permission("staff:finance_officer")
 def decide_dispute(public_id: str) -> ResponseReturnValue:
     """Keep, suspend or end the place of a disputed payment."""
-    actor_id, now = person().id, clock.now()
-    return _decide(lambda choice: disputes.decide(public_id, choice, actor_id=actor_id, now=now))
+    return _decide(lambda choice, note: disputes.decide(public_id, choice, **note))
 
 
 @blueprint.post("/staff/external-refunds/<public_id>")
 @permission("staff:finance_officer")
 def decide_external_refund(public_id: str) -> ResponseReturnValue:
     """Keep or end the place of a payment that was refunded from outside."""
-    actor_id, now = person().id, clock.now()
     return _decide(
-        lambda choice: external_refunds.decide(
-            public_id, ends_place=choice is PlaceDecision.END, actor_id=actor_id, now=now
-        )
+        lambda choice, note: external_refunds.decide(public_id, ends_place=choice is PlaceDecision.END, **note)
     )
 
 
-def _decide(act: Callable[[PlaceDecision], object]) -> ResponseReturnValue:
+def _decide(act: Callable[[PlaceDecision, dict[str, Any]], object]) -> ResponseReturnValue:
+    """Do what the button says with the reason that was entered."""
     form = PlaceForm()
+    back = redirect(url_for("payments.after_sale"), 303)
     if not form.validate_on_submit():
-        flash(_("Say what becomes of the place."), "error")
-        return redirect(url_for("payments.after_sale"), 303)
+        flash(next(str(sentence) for errors in form.errors.values() for sentence in errors), "error")
+        return back
     try:
-        act(PlaceDecision(form.decision.data or ""))
+        note = {"reason": form.reason.data or "", "actor_id": person().id, "now": clock.now()}
+        act(PlaceDecision(form.act.data or ""), note)
     except Refused as refusal:
         flash(str(refusal.message), "error")
     else:
         flash(_("The decision is recorded."), "success")
-    return redirect(url_for("payments.after_sale"), 303)
+    return back
 
 
 def reason_names() -> dict[str, str]:

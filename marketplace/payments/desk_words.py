@@ -97,6 +97,8 @@ def act_names() -> Mapping[str, str]:
         "write_off_approved": _("Write-off approved"),
         "write_off_declined": _("Write-off turned down"),
         "terms_set": _("Revenue terms set"),
+        "dispute_decided": _("Place of a disputed payment decided about"),
+        "outside_refund_decided": _("Place of an outside refund decided about"),
         "order_moved": _("Order moved to another run"),
         "mail_resent": _("Confirmation mailed again"),
         "refund_repeated": _("Refund sent again"),

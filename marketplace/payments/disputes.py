@@ -23,7 +23,7 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import fapiao_gate, stripe_gateway
+from marketplace.payments import acts, fapiao_gate, four_eyes, stripe_gateway
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import DisputeState, PlaceDecision, next_state
 from marketplace.payments.models import PaymentAttempt, Purpose
@@ -150,10 +150,11 @@ def _is_suspended_by_any(order_id: int) -> bool:
     return db.session.scalar(query.limit(1)) is not None
 
 
-def decide(public_id: str, decision: PlaceDecision, *, actor_id: int, now: datetime) -> Dispute:
-    """Keep, suspend or end the place behind a disputed payment. Locks the order and its run.
+def decide(public_id: str, decision: PlaceDecision, *, reason: str, actor_id: int, now: datetime) -> Dispute:
+    """Keep, suspend or end the place behind a disputed payment, with a reason. Locks the order and its run.
 
-    Suspended, it follows the bank's word by itself: so that is refused once the bank has spoken.
+    Suspended, it follows the bank's word by itself: so that is refused once the bank has spoken. Raises Refused for
+    one's own order and where a place that is over would be kept, Invalid without a reason.
     """
     with transaction():
         row_id = db.session.scalar(select(Dispute.id).filter_by(public_id=public_id))
@@ -163,11 +164,23 @@ def decide(public_id: str, decision: PlaceDecision, *, actor_id: int, now: datet
         order_id = db.session.get_one(PaymentAttempt, attempt_id).order_id
         order = locked(Order, order_id)
         dispute = locked(Dispute, row_id)
+        four_eyes.check_not_own(order_id, actor_id=actor_id)
+        if decision is not PlaceDecision.END and places.find_of_order(order_id) is None:
+            raise places.PlaceEnded
         if decision is PlaceDecision.SUSPEND and dispute.closed_at is not None:
             raise Refused("dispute_closed", lazy("The bank has decided, so the place is either kept or ended."))
         dispute.place_decision, dispute.decided_at, dispute.decided_by_id = decision, now, actor_id
         details = {"dispute": public_id, "decision": decision.value}
         orders.record(order, "dispute_decided", now=now, actor_id=actor_id, details=details)
+        acts.record(
+            "dispute_decided",
+            f"dispute:{public_id}",
+            reason=reason,
+            actor_id=actor_id,
+            now=now,
+            order_id=order_id,
+            details=details,
+        )
         _apply(dispute, order_id, actor_id=actor_id, now=now)
         if decision is PlaceDecision.END or (dispute.closed_at is not None and decision is PlaceDecision.KEEP):
             run_changes.resume_disputed(order_id, kinds=tuple(RunChangeKind), now=now)

@@ -12,8 +12,9 @@ from marketplace.enrolment import orders, places, returns
 from marketplace.enrolment.models import Order, RefundDue
 from marketplace.enrolment.refund_rules import DEBT_RETURNED, Part, Payer, Share
 from marketplace.foundation.database import add, db, locked, transaction
-from marketplace.foundation.errors import NotFound
-from marketplace.payments import fapiao_gate
+from marketplace.foundation.errors import NotFound, Refused
+from marketplace.foundation.i18n import lazy
+from marketplace.payments import acts, fapiao_gate, four_eyes
 from marketplace.payments.models import PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
@@ -75,8 +76,12 @@ def _write(answer: RefundAnswer, attempt: PaymentAttempt, order: Order, *, now: 
     )
 
 
-def decide(public_id: str, *, ends_place: bool, actor_id: int, now: datetime) -> Refund:
-    """Note what becomes of the place of a payment refunded from outside. Locks the order, and its run if it ends."""
+def decide(public_id: str, *, ends_place: bool, reason: str, actor_id: int, now: datetime) -> Refund:
+    """Say once what becomes of the place of a payment refunded from outside, and why. Locks order, refund, run.
+
+    The same again changes nothing. Raises Refused for another word than the first, one's own order, and where a place
+    that is over would be kept; Invalid without a reason.
+    """
     with transaction():
         query = select(Refund).join(Refund.refund_due).where(Refund.public_id == public_id)
         refund = db.session.scalars(query.where(RefundDue.source == DASHBOARD)).one_or_none()
@@ -84,11 +89,33 @@ def decide(public_id: str, *, ends_place: bool, actor_id: int, now: datetime) ->
             raise NotFound
         order = locked(Order, refund.refund_due.order_id)
         refund = locked(Refund, refund.id)
-        refund.place_decision = "end" if ends_place else "keep"
-        refund.decided_at, refund.decided_by_id = now, actor_id
+        four_eyes.check_not_own(order.id, actor_id=actor_id)
+        decision = "end" if ends_place else "keep"
+        if refund.place_decision is not None:
+            if refund.place_decision != decision:
+                raise Refused("decided_already", lazy("Somebody has decided about this already."))
+            return refund
+        if not ends_place and places.find_of_order(order.id) is None:
+            raise places.PlaceEnded
+        refund.place_decision, refund.decided_at, refund.decided_by_id = decision, now, actor_id
+        _note(refund, order, decision, reason=reason, actor_id=actor_id, now=now)
         if ends_place:
             places.end_of_order(order.id, "refunded", now=now, actor_id=actor_id)
         return refund
+
+
+def _note(refund: Refund, order: Order, decision: str, *, reason: str, actor_id: int, now: datetime) -> None:
+    details = {"refund": refund.public_id, "decision": decision}
+    orders.record(order, "outside_refund_decided", now=now, actor_id=actor_id, details=details)
+    acts.record(
+        "outside_refund_decided",
+        f"refund:{refund.public_id}",
+        reason=reason,
+        actor_id=actor_id,
+        now=now,
+        order_id=order.id,
+        details=details,
+    )
 
 
 def undecided(query: Any) -> Any:

@@ -53,4 +53,7 @@ class RefundForm(FlaskForm):
 class PlaceForm(FlaskForm):
     """What becomes of the place of a payment that was disputed or refunded from outside; each button is an answer."""
 
-    decision = StringField(validators=[InputRequired(), AnyOf(["keep", "suspend", "end"])])
+    act = StringField(
+        validators=[InputRequired(), AnyOf(["keep", "suspend", "end"], message=lazy("Say what becomes of the place."))]
+    )
+    reason = StringField(validators=[InputRequired(lazy("Say why: it is kept with what you do."))])

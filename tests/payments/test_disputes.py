@@ -18,6 +18,7 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.money import Money
 from marketplace.payments import (
+    acts,
     attempts,
     discrepancies,
     disputes,
@@ -91,7 +92,7 @@ def test_staff_suspend_and_later_end_or_keep_the_place(app, client, sandbox, ord
     sign_in(client, make_staff("finance_officer"))
     assert "争议" in client.get("/staff/after-sale").text
 
-    client.post(f"/staff/disputes/{public_id}", data={"decision": "suspend"})
+    client.post(f"/staff/disputes/{public_id}", data={"act": "suspend", "reason": "asked"})
     assert enrolment_of(order).suspended_at == now
     assert "名额暂停" in client.get("/staff/after-sale").text
     bank.close(sandbox.store, made["id"], is_won=True)
@@ -101,14 +102,16 @@ def test_staff_suspend_and_later_end_or_keep_the_place(app, client, sandbox, ord
 
     officer = make_staff("finance_officer")
     with pytest.raises(Refused, match="dispute_closed"):
-        disputes.decide(public_id, PlaceDecision.SUSPEND, actor_id=officer.id, now=now)
-    disputes.decide(public_id, PlaceDecision.END, actor_id=officer.id, now=now)
+        disputes.decide(public_id, PlaceDecision.SUSPEND, reason="x", actor_id=officer.id, now=now)
+    disputes.decide(public_id, PlaceDecision.END, reason="x", actor_id=officer.id, now=now)
     assert (enrolment_of(order).end_reason, order.lines[0].run.seats_taken) == ("disputed", 0)
 
 
 def test_a_suspended_place_ends_with_a_lost_dispute(app, client, sandbox, order, now):
     made, found = disputed(app, client, sandbox, order, now)
-    disputes.decide(found.public_id, PlaceDecision.SUSPEND, actor_id=make_staff("finance_officer").id, now=now)
+    disputes.decide(
+        found.public_id, PlaceDecision.SUSPEND, reason="x", actor_id=make_staff("finance_officer").id, now=now
+    )
 
     bank.close(sandbox.store, made["id"], is_won=False)
     deliver(app, client, sandbox.events())
@@ -119,7 +122,9 @@ def test_a_suspended_place_ends_with_a_lost_dispute(app, client, sandbox, order,
 
 def test_a_suspended_person_sees_why_and_changes_nothing(app, client, sandbox, order, now):
     _made, found = disputed(app, client, sandbox, order, now)
-    disputes.decide(found.public_id, PlaceDecision.SUSPEND, actor_id=make_staff("finance_officer").id, now=now)
+    disputes.decide(
+        found.public_id, PlaceDecision.SUSPEND, reason="x", actor_id=make_staff("finance_officer").id, now=now
+    )
     place_id = enrolment_of(order).public_id
     sign_in(client, order.person)
 
@@ -147,7 +152,7 @@ def test_a_place_bought_by_another_payment_outlives_a_lost_dispute(app, client, 
     made = bank.open_dispute(sandbox.store, charge_of(sandbox, attempt))
     deliver(app, client, sandbox.events())
     found = db.session.query(Dispute).one()
-    disputes.decide(found.public_id, PlaceDecision.SUSPEND, actor_id=officers[0].id, now=now)
+    disputes.decide(found.public_id, PlaceDecision.SUSPEND, reason="x", actor_id=officers[0].id, now=now)
 
     bank.close(sandbox.store, made["id"], is_won=False)
     deliver(app, client, sandbox.events())
@@ -179,7 +184,9 @@ def test_a_place_in_a_cancelled_run_is_settled_when_the_bank_has_decided(
 ):
     made, found = disputed(app, client, sandbox, order, now)
     if is_suspended:
-        disputes.decide(found.public_id, PlaceDecision.SUSPEND, actor_id=make_staff("finance_officer").id, now=now)
+        disputes.decide(
+            found.public_id, PlaceDecision.SUSPEND, reason="x", actor_id=make_staff("finance_officer").id, now=now
+        )
     change, later = changed(order.lines[0].run, RunChangeKind.CANCELLED, now)
     assert (answer_of(change), found.place_decision) == (
         ("failed", "disputed"),
@@ -220,7 +227,9 @@ def test_a_place_in_a_merged_run_goes_along_unless_its_money_went_back(app, clie
     assert answer_of(change)[0] == ("settled" if moved else "failed")
     if not moved:
         # Staff say what becomes of the place, and the rest follows.
-        disputes.decide(found.public_id, PlaceDecision.END, actor_id=make_staff("finance_officer").id, now=later)
+        disputes.decide(
+            found.public_id, PlaceDecision.END, reason="x", actor_id=make_staff("finance_officer").id, now=later
+        )
         jobs.run_pending()
         assert (answer_of(change)[0], enrolment_of(order).end_reason) == ("settled", "disputed")
 
@@ -239,9 +248,78 @@ def test_a_refund_made_in_the_dashboard_is_booked_and_asks_about_the_place(app, 
     assert [found.id for found in external_refunds.list_undecided()] == [refund.id]
     sign_in(client, make_staff("finance_officer"))
     assert "280.00" in client.get("/staff/after-sale").text
-    client.post(f"/staff/external-refunds/{refund.public_id}", data={"decision": "end"})
+    client.post(f"/staff/external-refunds/{refund.public_id}", data={"act": "end", "reason": "agreed"})
     assert enrolment_of(order).ended_at == now
     assert external_refunds.list_undecided() == []
+
+
+def acts_of(order):
+    return [(act.kind, act.reason, act.details["decision"]) for act in acts.list_of_order(order.id)]
+
+
+def test_a_word_about_a_dispute_needs_a_reason_and_is_kept(app, client, sandbox, order, now):
+    _made, found = disputed(app, client, sandbox, order, now)
+    public_id, officer = found.public_id, make_staff("finance_officer")
+    sign_in(client, officer)
+    address = f"/staff/disputes/{public_id}?lang=en"
+    client.post(address, data={"act": "keep"})
+    assert "Say why" in client.get("/staff/after-sale?lang=en").text
+    assert (found.place_decision, acts_of(order)) == (None, [])
+
+    client.post(address, data={"act": "keep", "reason": "known to us"})
+    client.post(address, data={"act": "end", "reason": "no answer"})
+    kept = [("dispute_decided", "known to us", "keep"), ("dispute_decided", "no answer", "end")]
+    assert (acts_of(order), found.decided_by_id) == (kept, officer.id)
+    client.post(address, data={"act": "keep", "reason": "too late"})
+    page = client.get("/staff/after-sale?lang=en").text
+    assert ("This place has ended already." in page, "Keep the place" in page) == (True, False)
+    assert (found.place_decision, acts_of(order)) == ("end", kept)
+    assert "no answer" in client.get(f"/staff/orders/{order.public_id}?lang=en").text
+
+
+def refunded_outside(app, client, sandbox, order, now):
+    attempt = paid(sandbox, order, now)
+    dashboard.create(sandbox.store, {"charge": charge_of(sandbox, attempt), "amount": "28000"})
+    deliver(app, client, sandbox.events())
+    return db.session.query(Refund).one()
+
+
+@pytest.mark.parametrize(("first", "second"), [("keep", "end"), ("end", "keep")])
+def test_an_outside_refund_is_decided_about_once_with_a_reason(app, client, sandbox, order, now, first, second):
+    refund = refunded_outside(app, client, sandbox, order, now)
+    sign_in(client, make_staff("finance_officer"))
+    address = f"/staff/external-refunds/{refund.public_id}?lang=en"
+    client.post(address, data={"act": first})
+    assert (refund.place_decision, acts_of(order)) == (None, [])
+
+    for _twice in range(2):
+        client.post(address, data={"act": first, "reason": "agreed by phone"})
+    client.post(address, data={"act": second, "reason": "or not"})
+    assert "Somebody has decided about this already." in client.get("/staff/after-sale?lang=en").text
+    assert (refund.place_decision, acts_of(order)) == (first, [("outside_refund_decided", "agreed by phone", first)])
+    assert [event.kind for event in order.events].count("outside_refund_decided") == 1
+    assert (enrolment_of(order).ended_at is None) == (first == "keep")
+
+
+def test_a_place_that_is_over_is_not_kept_after_an_outside_refund(app, client, sandbox, order, now):
+    refund = refunded_outside(app, client, sandbox, order, now)
+    officer = make_staff("finance_officer").id
+    places.end_of_order(order.id, "refunded", now=now, actor_id=officer)
+    with pytest.raises(Refused, match="place_ended"):
+        external_refunds.decide(refund.public_id, ends_place=False, reason="x", actor_id=officer, now=now)
+    external_refunds.decide(refund.public_id, ends_place=True, reason="x", actor_id=officer, now=now)
+    assert external_refunds.list_undecided() == []
+
+
+def test_nobody_decides_about_their_own_place(app, client, sandbox, now):
+    order = place(make_run(), now=now, person=make_staff("finance_officer"))
+    _made, found = disputed(app, client, sandbox, order, now)
+    with pytest.raises(Refused, match="own_order"):
+        disputes.decide(found.public_id, PlaceDecision.KEEP, reason="x", actor_id=order.person_id, now=now)
+    other = place(make_run(), now=now, person=order.person)
+    refund = refunded_outside(app, client, sandbox, other, now)
+    with pytest.raises(Refused, match="own_order"):
+        external_refunds.decide(refund.public_id, ends_place=False, reason="x", actor_id=order.person_id, now=now)
 
 
 def test_our_own_refund_is_not_taken_for_one_from_outside(app, client, sandbox, order, now):

@@ -100,7 +100,9 @@ def test_the_file_of_a_disputed_order_says_so(app, client, sandbox, order, now):
         found.evidence_due_by,
     )
     assert (bars["paid"], bars["held"], bars["kept"]) == (128000, -128000, 0)
-    disputes.decide(found.public_id, PlaceDecision.KEEP, actor_id=make_staff("finance_officer").id, now=now)
+    disputes.decide(
+        found.public_id, PlaceDecision.KEEP, reason="known", actor_id=make_staff("finance_officer").id, now=now
+    )
     page, _bars = page_of(app, order)
     assert (page.next.action, page.next.until) == ("wait_for_bank", found.evidence_due_by)
 
@@ -130,7 +132,7 @@ def test_a_refund_from_outside_is_the_next_action_until_it_is_decided(app, clien
 
     refund = db.session.query(Refund).one()
     officer = make_staff("finance_officer")
-    external_refunds.decide(refund.public_id, ends_place=False, actor_id=officer.id, now=now)
+    external_refunds.decide(refund.public_id, ends_place=False, reason="agreed", actor_id=officer.id, now=now)
     assert page_of(app, order)[0].next.action == "take_part"
 
 

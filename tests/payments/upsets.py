@@ -51,7 +51,8 @@ class Upsets:
     def decide_dispute(self, which, decision):
         """An officer says what becomes of the place, at any time and more than once."""
         if (dispute := self._pick(Dispute, which)) is not None:
-            self._try(disputes.decide, dispute.public_id, decision, actor_id=self.officers[0], now=self.now)
+            named = {"reason": "model", "actor_id": self.officers[0], "now": self.now}
+            self._try(disputes.decide, dispute.public_id, decision, **named)
 
     # Runs that change under the people in them
 
