@@ -12,6 +12,7 @@ from sqlalchemy import exists, select, text
 from marketplace.accounts.models import Person
 from marketplace.demo import (
     after_sale,
+    bank_money,
     books,
     debts,
     employer,
@@ -79,6 +80,7 @@ def _load(now: datetime) -> None:
     prices.write_prices(loaded.runs, loaded.organisations, now=now)
     prices.write_vouchers(loaded.organisations, now=now)
     kept_seats.write_kept_seats(loaded.runs, now=now)
+    bank_money.write_bank_money(now=now)
     searches.write_searches(people, learner.id, now=now)
     publishing.write_publishing(loaded.organisations, now=now)
     subsidised_runs.mark_all(now=now)

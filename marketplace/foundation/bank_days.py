@@ -18,12 +18,13 @@ def day_of(moment: datetime) -> date:
     return moment.astimezone(ZONE).date()
 
 
-def moment_on(day: date, *, since: datetime, now: datetime) -> datetime:
+def moment_on(day: date, *, since: datetime | None, now: datetime) -> datetime:
     """When a movement of a day took place: at its noon, which is the day in the books wherever one looks from.
 
-    Never before `since`, when what it is for came about, and never after `now`.
+    Never before `since`, when what it is for came about, if it is for anything, and never after `now`.
     """
-    return min(max(datetime.combine(day, NOON, ZONE), since), now)
+    noon = datetime.combine(day, NOON, ZONE)
+    return min(noon if since is None else max(noon, since), now)
 
 
 def check_past(day: date, field: str, *, now: datetime) -> None:

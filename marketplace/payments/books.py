@@ -108,6 +108,9 @@ def posting_names() -> dict[str, str]:
         "subsidy": _("Subsidy"),
         "exchange": _("Currency exchange"),
         "unmatched": _("Money without a fact"),
+        "unmatched_returned": _("Money without a fact, sent back"),
+        "unmatched_ours": _("Money without a fact, the marketplace's own"),
+        "unmatched_mistake": _("Money that never came, taken out"),
     }
 
 
@@ -146,5 +149,6 @@ def discrepancy_names() -> dict[str, str]:
         "amount_differs": _("Stripe's amount differs from ours"),
         "missing_here": _("Stripe has a movement that our books lack"),
         "missing_at_stripe": _("Our books have a movement that Stripe lacks"),
+        "unknown_transfer": _("A bank transfer that fits no order"),
         "unknown_movement": _("A movement at Stripe that belongs to nothing we know"),
     }

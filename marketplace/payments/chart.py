@@ -140,7 +140,7 @@ CHART = (
         "2242",
         _LIABILITY,
         lazy("Money without a fact"),
-        lazy("Moved at Stripe and belongs to nothing we know, until staff say what it is."),
+        lazy("Moved at Stripe or the bank and belongs to nothing we know, until staff say what it is."),
     ),
     _line(
         Account.PLATFORM_FEE,
@@ -155,6 +155,13 @@ CHART = (
         AccountType.REVENUE,
         lazy("Currency exchange"),
         lazy("Where one currency becomes another: its balances say what was changed into what."),
+    ),
+    _line(
+        Account.OTHER_INCOME,
+        "6301",
+        AccountType.REVENUE,
+        lazy("Other income"),
+        lazy("Money that belonged to no order and is the marketplace's own, as staff said."),
     ),
     _line(
         Account.VOUCHER_COST,
@@ -183,6 +190,13 @@ CHART = (
         AccountType.EXPENSE,
         lazy("Debts written off"),
         lazy("What learners owed for subsidies and will not be asked for any more."),
+    ),
+    _line(
+        Account.OTHER_EXPENSE,
+        "6711",
+        AccountType.EXPENSE,
+        lazy("Other expenses"),
+        lazy("Money that left for nothing we know and is the marketplace's to bear, as staff said."),
     ),
 )
 BY_CODE = {str(line.code): line for line in CHART}

@@ -13,12 +13,13 @@ from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.payments import offline_rules
 from marketplace.payments.desk_models import OfflinePayment, OfflineState, WriteOff
+from marketplace.payments.unmatched_models import UnmatchedAnswer
 
 if TYPE_CHECKING:
     from config import Settings
     from marketplace.foundation.money import Money
 
-Proposed = TypeVar("Proposed", OfflinePayment, WriteOff)
+Proposed = TypeVar("Proposed", OfflinePayment, WriteOff, UnmatchedAnswer)
 
 
 def are_needed(amount: Money, *, before: Money) -> bool:
@@ -46,5 +47,6 @@ def locked_proposed(model: type[Proposed], public_id: str, *, actor_id: int) -> 
         raise Refused("decided_already", lazy("Somebody has decided about this already."))
     if row.proposed_by_id == actor_id:
         raise Refused("four_eyes", lazy("Another finance officer must look at this: you entered it."))
-    check_not_own(row.order_id, actor_id=actor_id)
+    if row.order_id is not None:
+        check_not_own(row.order_id, actor_id=actor_id)
     return row

@@ -24,6 +24,7 @@ from marketplace.payments.desk_models import OfflinePayment, OfflineState
 from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.stripe_gateway import RefundAnswer
+from marketplace.payments.unmatched_models import BankMoney, UnmatchedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,9 +53,9 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
         # Not locked by itself: an order paid meanwhile gives the transfer back, and rivals are locked together, by id.
         order = db.session.get_one(Order, order_id)
         four_eyes.check_not_own(order_id, actor_id=actor_id)
-        _check_amount(order, transfer)
+        check_amount(order, transfer)
         _check(transfer, now=now)
-        before = _settled_before(order, transfer)
+        before = settled_before(order, transfer.purpose)
         payment = add(
             OfflinePayment(
                 order_id=order.id,
@@ -74,8 +75,8 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
         return payment
 
 
-def _check_amount(order: Order, transfer: Transfer) -> None:
-    """For an order the whole amount at once, but any for one that is paid; a debt may be paid in parts."""
+def check_amount(order: Order, transfer: Transfer) -> None:
+    """Raise Invalid for what is not due: an order is paid at once, or once more with anything; a debt in parts, too."""
     if transfer.purpose is Purpose.DEBT:
         # Its pieces come one after another: what is left, and what was settled before, stay as they are.
         is_owed = debts.find(order.public_id) is not None
@@ -96,6 +97,9 @@ def _check(transfer: Transfer, *, now: datetime) -> None:
         message = lazy("Enter the reference by which the bank shows the transfer.")
         raise Invalid("no_reference", message, {"bank_reference": message})
     bank_days.check_past(transfer.received_on, "received_on", now=now)
+    known = select(BankMoney.id).filter_by(bank_reference=offline_rules.normalised(transfer.bank_reference))
+    if db.session.scalar(known.where(BankMoney.voided_at.is_(None))) is not None:
+        raise Refused("recorded", lazy("This transfer is recorded as money without a fact. Say there what it is."))
 
 
 def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> OfflinePayment:
@@ -123,8 +127,8 @@ def _settle(payment: OfflinePayment, *, now: datetime) -> None:
 
     In the books the money came on the bank's day, but not before the order or the debt that it pays for.
     """
-    since = debts.began_at(payment.order_id) if payment.purpose == Purpose.DEBT else payment.order.placed_at
-    occurred_at = bank_days.moment_on(payment.received_on, since=since or payment.order.placed_at, now=now)
+    began_at = since(payment.order, Purpose(payment.purpose))
+    occurred_at = bank_days.moment_on(payment.received_on, since=began_at, now=now)
     attempt = add(
         PaymentAttempt(
             order_id=payment.order_id,
@@ -141,6 +145,12 @@ def _settle(payment: OfflinePayment, *, now: datetime) -> None:
     )
     payment.state, payment.attempt_id = OfflineState.SETTLED, attempt.id
     attempts.take_in(attempt, payment.amount, into=Account.BANK, occurred_at=occurred_at, now=now)
+
+
+def since(order: Order, purpose: Purpose) -> datetime:
+    """When an order, or what is owed beside it, came about: nothing was paid for it before."""
+    began_at = debts.began_at(order.id) if purpose == Purpose.DEBT else None
+    return began_at or order.placed_at
 
 
 def refund_sent(
@@ -201,12 +211,14 @@ def _record(kind: str, payment: OfflinePayment, *, reason: str, actor_id: int, n
     )
 
 
-def _settled_before(order: Order, transfer: Transfer) -> Money:
-    """What was settled by bank transfers for the same order or debt."""
-    settled = select(func.coalesce(func.sum(OfflinePayment.amount_minor), 0)).filter_by(
-        order_id=order.id, purpose=transfer.purpose, state=OfflineState.SETTLED
-    )
-    return Money(int(db.session.scalar(settled) or 0), transfer.amount.currency)
+def settled_before(order: Order, purpose: Purpose) -> Money:
+    """What was settled by hand for the same order or debt: transfers, and money that belonged to nothing before."""
+    settled = {"order_id": order.id, "purpose": purpose, "state": OfflineState.SETTLED}
+    sums = [
+        select(func.coalesce(func.sum(model.amount_minor), 0)).filter_by(**settled).scalar_subquery()
+        for model in (OfflinePayment, UnmatchedAnswer)
+    ]
+    return Money(int(db.session.scalar(select(sums[0] + sums[1])) or 0), order.currency)
 
 
 def list_waiting(*, after: int = 0, limit: int = 100) -> Sequence[OfflinePayment]:

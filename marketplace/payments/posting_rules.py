@@ -38,6 +38,8 @@ class Account(StrEnum):
     SUBSIDY_COST = "subsidy_cost"
     WRITTEN_OFF = "written_off"
     CURRENCY_EXCHANGE = "currency_exchange"
+    OTHER_INCOME = "other_income"
+    OTHER_EXPENSE = "other_expense"
 
 
 UNEARNED = (Account.UNEARNED_REVENUE, Account.UNEARNED_SUBSIDY, Account.UNEARNED_VOUCHER)
@@ -211,9 +213,15 @@ def dispute_lost(amount: Money, *, whose: Account = Account.UNEARNED_REVENUE) ->
     return given_back(amount, out_of=Account.DISPUTES_HELD, whose=whose)
 
 
-def unmatched(amount: Money) -> Entries:
-    """Money on Stripe's side that belongs to nothing we know, until staff say what it is."""
-    return move(Account.STRIPE_BALANCE, Account.UNMATCHED_MONEY, amount)
+def unmatched(amount: Money, *, at: str = Account.STRIPE_BALANCE) -> Entries:
+    """Money at Stripe or the bank that belongs to nothing we know, until staff say what it is; negative: it is gone."""
+    return move(at, Account.UNMATCHED_MONEY, amount)
+
+
+def unmatched_is_ours(amount: Money) -> Entries:
+    """What belonged to nothing is an income of the marketplace, or an expense if it left."""
+    account = Account.OTHER_INCOME if amount.minor > 0 else Account.OTHER_EXPENSE
+    return move(Account.UNMATCHED_MONEY, account, amount)
 
 
 def exchanged(booked: Money, settled: Money) -> Entries:

@@ -18,6 +18,7 @@ from marketplace.payments import (
     stripe_feeds,
     stripe_lists,
     stripe_matching,
+    unmatched,
     write_offs,
 )
 from marketplace.payments.blueprint import blueprint
@@ -34,18 +35,22 @@ if TYPE_CHECKING:
 def staff_queues() -> ResponseReturnValue:
     """Everything that waits for finance staff, the beginning of each queue; with `queue` that one alone, further on."""
     queue, after = request.args.get("queue", ""), ids.row_number(request.args.get("after", "")) or 0
+    pages = queues.list_waiting(queue, after=after)
+    strays = pages["unmatched"].rows if "unmatched" in pages else []
     return render_template(
         "payments/queues.html",
         queue=queue,
         counts=queues.counts(),
         names=desk_pages.queue_names(),
-        pages=queues.list_waiting(queue, after=after),
+        pages=pages,
+        answers=unmatched.standing([one.id for one in strays]),
         kinds=books.discrepancy_names(),
         job_names=desk_pages.job_names(),
         dispute_states=desk_pages.dispute_names(),
         person=person(),
         today=bank_days.day_of(clock.now()),
         retriable=queues.RETRIABLE,
+        unmatched=queues.UNMATCHED,
     )
 
 
@@ -62,6 +67,8 @@ def treat(kind: str, reference: str) -> ResponseReturnValue:
         ("job", "retry"): lambda note: queues.retry_job(number, **note),
         ("job", "resolve"): lambda note: queues.resolve_job(number, **note),
         ("refund", "sent"): lambda note: _refund_sent(reference, **note),
+        ("unmatched", "approve"): lambda note: unmatched.approve(reference, **note),
+        ("unmatched", "decline"): lambda note: unmatched.decline(reference, **note),
         ("transfer", "approve"): lambda note: offline.approve(reference, **note),
         ("transfer", "decline"): lambda note: offline.decline(reference, **note),
         ("write_off", "approve"): lambda note: write_offs.approve(reference, **note),

@@ -24,6 +24,7 @@ from marketplace.payments import (
     offline,
     refunds,
     stripe_matching,
+    unmatched,
     write_offs,
 )
 from marketplace.payments.desk_models import OfflinePayment, OfflineState, StaffAct, WriteOff
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-# Movements at Stripe that belong to nothing; every other kind is a discrepancy of books that both exist.
-UNMATCHED = "unknown_movement"
+# What moved at Stripe or the bank and belongs to nothing; every other kind is a discrepancy of books that both exist.
+UNMATCHED = (unmatched.MOVEMENT, unmatched.TRANSFER)
 # What each queue of discrepancies holds.
 KINDS: dict[str, ColumnElement[bool]] = {
     "failed_refunds": Discrepancy.kind == "refund_failed",
-    "unmatched": Discrepancy.kind == UNMATCHED,
-    "discrepancies": Discrepancy.kind.not_in([UNMATCHED, "refund_failed"]),
+    "unmatched": Discrepancy.kind.in_(UNMATCHED),
+    "discrepancies": Discrepancy.kind.not_in([*UNMATCHED, "refund_failed"]),
 }
 PAGE = 50
 
@@ -235,8 +236,14 @@ def _repeat_refund(found: Discrepancy, *, reason: str, actor_id: int, now: datet
 
 
 def resolve_discrepancy(public_id: str, *, reason: str, actor_id: int, now: datetime) -> Discrepancy:
-    """Close a discrepancy with a note, and keep the note as an act too."""
+    """Close a discrepancy with a note, and keep the note as an act too.
+
+    Refused for one behind which money stands: `unmatched.answer` closes it and posts the money away.
+    """
     with transaction():
+        if unmatched.holds_money(public_id):
+            message = lazy("Say what this money is: until then it stands in the books as money without a fact.")
+            raise Refused("say_what", message)
         found = discrepancies.resolve(public_id, note=reason, actor_id=actor_id, now=now)
         order_id = db.session.scalar(select(Order.id).filter_by(public_id=str(found.details.get("order", ""))))
         acts.record(

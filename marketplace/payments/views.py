@@ -25,6 +25,7 @@ from marketplace.payments import (
     revenue_views,
     stories,
     stripe_matching,
+    unmatched_views,
     webhooks,
 )
 from marketplace.payments.blueprint import blueprint
@@ -50,6 +51,7 @@ __all__ = [
     "reconciliation",
     "revenue_views",
     "stripe_matching",
+    "unmatched_views",
     "webhooks",
 ]
 

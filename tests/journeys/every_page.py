@@ -57,6 +57,7 @@ IDS = {
     "pooled": f"SELECT course_run.public_id FROM {POOLED}",
     "priced": f"SELECT course_run.public_id FROM {RULED}",
     "rule": "SELECT public_id FROM price_rule ORDER BY id",
+    "stray": "SELECT public_id FROM discrepancy WHERE kind = 'unknown_transfer' ORDER BY id",
     "terms": "SELECT 'terms'",
     "purpose": "SELECT 'order'",
 }
@@ -198,6 +199,8 @@ DOORS = [
         "payments.reconciliation_page",
         "payments.seller",
         "payments.staff_debts",
+        "payments.bank_money",
+        "payments.unmatched_money public_id=stray",
         "payments.revenue_terms_page",
         "funding.funding_desk",
         "funding.new_programme",

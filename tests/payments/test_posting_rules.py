@@ -29,6 +29,8 @@ EVERY_RULE = {
     "debt_gone": lambda a, i, b: rules.debt_gone(a, programme_id=i),
     "written_off": lambda a, i, b: rules.written_off(a, programme_id=i),
     "unmatched": lambda a, i, b: rules.unmatched(a),
+    "unmatched_at_the_bank": lambda a, i, b: rules.unmatched(-a if b else a, at=Account.BANK),
+    "unmatched_is_ours": lambda a, i, b: rules.unmatched_is_ours(-a if b else a),
     "exchanged": lambda a, i, b: rules.exchanged(a, Money(a.minor // 7, "USD")),
 }
 

@@ -1,0 +1,110 @@
+"""What staff enter about money that belongs to nothing: that it came at the bank, and what it turned out to be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask_wtf import FlaskForm
+from wtforms import RadioField, SelectField, StringField, SubmitField, TextAreaField
+from wtforms.validators import InputRequired, Length, Optional, ValidationError
+
+from marketplace.foundation.filling import DayField, choice, choices_of, text
+from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import lazy
+from marketplace.foundation.money import EXPONENTS, Money, MoneyError
+from marketplace.payments import offline_rules
+from marketplace.payments.desk_forms import ReasonForm
+from marketplace.payments.models import Purpose
+from marketplace.payments.unmatched import Received, Said
+from marketplace.payments.unmatched_models import AnswerKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LONGEST_NAME = 200
+
+
+class BankMoneyForm(FlaskForm):
+    """A transfer that fits no order, as the bank shows it."""
+
+    amount = StringField(lazy("Amount"), [InputRequired(lazy("Enter an amount, like 1280.00."))])
+    currency = SelectField(lazy("Currency"), choices=[choice(code, code) for code in EXPONENTS], default="CNY")
+    bank_reference = StringField(
+        lazy("Reference at the bank"),
+        [
+            InputRequired(lazy("Enter the reference by which the bank shows the transfer.")),
+            Length(max=offline_rules.LONGEST_REFERENCE),
+        ],
+    )
+    received_on = DayField(
+        lazy("Day of receipt"), [InputRequired(lazy("Enter the day on which the bank shows the transfer."))]
+    )
+    payer_name = StringField(
+        lazy("Payer"),
+        [InputRequired(lazy("Enter the name of the payer as the bank shows it.")), Length(max=LONGEST_NAME)],
+    )
+    reason = TextAreaField(
+        lazy("Why it fits no order"),
+        [InputRequired(lazy("Say why: it is kept with what you do.")), Length(max=2000)],
+        description=lazy("Kept with your name; the learner does not see it."),
+    )
+    submit = SubmitField(lazy("Record the money"))
+
+    def validate_amount(self, field: StringField) -> None:
+        """Refuse what is no amount in the currency."""
+        try:
+            Money.parse(text(field), self.currency.data or "")
+        except MoneyError as error:
+            raise ValidationError(_("Enter an amount, like 1280.00.")) from error
+
+    @property
+    def received(self) -> Received:
+        """What was entered, once it is valid."""
+        if self.received_on.data is None:
+            raise ValueError("asked before the form was validated")
+        amount = Money.parse(text(self.amount), self.currency.data or "")
+        return Received(amount, text(self.bank_reference), self.received_on.data, text(self.payer_name))
+
+
+class AnswerForm(ReasonForm):
+    """What the money is."""
+
+    kind = RadioField(lazy("What it is"), validators=[InputRequired(lazy("Say what this money is."))])
+    order_number = StringField(lazy("Number of the order"), [Optional(), Length(max=40)])
+    purpose = SelectField(
+        lazy("Paid for"),
+        choices=choices_of(
+            {Purpose.ORDER: lazy("the order"), Purpose.DEBT: lazy("what is owed beside it for a subsidy")}
+        ),
+        default=Purpose.ORDER,
+    )
+    bank_reference = StringField(
+        lazy("Reference of what was sent back"), [Optional(), Length(max=offline_rules.LONGEST_REFERENCE)]
+    )
+    sent_on = DayField(lazy("Day of the transfer"), [Optional()])
+
+    def offer(self, kinds: Sequence[AnswerKind]) -> None:
+        """Fill in what this money can be."""
+        names = kind_names()
+        self.kind.choices = [choice(kind, names[kind]) for kind in kinds]
+
+    @property
+    def said(self) -> Said:
+        """What was chosen, once the form is valid."""
+        return Said(
+            AnswerKind(self.kind.data or ""),
+            order_number=text(self.order_number),
+            purpose=Purpose(self.purpose.data or Purpose.ORDER),
+            bank_reference=text(self.bank_reference),
+            sent_on=self.sent_on.data,
+        )
+
+
+def kind_names() -> dict[AnswerKind, str]:
+    """What money without a fact can turn out to be, in words."""
+    return {
+        AnswerKind.ORDER: _("It belongs to an order that is due this amount, or is paid already"),
+        AnswerKind.RETURNED: _("It was sent back"),
+        AnswerKind.OURS: _("It is an income or an expense of the marketplace"),
+        AnswerKind.MISTAKE: _("It was entered by mistake and never came"),
+    }

@@ -1,0 +1,111 @@
+"""Money that belongs to nothing we know: what came at the bank, and what staff said that any of it is."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from marketplace.accounts.models import Person
+from marketplace.enrolment.models import Order
+from marketplace.foundation import clock, ids
+from marketplace.foundation.database import Model, PrimaryKey
+from marketplace.foundation.errors import constraint
+from marketplace.foundation.i18n import lazy
+from marketplace.foundation.money import Money
+from marketplace.payments.desk_models import OfflineState
+from marketplace.payments.models import Discrepancy, Purpose
+
+
+class AnswerKind(StrEnum):
+    """What money without a fact turned out to be."""
+
+    ORDER = "order"
+    RETURNED = "returned"
+    # An income or an expense of the marketplace itself.
+    OURS = "ours"
+    # Entered, but never at the bank.
+    MISTAKE = "mistake"
+
+
+class BankMoney(Model):
+    """A transfer on our bank account that fits no order, as the bank shows it; it waits as a discrepancy."""
+
+    __tablename__ = "bank_money"
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        Index(
+            "uq_bank_money_bank_reference", "bank_reference", unique=True, postgresql_where=text("voided_at IS NULL")
+        ),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(Text)
+    bank_reference: Mapped[str] = mapped_column(Text)
+    received_on: Mapped[date]
+    payer_name: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    recorded_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    recorded_at: Mapped[datetime] = mapped_column(default=clock.now)
+    # When it turned out that it never came.
+    voided_at: Mapped[datetime | None]
+
+    recorded_by: Mapped[Person] = relationship()
+
+    @property
+    def amount(self) -> Money:
+        """What came."""
+        return Money(self.amount_minor, self.currency)
+
+
+class UnmatchedAnswer(Model):
+    """What staff say that money without a fact is; above the limit a second officer decides.
+
+    The amount is negative for money that left. `bank_reference` and `sent_on` are of what was sent back.
+    """
+
+    __tablename__ = "unmatched_answer"
+    __table_args__ = (
+        UniqueConstraint("public_id"),
+        Index(
+            "uq_unmatched_answer_standing",
+            "discrepancy_id",
+            unique=True,
+            postgresql_where=text("state <> 'declined'"),
+        ),
+        Index("ix_unmatched_answer_order_id", "order_id", postgresql_where=text("order_id IS NOT NULL")),
+    )
+
+    id: Mapped[PrimaryKey]
+    public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
+    discrepancy_id: Mapped[int] = mapped_column(ForeignKey("discrepancy.id"))
+    kind: Mapped[str] = mapped_column(Text)
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"))
+    purpose: Mapped[str] = mapped_column(Text, default=Purpose.ORDER)
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(Text)
+    bank_reference: Mapped[str] = mapped_column(Text, default="")
+    sent_on: Mapped[date | None]
+    reason: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, default=OfflineState.PROPOSED)
+    proposed_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    proposed_at: Mapped[datetime] = mapped_column(default=clock.now)
+    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    decided_at: Mapped[datetime | None]
+
+    discrepancy: Mapped[Discrepancy] = relationship()
+    order: Mapped[Order | None] = relationship()
+    proposed_by: Mapped[Person] = relationship(foreign_keys=[proposed_by_id])
+
+    @property
+    def amount(self) -> Money:
+        """What it is about."""
+        return Money(self.amount_minor, self.currency)
+
+
+constraint("uq_bank_money_bank_reference", lazy("This bank transfer has been recorded already."))
+constraint("uq_unmatched_answer_standing", lazy("Somebody has said already what this money is."))
