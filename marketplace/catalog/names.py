@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marketplace.foundation.i18n import gettext as _
 
 
@@ -71,6 +73,10 @@ def event_kinds() -> dict[str, str]:
         "sessions_added": _("Sessions added"),
         "session_changed": _("Session changed"),
         "session_removed": _("Session removed"),
+        "pool_created": _("Seats kept"),
+        "pool_changed": _("Kept seats changed"),
+        "pool_released": _("Kept seats given to everyone"),
+        "waiting_rule": _("Rule of the waiting list changed"),
     }
 
 
@@ -112,9 +118,39 @@ def _run_columns(zh: str, en: str) -> dict[str, str]:
         "completion_attendance_percent": _("Share of sessions to attend, in per cent"),
         "completion_needs_pass": _("An assessment has to be passed"),
         "session": _("Session"),
+        "seats_kept": _("Seats kept"),
+        "pool_kind": _("Why seats are kept"),
+        "pool_audience": _("Kept for"),
+        "pool_organisation": _("Organisation"),
+        "email_domain": _("Domain"),
+        "pool_code": _("Code"),
+        "pool_release_at": _("Kept until"),
+        "waiting_first": _("Who is offered a seat first"),
+        "offer_hours": _("Hours an offer stands"),
     }
 
 
-def history_words() -> dict[str, dict[str, str]]:
+def changed_values() -> dict[str, dict[str, str]]:
+    """What a history calls the values of a column that are words of ours."""
+    return {
+        "pool_kind": {
+            "sponsor": _("A sponsor pays for them"),
+            "co_provider": _("A co-provider's own students"),
+            "campaign": _("A campaign promised them"),
+        },
+        "pool_audience": {
+            "organisation": _("People of an organisation"),
+            "email_domain": _("People with an e-mail address of a domain"),
+            "code": _("Whoever has a code"),
+            "voucher": _("Holders of a voucher code"),
+        },
+        "waiting_first": {
+            "time": _("Whoever joined first"),
+            "pool_audience": _("People of the run's seat pools, then whoever joined first"),
+        },
+    }
+
+
+def history_words() -> dict[str, dict[str, Any]]:
     """What the list of events needs."""
-    return {"kinds": event_kinds(), "columns": changed_columns()}
+    return {"kinds": event_kinds(), "columns": changed_columns(), "values": changed_values()}

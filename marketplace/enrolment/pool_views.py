@@ -39,7 +39,12 @@ def run_seats(public_id: str) -> ResponseReturnValue:
     rule = waiting.get_rule(run.id)
     form = WaitingRuleForm(first=rule.first, offer_hours=rule.offer_hours)
     hours = form.offer_hours
-    tried = attempt(form, lambda: waiting.set_rule(run.id, first=First(form.first.data), offer_hours=hours.data or 0))
+
+    def set_rule() -> None:
+        first, actor_id = First(form.first.data), person().id
+        waiting.set_rule(run.id, first=first, offer_hours=hours.data or 0, actor_id=actor_id, now=clock.now())
+
+    tried = attempt(form, set_rule)
     if tried.is_done:
         flash(_("The rule of the waiting list is saved."), "success")
         return redirect(url_for("enrolment.run_seats", public_id=public_id), 303)
@@ -73,11 +78,11 @@ def new_pool(public_id: str) -> ResponseReturnValue:
 @permission("signed_in")
 def edit_pool(public_id: str, pool_id: str) -> ResponseReturnValue:
     """Change size, audience or last day of a pool."""
-    run = _run(public_id)
+    run, actor = _run(public_id), person()
     pool = pools.get_pool(run.id, pool_id)
     form = PoolForm(data=values_of(pool))
     form.offer(run, organisations.list_all(), pool)
-    tried = attempt(form, lambda: pools.change_pool(pool.id, form.wish(), now=clock.now()))
+    tried = attempt(form, lambda: pools.change_pool(pool.id, form.wish(), actor_id=actor.id, now=clock.now()))
     if tried.is_done:
         flash(_("The seat pool is saved."), "success")
         return redirect(url_for("enrolment.run_seats", public_id=public_id), 303)
@@ -88,7 +93,7 @@ def edit_pool(public_id: str, pool_id: str) -> ResponseReturnValue:
 @permission("signed_in")
 def release_pool(public_id: str, pool_id: str) -> ResponseReturnValue:
     """Give the unused seats of a pool to everyone now."""
-    run = _run(public_id)
-    pools.release_pool(pools.get_pool(run.id, pool_id).id, now=clock.now())
+    run, actor = _run(public_id), person()
+    pools.release_pool(pools.get_pool(run.id, pool_id).id, actor_id=actor.id, now=clock.now())
     flash(_("The unused seats are everyone's now."), "success")
     return redirect(url_for("enrolment.run_seats", public_id=public_id), 303)

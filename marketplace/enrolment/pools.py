@@ -7,12 +7,14 @@ counts what is kept (`course_run.seats_kept`), so no code can keep more seats th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
+from marketplace.accounts.models import Organisation
+from marketplace.catalog import trail
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import counting, offers
 from marketplace.enrolment.seat_models import Audience, SeatPool
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 log = structlog.get_logger("pools")
+HIDDEN = "•••"
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ def create_pool(run_id: int, wish: PoolWish, *, actor_id: int | None, now: datet
         _fill(pool, wish)
         add(pool)
         counting.recount(run)
+        _record("pool_created", run, {}, _told(pool), actor_id=actor_id, now=now)
         return pool
 
 
-def change_pool(pool_id: int, wish: PoolWish, *, now: datetime) -> SeatPool:
+def change_pool(pool_id: int, wish: PoolWish, *, actor_id: int | None, now: datetime) -> SeatPool:
     """Change size, audience or release day of a pool that is not released; seats it gives up go to who waits.
 
     A pool of vouchers stays its holders', whatever audience is wished for.
@@ -62,17 +66,22 @@ def change_pool(pool_id: int, wish: PoolWish, *, now: datetime) -> SeatPool:
         if pool.released_at is not None:
             raise Invalid("pool_released", lazy("These seats have been released; keep new ones instead."))
         _check_size(run, wish.size - pool.size)
+        before = _told(pool)
         _fill(pool, replace(wish, audience=pool.audience) if pool.audience == Audience.VOUCHER else wish)
         counting.recount(run)
+        _record("pool_changed", run, before, _told(pool), actor_id=actor_id, now=now)
         offers.pass_on(run, now=now)
         return pool
 
 
-def release_pool(pool_id: int, *, now: datetime) -> SeatPool:
+def release_pool(pool_id: int, *, actor_id: int | None, now: datetime) -> SeatPool:
     """Give the unused seats of a pool to everyone now. Twice changes nothing."""
     with transaction():
         run, pool = _locked_with_run(pool_id)
-        pool.released_at = pool.released_at or now
+        if pool.released_at is None:
+            pool.released_at = now
+            kept, left = {"seats_kept": pool.size}, {"seats_kept": pool.taken}
+            _record("pool_released", run, kept, left, actor_id=actor_id, now=now)
         counting.recount(run)
         offers.pass_on(run, now=now)
         return pool
@@ -114,6 +123,32 @@ def _locked_with_run(pool_id: int) -> tuple[CourseRun, SeatPool]:
     if run_id is None:
         raise NotFound
     return locked(CourseRun, run_id), locked(SeatPool, pool_id)
+
+
+def _told(pool: SeatPool) -> dict[str, Any]:
+    """What the course's history tells of a pool; of the organisation the Chinese name, which every one has."""
+    named = db.session.get(Organisation, pool.organisation_id) if pool.organisation_id else None
+    return {
+        "seats_kept": pool.size,
+        "pool_kind": pool.kind,
+        "pool_audience": pool.audience,
+        "pool_organisation": named.name_zh if named else None,
+        "email_domain": pool.email_domain,
+        "pool_code": pool.code_hash,
+        "pool_release_at": pool.release_at.isoformat(),
+    }
+
+
+def _record(
+    kind: str, run: CourseRun, before: dict[str, Any], after: dict[str, Any], *, actor_id: int | None, now: datetime
+) -> None:
+    """Keep who changed what of the seats kept, beside the other changes of the run; nothing where nothing changed."""
+    changed = {name: [before.get(name), value] for name, value in after.items() if before.get(name) != value}
+    if "pool_code" in changed:
+        # It is a secret: what is told is that it changed.
+        changed["pool_code"] = [value and HIDDEN for value in changed["pool_code"]]
+    if changed:
+        trail.record(kind, course_id=run.course_id, run_id=run.id, actor_id=actor_id, now=now, changed=changed)
 
 
 def _check_size(run: CourseRun, more: int) -> None:

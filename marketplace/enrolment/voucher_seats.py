@@ -54,7 +54,7 @@ def end_batch(batch: VoucherBatch, *, reason: str, actor_id: int, now: datetime)
     """End every code of a batch and give the seats nobody used to everyone; how many codes. Locks run, pool, codes."""
     with transaction():
         if batch.seat_pool_id is not None:
-            pools.release_pool(batch.seat_pool_id, now=now)
+            pools.release_pool(batch.seat_pool_id, actor_id=actor_id, now=now)
         return voucher_batches.end_batch(batch.id, reason=reason, actor_id=actor_id, now=now)
 
 

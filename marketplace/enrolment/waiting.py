@@ -9,6 +9,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.accounts.models import Membership, Person
+from marketplace.catalog import trail
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import counting, eligibility, offers
 from marketplace.enrolment.seat_models import First, SeatPool, WaitingEntry, WaitingRule, WaitingState
@@ -70,11 +71,22 @@ def leave(public_id: str, person_id: int, *, now: datetime) -> WaitingEntry:
         return entry
 
 
-def set_rule(run_id: int, *, first: First, offer_hours: int) -> WaitingRule:
-    """Say who comes first in a run's list and how long an offer stands; who waits is ranked anew. Locks the run."""
+def set_rule(run_id: int, *, first: First, offer_hours: int, actor_id: int | None, now: datetime) -> WaitingRule:
+    """Say who comes first in a run's list and how long an offer stands; who waits is ranked anew. Locks the run.
+
+    What changed is kept in the course's history, with who changed it.
+    """
     with transaction():
         run = locked(CourseRun, run_id)
-        rule = db.session.get(WaitingRule, run_id) or WaitingRule(run_id=run_id)
+        rule = get_rule(run_id)
+        pairs: dict[str, list[object]] = {
+            "waiting_first": [rule.first, first.value],
+            "offer_hours": [rule.offer_hours, offer_hours],
+        }
+        if changed := {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}:
+            trail.record(
+                "waiting_rule", course_id=run.course_id, run_id=run_id, actor_id=actor_id, now=now, changed=changed
+            )
         rule.first, rule.offer_hours = first, offer_hours
         add(rule)
         for entry in db.session.scalars(select(WaitingEntry).filter_by(run_id=run_id, state=WaitingState.WAITING)):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from marketplace.catalog import trail
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import counting, orders, places, pools, seats
 from marketplace.enrolment.models import Enrolment, SeatHold
@@ -170,7 +171,7 @@ def test_no_more_can_be_kept_than_is_free(now, sponsor):
     pool = keep(run, now, organisation_id=sponsor.id)
     wish = PoolWish("sponsor", "organisation", 2, now + DAY, organisation_id=sponsor.id)
     with pytest.raises(Invalid, match="too_many_kept"):
-        pools.change_pool(pool.id, wish, now=now)
+        pools.change_pool(pool.id, wish, actor_id=None, now=now)
 
 
 def test_the_database_refuses_more_kept_seats_than_the_capacity(now, sponsor):
@@ -190,7 +191,10 @@ def test_a_pool_is_not_made_smaller_than_what_is_taken(now, sponsor):
 
     with pytest.raises(Invalid, match="ck_seat_pool_taken_within_size"):
         pools.change_pool(
-            pool.id, PoolWish("sponsor", "organisation", 1, now + DAY, organisation_id=sponsor.id), now=now
+            pool.id,
+            PoolWish("sponsor", "organisation", 1, now + DAY, organisation_id=sponsor.id),
+            actor_id=None,
+            now=now,
         )
 
 
@@ -199,11 +203,14 @@ def test_releasing_by_hand_and_twice(now, sponsor):
     pool = keep(run, now, size=2, organisation_id=sponsor.id)
 
     for _ in range(2):
-        pools.release_pool(pool.id, now=now)
+        pools.release_pool(pool.id, actor_id=None, now=now)
     assert counted(run) == (0, 0, [(0, 0)])
     with pytest.raises(Invalid, match="pool_released"):
         pools.change_pool(
-            pool.id, PoolWish("sponsor", "organisation", 1, now + DAY, organisation_id=sponsor.id), now=now
+            pool.id,
+            PoolWish("sponsor", "organisation", 1, now + DAY, organisation_id=sponsor.id),
+            actor_id=None,
+            now=now,
         )
 
 
@@ -214,7 +221,7 @@ def test_a_code_is_needed_and_kept_as_a_hash(now):
         keep(run, now, audience="code")
     pool = keep(run, now, audience="code", code="museum")
     assert pool.code_hash == counting.code_hash("MUSEUM")
-    changed = pools.change_pool(pool.id, PoolWish("campaign", "code", 1, now + DAY), now=now)
+    changed = pools.change_pool(pool.id, PoolWish("campaign", "code", 1, now + DAY), actor_id=None, now=now)
     assert changed.code_hash == counting.code_hash("museum")
 
 
@@ -224,7 +231,51 @@ def test_a_pool_that_is_to_be_opened_by_a_code_needs_one(now, sponsor):
     wish = PoolWish("sponsor", "code", 1, now + DAY)
 
     with pytest.raises(Invalid, match="code_missing"):
-        pools.change_pool(pool.id, wish, now=now)
+        pools.change_pool(pool.id, wish, actor_id=None, now=now)
 
-    pools.change_pool(pool.id, replace(wish, code="museum-2026"), now=now)
-    assert pools.change_pool(pool.id, wish, now=now).code_hash == counting.code_hash("museum-2026")
+    pools.change_pool(pool.id, replace(wish, code="museum-2026"), actor_id=None, now=now)
+    assert pools.change_pool(pool.id, wish, actor_id=None, now=now).code_hash == counting.code_hash("museum-2026")
+
+
+def history_of(run):
+    return [(event.kind, event.actor_id, event.details["changed"]) for event in trail.list_events(run.course_id)[0]]
+
+
+def test_who_changed_and_released_kept_seats_is_kept(client, now, sponsor):
+    run, officer = make_run(capacity=5), make_staff("administrator")
+    sign_in(client, officer)
+    form = {"kind": "sponsor", "size": "2", "audience": "organisation", "organisation": sponsor.public_id}
+    form |= {"last_day": (run.starts_at - DAY).date().isoformat()}
+    client.post(f"/runs/{run.public_id}/seats/new", data=form)
+    [pool] = pools.list_pools(run.id)
+    address = f"/runs/{run.public_id}/seats/{pool.public_id}"
+    for _twice in range(2):
+        client.post(address, data=form | {"audience": "code", "code": "museum-2026"})
+    for _twice in range(2):
+        client.post(f"{address}/release")
+
+    found = history_of(run)
+    assert [(kind, actor) for kind, actor, _changed in found] == [
+        ("pool_released", officer.id),
+        ("pool_changed", officer.id),
+        ("pool_created", officer.id),
+    ]
+    assert found[0][2] == {"seats_kept": [2, 0]}
+    assert found[1][2] == {
+        "pool_audience": ["organisation", "code"],
+        "pool_organisation": [sponsor.name_zh, None],
+        "pool_code": [None, "•••"],
+    }
+    sign_in(client, make_member(run.course.providers[0].organisation, "registrar"))
+    page = client.get(f"/desk/courses/{run.course.public_id}/history?lang=en").text
+    assert "Kept seats given to everyone" in page
+    assert "Whoever has a code" in page
+    assert "museum-2026" not in page
+
+
+def test_who_changed_the_rule_of_a_waiting_list_is_kept(client, now):
+    run, officer = make_run(capacity=5), make_staff("administrator")
+    sign_in(client, officer)
+    for _twice in range(2):
+        client.post(f"/runs/{run.public_id}/seats", data={"first": "pool_audience", "offer_hours": "24"})
+    assert history_of(run) == [("waiting_rule", officer.id, {"waiting_first": ["time", "pool_audience"]})]

@@ -292,7 +292,7 @@ def test_a_runs_rule_may_put_the_people_of_its_pools_first(full, now):
     wait(run, member, now=now)
     assert waiting.find_place(run.id, member.id).position == 2
 
-    waiting.set_rule(run.id, first=First.POOL_AUDIENCE, offer_hours=2)
+    waiting.set_rule(run.id, first=First.POOL_AUDIENCE, offer_hours=2, actor_id=None, now=now)
     assert waiting.find_place(run.id, member.id).position == 1
     cancel(order, now=now)
     assert states(run) == ["waiting", "offered"]

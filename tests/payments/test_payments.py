@@ -369,7 +369,7 @@ def test_what_stripe_refuses_for_good_can_be_tried_anew(sandbox, order, now, mon
 
 def test_a_seat_that_is_offered_for_days_can_be_paid_at_once(sandbox, order, now):
     run, someone = order.lines[0].run, make_person()
-    waiting.set_rule(run.id, first=First.TIME, offer_hours=168)
+    waiting.set_rule(run.id, first=First.TIME, offer_hours=168, actor_id=None, now=now)
     waiting.join(run.id, someone.id, seat_code=None, now=now)
     orders.cancel_order(order.id, actor_id=None, now=now)
 

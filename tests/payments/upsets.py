@@ -97,12 +97,12 @@ class Upsets:
         """More or fewer of them are kept."""
         if (pool := self._pick(SeatPool, which)) is not None:
             wish = PoolWish("campaign", "code", size, pool.release_at)
-            self._try(pools.change_pool, pool.id, wish, now=self.now)
+            self._try(pools.change_pool, pool.id, wish, actor_id=self.officers[0], now=self.now)
 
     def release_seats(self, which):
         """Those unused are given to everyone before their day."""
         if (pool := self._pick(SeatPool, which)) is not None:
-            self._try(pools.release_pool, pool.id, now=self.now)
+            self._try(pools.release_pool, pool.id, actor_id=self.officers[0], now=self.now)
 
     # Power cuts
 

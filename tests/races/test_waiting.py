@@ -78,7 +78,7 @@ def test_a_pool_is_released_while_everyone_enrols(race_app):
         pool_id = pools.create_pool(run_id, wish, actor_id=None, now=now).id
 
     acts = [take(run_id, person_id) for person_id in others[:30] + members + others[30:]]
-    acts.insert(45, lambda: pools.release_pool(pool_id, now=clock.now()) and None)
+    acts.insert(45, lambda: pools.release_pool(pool_id, actor_id=None, now=clock.now()) and None)
     answers = at_once(race_app, acts)
 
     assert answers == {"done": 41, "run_full": 35}
