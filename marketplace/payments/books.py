@@ -108,6 +108,7 @@ def posting_names() -> dict[str, str]:
         "subsidy": _("Subsidy"),
         "exchange": _("Currency exchange"),
         "unmatched": _("Money without a fact"),
+        "sponsor_paid": _("Payment of a sponsor"),
         "unmatched_returned": _("Money without a fact, sent back"),
         "unmatched_ours": _("Money without a fact, the marketplace's own"),
         "unmatched_mistake": _("Money that never came, taken out"),

@@ -148,6 +148,7 @@ def queue_names() -> dict[str, str]:
         "disputes": _("Disputes to decide about"),
         "transfers": _("Bank transfers to approve"),
         "write_offs": _("Write-offs to approve"),
+        "sponsor_payments": _("Payments of sponsors to approve"),
         "bank_refunds": _("Refunds to send at the bank"),
         "outside_refunds": _("Outside refunds to decide about"),
         "fapiao": _("Fapiao to make or reverse"),

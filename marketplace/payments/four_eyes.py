@@ -13,13 +13,14 @@ from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.payments import offline_rules
 from marketplace.payments.desk_models import OfflinePayment, OfflineState, WriteOff
+from marketplace.payments.sponsor_models import SponsorPayment
 from marketplace.payments.unmatched_models import UnmatchedAnswer
 
 if TYPE_CHECKING:
     from config import Settings
     from marketplace.foundation.money import Money
 
-Proposed = TypeVar("Proposed", OfflinePayment, WriteOff, UnmatchedAnswer)
+Proposed = TypeVar("Proposed", OfflinePayment, WriteOff, UnmatchedAnswer, SponsorPayment)
 
 
 def are_needed(amount: Money, *, before: Money) -> bool:
@@ -47,6 +48,7 @@ def locked_proposed(model: type[Proposed], public_id: str, *, actor_id: int) -> 
         raise Refused("decided_already", lazy("Somebody has decided about this already."))
     if row.proposed_by_id == actor_id:
         raise Refused("four_eyes", lazy("Another finance officer must look at this: you entered it."))
-    if row.order_id is not None:
-        check_not_own(row.order_id, actor_id=actor_id)
+    order_id: int | None = getattr(row, "order_id", None)
+    if order_id is not None:
+        check_not_own(order_id, actor_id=actor_id)
     return row

@@ -97,7 +97,12 @@ def _check(transfer: Transfer, *, now: datetime) -> None:
         message = lazy("Enter the reference by which the bank shows the transfer.")
         raise Invalid("no_reference", message, {"bank_reference": message})
     bank_days.check_past(transfer.received_on, "received_on", now=now)
-    known = select(BankMoney.id).filter_by(bank_reference=offline_rules.normalised(transfer.bank_reference))
+    check_not_recorded(offline_rules.normalised(transfer.bank_reference))
+
+
+def check_not_recorded(reference: str) -> None:
+    """Raise Refused for a transfer, by its normalised reference, that stands in the books as money without a fact."""
+    known = select(BankMoney.id).filter_by(bank_reference=reference)
     if db.session.scalar(known.where(BankMoney.voided_at.is_(None))) is not None:
         raise Refused("recorded", lazy("This transfer is recorded as money without a fact. Say there what it is."))
 

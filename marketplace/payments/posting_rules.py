@@ -166,6 +166,12 @@ def voucher_redeemed(amount: Money, *, sponsor_id: int | None) -> Entries:
     return tuple(replace(entry, organisation_id=sponsor_id) for entry in entries)
 
 
+def sponsor_paid(amount: Money, *, sponsor_id: int) -> Entries:
+    """A sponsor pays what it owes for used vouchers, or ahead."""
+    owed = Entry(Account.VOUCHER_RECEIVABLE, -amount, organisation_id=sponsor_id)
+    return _kept([Entry(Account.BANK, amount), owed])
+
+
 def earned(unearned: Iterable[Entry], *, so_far: Money, terms: Terms, provider_id: int | None) -> Entries:
     """A run is over: what stands as unearned for an order becomes tax, platform fee and the provider's share.
 

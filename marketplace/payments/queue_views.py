@@ -15,6 +15,7 @@ from marketplace.payments import (
     desk_pages,
     offline,
     queues,
+    sponsors,
     stripe_feeds,
     stripe_lists,
     stripe_matching,
@@ -71,6 +72,8 @@ def treat(kind: str, reference: str) -> ResponseReturnValue:
         ("unmatched", "decline"): lambda note: unmatched.decline(reference, **note),
         ("transfer", "approve"): lambda note: offline.approve(reference, **note),
         ("transfer", "decline"): lambda note: offline.decline(reference, **note),
+        ("sponsor_payment", "approve"): lambda note: sponsors.approve(reference, **note),
+        ("sponsor_payment", "decline"): lambda note: sponsors.decline(reference, **note),
         ("write_off", "approve"): lambda note: write_offs.approve(reference, **note),
         ("write_off", "decline"): lambda note: write_offs.decline(reference, **note),
     }

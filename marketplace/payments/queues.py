@@ -23,6 +23,7 @@ from marketplace.payments import (
     fapiao,
     offline,
     refunds,
+    sponsors,
     stripe_matching,
     unmatched,
     write_offs,
@@ -31,6 +32,7 @@ from marketplace.payments.desk_models import OfflinePayment, OfflineState, Staff
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.invoice_models import FapiaoRequest
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
+from marketplace.payments.sponsor_models import SponsorPayment
 from marketplace.payments.stripe_models import StripeTransaction
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Counts:
     disputes: int
     transfers: int
     write_offs: int
+    sponsor_payments: int
     bank_refunds: int
     outside_refunds: int
     fapiao: int
@@ -77,6 +80,7 @@ def counts() -> Counts:
         "disputes": disputes.undecided(select(func.count()).select_from(Dispute)),
         "transfers": select(func.count()).select_from(OfflinePayment).filter_by(state=OfflineState.PROPOSED),
         "write_offs": select(func.count()).select_from(WriteOff).filter_by(state=OfflineState.PROPOSED),
+        "sponsor_payments": select(func.count()).select_from(SponsorPayment).filter_by(state=OfflineState.PROPOSED),
         "bank_refunds": _bank_refunds(select(func.count()).select_from(Refund)),
         "outside_refunds": external_refunds.undecided(select(func.count()).select_from(Refund)),
         "fapiao": fapiao.waiting(select(func.count()).select_from(FapiaoRequest)),
@@ -147,6 +151,7 @@ _LISTS: dict[str, Callable[..., Sequence[Any]]] = {
     "disputes": disputes.list_undecided,
     "transfers": offline.list_waiting,
     "write_offs": write_offs.list_waiting,
+    "sponsor_payments": sponsors.list_waiting,
     "bank_refunds": list_bank_refunds,
     "outside_refunds": external_refunds.list_undecided,
     "fapiao": fapiao.list_waiting,

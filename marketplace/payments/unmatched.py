@@ -41,6 +41,7 @@ from marketplace.payments.models import (
     Purpose,
 )
 from marketplace.payments.posting_rules import Account
+from marketplace.payments.sponsor_models import SponsorPayment
 from marketplace.payments.stripe_models import MatchState, StripeTransaction
 from marketplace.payments.unmatched_models import AnswerKind, BankMoney, UnmatchedAnswer
 
@@ -90,11 +91,11 @@ def record(received: Received, *, reason: str, actor_id: int, now: datetime) -> 
     reference = offline_rules.normalised(received.bank_reference)
     _check(received, reference, now=now)
     with transaction():
-        entered = select(OfflinePayment.id).where(
-            OfflinePayment.bank_reference == reference, OfflinePayment.state != OfflineState.DECLINED
-        )
-        if db.session.scalars(entered.limit(1)).first() is not None:
-            raise Refused("entered_already", lazy("This bank transfer has been entered for an order already."))
+        for model in (OfflinePayment, SponsorPayment):
+            entered = select(model.id).where(model.bank_reference == reference, model.state != OfflineState.DECLINED)
+            if db.session.scalars(entered.limit(1)).first() is not None:
+                message = lazy("This bank transfer has been entered for an order or a sponsor already.")
+                raise Refused("entered_already", message)
         money = add(
             BankMoney(
                 amount_minor=received.amount.minor,

@@ -199,6 +199,7 @@ DOORS = [
         "payments.reconciliation_page",
         "payments.seller",
         "payments.staff_debts",
+        "payments.staff_sponsors",
         "payments.bank_money",
         "payments.unmatched_money public_id=stray",
         "payments.revenue_terms_page",

@@ -18,6 +18,7 @@ EVERY_RULE = {
         a, out_of=Account.STRIPE_BALANCE, whose=Account.UNEARNED_REVENUE if b else Account.LEARNER_RECEIVABLE
     ),
     "voucher_redeemed": lambda a, i, b: rules.voucher_redeemed(a, sponsor_id=i if b else None),
+    "sponsor_paid": lambda a, i, b: rules.sponsor_paid(a, sponsor_id=i),
     "processor_fee": lambda a, i, b: rules.processor_fee(a),
     "payout_left": lambda a, i, b: rules.payout_left(a),
     "payout_arrived": lambda a, i, b: rules.payout_arrived(a),
