@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # In English: the note belongs to the row, not to a reader.
 SETTLED_BY_ITSELF = "It adds up now: the missing side turned up."
+TURNED_UP = "Its fact turned up, with another amount."
 
 
 def queue(kind: str, reference: str, details: dict[str, Any], *, now: datetime) -> bool:
@@ -30,12 +31,12 @@ def queue(kind: str, reference: str, details: dict[str, Any], *, now: datetime) 
     return db.session.scalar(statement.on_conflict_do_nothing().returning(Discrepancy.id)) is not None
 
 
-def settle(kind: str, reference: str, *, now: datetime) -> None:
-    """Close one that adds up by now. Call inside a transaction."""
+def settle(kind: str, reference: str, *, now: datetime, note: str = SETTLED_BY_ITSELF) -> None:
+    """Close one that adds up by now, or became another. Call inside a transaction."""
     db.session.execute(
         update(Discrepancy)
         .where(Discrepancy.kind == kind, Discrepancy.reference == reference, Discrepancy.resolved_at.is_(None))
-        .values(resolved_at=now, note=SETTLED_BY_ITSELF)
+        .values(resolved_at=now, note=note)
     )
 
 

@@ -124,6 +124,9 @@ def _conclude(row: StripeTransaction, verdict: Verdict, ours: OurFact | None, *,
         for kind in KINDS.values():
             discrepancies.settle(kind, row.transaction_id, now=now)
         return True
+    if verdict is Verdict.DIFFERS:
+        # What stood for it in suspense is taken back: nothing is left to say about that.
+        discrepancies.settle(KINDS[Verdict.UNKNOWN], row.transaction_id, now=now, note=discrepancies.TURNED_UP)
     details: dict[str, Any] = {"theirs": row.amount_minor, "currency": row.currency, "type": row.type}
     details |= {"source": row.source_id, "intent": row.payment_intent_id}
     details |= {"ours": ours.amount.minor, "our_currency": ours.amount.currency, "fact": ours.key} if ours else {}

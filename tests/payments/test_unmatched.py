@@ -259,6 +259,23 @@ def test_an_answer_is_void_when_the_fact_turns_up_first(sandbox, officer, now):
     assert (held()["unearned_revenue"], held().get("unmatched_money", 0)) == (-600000, 0)
 
 
+def test_a_fact_of_another_amount_leaves_one_thing_to_find_out(sandbox, officer, now):
+    order = place(make_run(), now=now)
+    sandbox.store.turn("balance_differs", "1")
+    attempt = start(order, now=now)
+    checkout.try_to_pay(sandbox.store, sandbox.session_of(attempt), method="card")
+    attempt.payment_intent_id = None
+    reconcile()
+    found = waiting()
+    attempts.settle_returned(order.id, now=clock.now())
+    reconcile()
+
+    assert [one.kind for one in discrepancies.list_open()] == ["amount_differs"]
+    assert held().get("unmatched_money", 0) == 0
+    with pytest.raises(Refused, match="not_waiting"):
+        say(found, officer, clock.now(), "ours")
+
+
 def test_nobody_assigns_money_to_an_order_of_their_own(officer, now):
     order = place(make_run(), now=now, person=officer)
     record(officer, now)
