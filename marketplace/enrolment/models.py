@@ -253,6 +253,8 @@ class RefundDue(Model):
         UniqueConstraint("key"),
         Index("ix_refund_due_waiting", "id", postgresql_where=text("picked_up_at IS NULL")),
         Index("ix_refund_due_order_id", "order_id"),
+        # external_refunds.undecided in payments, counted on every page of the desk.
+        Index("ix_refund_due_outside", "id", postgresql_where=text("source = 'stripe_dashboard'")),
         Index("ix_refund_due_attempt_public_id", "attempt_public_id"),
     )
 

@@ -1,32 +1,38 @@
-"""The one search box of the desk: an order by its number, person, payment, refund, code or bank transfer."""
+"""The one search box of the desk: an order by its number, people, payments, papers or codes; people without orders."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.accounts.models import Person
-from marketplace.enrolment.models import Order, OrderLine
+from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine
 from marketplace.foundation.database import db
 from marketplace.funding import vouchers
 from marketplace.funding.subsidy_models import Subsidy
 from marketplace.funding.voucher_models import VoucherRedemption
 from marketplace.payments import offline_rules
 from marketplace.payments.desk_models import OfflinePayment
+from marketplace.payments.invoice_models import FapiaoRequest, Invoice, Seller
+from marketplace.payments.invoice_rules import SERIES_LETTER
 from marketplace.payments.models import PaymentAttempt, Refund
-from marketplace.payments.stripe_models import StripeTransaction
+from marketplace.payments.stripe_models import StripePayout, StripeTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, Select
 
 MOST_HITS = 50
 LONGEST_QUERY = 200
 SHORTEST_NAME = 2
+MOST_PEOPLE = 20
+# As invoice_rules.paper_number prints it.
+PRINTED = re.compile(r"(?P<series>[A-Z0-9]+)-(?P<year>\d{4})-(?P<number>\d{6,9})")
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,45 @@ class Hit:
     order: Order
 
 
-def search(text: str) -> list[Hit]:
+@dataclass(frozen=True)
+class Found:
+    """What a text names: orders, people with neither order nor place, and a payout, which is of many orders."""
+
+    hits: list[Hit]
+    people: Sequence[Person]
+    payout: StripePayout | None
+
+    @property
+    def only_order(self) -> Order | None:
+        """The order, where there is nothing else."""
+        return self.hits[0].order if len(self.hits) == 1 and not self.people and self.payout is None else None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing at all was found."""
+        return not self.hits and not self.people and self.payout is None
+
+
+def search(text: str) -> Found:
     """Orders that the text names, each once, by the most exact thing it was found by; newest first within each.
 
-    Ids and codes are compared whole; of a person's name or mail address a part is enough.
+    Numbers, ids and codes are compared whole; of a person's name or mail address, or who a fapiao is made out to, a
+    part is enough.
     """
     wanted = text.strip()[:LONGEST_QUERY]
     if not wanted:
-        return []
+        return Found([], [], None)
+    return Found(_hits(wanted), _people_without_orders(wanted), _payout(wanted))
+
+
+def _payout(text: str) -> StripePayout | None:
+    """One by its id, which at Stripe begins like this."""
+    if not text.startswith("po_"):
+        return None
+    return db.session.scalars(select(StripePayout).filter_by(payout_id=text)).one_or_none()
+
+
+def _hits(wanted: str) -> list[Hit]:
     found: dict[int, str] = {}
     for name, find in _WAYS:
         query = find(wanted)
@@ -103,12 +140,62 @@ def _by_subsidy(text: str) -> Select[int]:
     return joined.where(Subsidy.public_id == text)
 
 
+def _by_invoice(text: str) -> Select[int] | None:
+    """By the number printed on an invoice or credit note; its series is a unique index."""
+    printed = PRINTED.fullmatch(text.upper())
+    if printed is None:
+        return None
+    series = [
+        (Seller.prefix + letter == printed["series"]) & (Invoice.kind == kind) for kind, letter in SERIES_LETTER.items()
+    ]
+    query = select(Invoice.order_id).join(Seller, Seller.id == Invoice.seller_id).where(or_(*series))
+    return query.where(Invoice.year == int(printed["year"]), Invoice.number == int(printed["number"]))
+
+
+def _by_fapiao(text: str) -> Select[int]:
+    """By the number of a fapiao or of the one that reverses it, or a part of who it is made out to."""
+    is_it = or_(FapiaoRequest.number == text, FapiaoRequest.reversal_number == text)
+    if len(text) >= SHORTEST_NAME:
+        is_it = is_it | func.lower(FapiaoRequest.title).like(_part(text))
+    return select(FapiaoRequest.order_id).where(is_it).order_by(FapiaoRequest.id.desc())
+
+
+def _part(text: str) -> str:
+    return "%" + text.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+
+
+def _is_person(text: str) -> ColumnElement[bool]:
+    return or_(Person.public_id == text, func.lower(Person.name).like(_part(text)), Person.email.like(_part(text)))
+
+
 def _by_person(text: str) -> Select[int] | None:
     if len(text) < SHORTEST_NAME:
         return None
-    part = "%" + text.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
-    is_it = or_(Person.public_id == text, func.lower(Person.name).like(part), Person.email.like(part))
-    return select(Order.id).join(Order.person).where(is_it).order_by(Order.id.desc())
+    return select(Order.id).join(Order.person).where(_is_person(text)).order_by(Order.id.desc())
+
+
+def _by_taker(text: str) -> Select[int] | None:
+    """By whoever has or had the place without having ordered it: it was passed on to them."""
+    if len(text) < SHORTEST_NAME:
+        return None
+    return (
+        select(Order.id)
+        .join(OrderLine, OrderLine.order_id == Order.id)
+        .join(EnrolmentSource, EnrolmentSource.order_line_id == OrderLine.id)
+        .join(Enrolment, Enrolment.id == EnrolmentSource.enrolment_id)
+        .join(Person, Person.id == Enrolment.person_id)
+        .where(Enrolment.person_id != Order.person_id, _is_person(text))
+        .order_by(Order.id.desc())
+    )
+
+
+def _people_without_orders(text: str) -> Sequence[Person]:
+    if len(text) < SHORTEST_NAME:
+        return []
+    has_order = exists().where(Order.person_id == Person.id)
+    has_place = exists().where(Enrolment.person_id == Person.id)
+    query = select(Person).where(_is_person(text), ~has_order, ~has_place).order_by(Person.id.desc())
+    return db.session.scalars(query.limit(MOST_PEOPLE)).all()
 
 
 _WAYS: tuple[tuple[str, Callable[[str], Select[int] | None]], ...] = (
@@ -119,5 +206,8 @@ _WAYS: tuple[tuple[str, Callable[[str], Select[int] | None]], ...] = (
     ("transfer", _by_transfer),
     ("voucher", _by_voucher),
     ("subsidy", _by_subsidy),
+    ("invoice", _by_invoice),
+    ("fapiao", _by_fapiao),
     ("person", _by_person),
+    ("taker", _by_taker),
 )

@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 def desk() -> ResponseReturnValue:
     """One box that finds any order, and how much waits in each queue."""
     query = request.args.get("q", "").strip()
-    hits = desk_search.search(query)
-    if len(hits) == 1:
-        return redirect(url_for("payments.order_money", public_id=hits[0].order.public_id), 303)
+    found = desk_search.search(query)
+    if found.only_order is not None:
+        return redirect(url_for("payments.order_money", public_id=found.only_order.public_id), 303)
     return render_template(
         "payments/desk.html",
         query=query,
-        hits=hits,
+        found=found,
+        is_administrator="administrator" in person().staff_roles,
         most=desk_search.MOST_HITS,
+        most_people=desk_search.MOST_PEOPLE,
         hit_names=desk_words.hit_names(),
         states=pages.state_names(),
         waiting=desk_pages.queue_names(),

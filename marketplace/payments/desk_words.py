@@ -133,7 +133,10 @@ def hit_names() -> Mapping[str, str]:
     """What a search found an order by."""
     return {
         "order": _("Order"),
+        "invoice": _("Invoice"),
+        "fapiao": _("Fapiao"),
         "person": _("Person"),
+        "taker": _("Who took the place over"),
         "attempt": _("Payment"),
         "refund": _("Refund"),
         "stripe": _("Movement at Stripe"),

@@ -113,6 +113,9 @@ class Invoice(Model):
         return paper_number(self.seller_facts["prefix"], PaperKind(self.kind), self.year, self.number)
 
 
+REVERSED = text("reversal_number IS NOT NULL")
+
+
 class FapiaoRequest(Model):
     """A learner's wish for a fapiao, which finance staff issue in the tax system and record here."""
 
@@ -128,6 +131,9 @@ class FapiaoRequest(Model):
         ),
         Index("ix_fapiao_request_open", "id", postgresql_where=text("state IN ('requested', 'reversal_needed')")),
         Index("ix_fapiao_request_order_id", "order_id"),
+        # desk_search._by_fapiao: what staff read from a paper.
+        Index("ix_fapiao_request_number", "number", postgresql_where=text("number IS NOT NULL")),
+        Index("ix_fapiao_request_reversal_number", "reversal_number", postgresql_where=REVERSED),
     )
 
     id: Mapped[PrimaryKey]
