@@ -199,8 +199,8 @@ def release(order_line_id: int, reason: str, *, now: datetime, actor_id: int | N
 def reinstate(order_line_id: int, *, now: datetime) -> bool:
     """Promise again what an expired order had let go, because its money came late; whether that was possible.
 
-    True for a line without a subsidy. The budget and the person's cap must still hold it; the conditions were met when
-    it was ordered and are not asked again. Locks the programme.
+    True for a line without a subsidy, False for what had lapsed or been rejected. The budget and the person's cap must
+    still hold it; the conditions were met when it was ordered and are not asked again. Locks the programme.
     """
     subsidy_id = db.session.scalar(select(Subsidy.id).filter_by(order_line_id=order_line_id))
     if subsidy_id is None:
@@ -209,6 +209,9 @@ def reinstate(order_line_id: int, *, now: datetime) -> bool:
         subsidy, programme = locked_subsidy(subsidy_id)
         if subsidy.state not in {State.CANCELLED, State.RELEASED}:
             return subsidy.state not in ENDED
+        ended = select(SubsidyEvent.from_state).filter_by(subsidy_id=subsidy_id, act="release")
+        if db.session.scalar(ended.order_by(SubsidyEvent.id.desc()).limit(1)) in subsidy_rules.UNPAID:
+            return False
         left = estimates.left_for(programme, subsidy.person_id, now=now)
         possible = subsidy_rules.granted_minor(subsidy.rule_version.rule, subsidy.attempt.price_minor, left)
         if min(left.budget_minor, possible) < subsidy.amount_minor:
@@ -307,9 +310,7 @@ def extend(subsidy_id: int, last_day: date, *, reason: str, actor_id: int | None
         if name is None:
             raise Refused("no_deadline", lazy("Nothing is waited for here any more."))
         if until <= max(getattr(subsidy, name), now):
-            raise Invalid(
-                "not_later", lazy("Choose a later day."), {"last_day": lazy("Choose a later day.")}
-            )  # fmt: skip
+            raise Invalid("not_later", lazy("Choose a later day."), {"last_day": lazy("Choose a later day.")})
         setattr(subsidy, name, until)
         state = State(subsidy.state)
         _record(subsidy, "extend", state, now=now, actor_id=actor_id, deadline=until, evidence={"reason": reason})

@@ -339,6 +339,20 @@ def test_what_an_expired_order_let_go_is_promised_again_if_it_is_still_there():
     assert subsidies.reinstate(10**9, now=clock.now()) is True
 
 
+@pytest.mark.parametrize("how", ["rejected", "lapsed"])
+def test_late_money_does_not_bring_back_what_was_refused_before(how):
+    programme = make_programme()
+    subsidy, officer = make_subsidy(programme), make_staff("funding_officer")
+    if how == "rejected":
+        subsidies.reject(subsidy.id, reason="no", actor_id=officer.id, now=clock.now())
+    else:
+        subsidies.lapse(subsidy.id, {}, now=subsidy.earn_by)
+    subsidies.release(subsidy.order_line_id, "expired", now=clock.now())
+
+    assert subsidies.reinstate(subsidy.order_line_id, now=clock.now()) is False
+    assert (subsidy.state, committed(programme)) == (State.RELEASED, 0)
+
+
 def test_a_first_course_is_first_once_even_before_it_is_paid():
     programme, person = make_programme(rule=Rule(percent=50, first_time_only=True)), make_person()
     first = make_subsidy(programme, person)

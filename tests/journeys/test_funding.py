@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from marketplace.foundation import clock
+from marketplace.foundation import bank_days, clock
 from marketplace.foundation.database import db, transaction
 from marketplace.funding import subsidies, subsidy_lists
 from marketplace.funding.subsidy_models import Subsidy
@@ -92,6 +92,8 @@ def test_an_officer_claims_what_was_earned(browser, live, language, size):
         boxes.nth(index).uncheck()
     staff.press("Make a batch of the chosen ones")
     staff.sees("Waiting for the funder")
+    staff.page.fill("#amount", "640")
+    staff.page.fill("#received_on", bank_days.day_of(clock.now()).isoformat())
     staff.page.fill("#bank_reference", f"ICBC {language}")
     staff.press("Mark as paid")
     staff.sees("The batch is marked as paid.")

@@ -36,15 +36,24 @@ class Market(RuleBasedStateMachine):
         self.undo.enter_context(in_one_transaction())
         self.world = type(self).make_world()
 
-    @initialize(people=st.integers(0, 3), run=RUNS)
-    def some_are_in(self, people, run):
-        """What follows meets people who have paid, more often than chance would have it."""
+    @initialize(people=st.integers(1, 3), run=RUNS, funded=st.sampled_from((4, 5, 3, 2, 1, 0)))
+    def some_are_in(self, people, run, funded):
+        """What follows meets people who have paid, and funders who have, more often than chance would have it."""
         for person in range(people):
-            self.world.enrol(person, run, 5)
+            self.world.enrol(person, run, 5, is_subsidised=funded > 0)
             self.world.open_page(person)
             self.world.pay(person, "card")
-            self.world.deliver(0, 1)
+            for _ in range(3):
+                self.world.deliver(0, 1)
         self.world.work()
+        for which in range(people if funded > 1 else 0):
+            self.world.earn_subsidy(which)
+        if funded > 2:
+            self.world.claim_subsidies()
+        if funded > 3:
+            self.world.pay_batch(0, is_exact=True)
+        if funded > 4:
+            self.world.claw_back_subsidy(0)
 
     def teardown(self):
         try:
@@ -161,6 +170,31 @@ class Market(RuleBasedStateMachine):
     @rule(which=ANY)
     def release_seats(self, which):
         self.world.release_seats(which)
+
+    @rule(which=ANY)
+    def earn_subsidy(self, which):
+        self.world.earn_subsidy(which)
+
+    @rule(which=ANY)
+    def lapse_subsidy(self, which):
+        self.world.lapse_subsidy(which)
+
+    @rule(which=ANY)
+    def reject_subsidy(self, which):
+        self.world.reject_subsidy(which)
+
+    @rule(which=ANY, is_exact=st.sampled_from((True, True, False)))
+    def claim_and_pay(self, which, is_exact):
+        self.world.claim_subsidies()
+        self.world.pay_batch(which, is_exact)
+
+    @rule(which=ANY)
+    def claw_back_subsidy(self, which):
+        self.world.claw_back_subsidy(which)
+
+    @rule(which=ANY)
+    def send_back_subsidy(self, which):
+        self.world.send_back_subsidy(which)
 
     @rule(act=st.sampled_from(("work", "work", "chores", "reconcile")), commits=st.integers(1, 12))
     def cut_power(self, act, commits):

@@ -37,8 +37,32 @@ ALWAYS = {
                   AND dispute.state IN ('inquiry', 'open') AND place_decision = 'suspend')""",
     "every transaction of the ledger sums to zero": """
         SELECT transaction_id, currency FROM ledger_entry GROUP BY 1, 2 HAVING sum(amount_minor) <> 0""",
-    "learner, funder and voucher pay the price": """
-        SELECT id FROM order_line WHERE price_minor <> subsidy_minor + voucher_minor + due_minor""",
+    "what learner, funder and voucher were asked for by other rows is the price": """
+        SELECT line.id, price_minor, subsidy.amount_minor AS subsidy, redemption.amount_minor AS voucher, asked
+          FROM order_line AS line JOIN "order" ON "order".id = line.order_id
+          LEFT JOIN subsidy ON subsidy.order_line_id = line.id
+          LEFT JOIN voucher_redemption AS redemption ON redemption.order_line_id = line.id
+         CROSS JOIN LATERAL (
+            SELECT coalesce((SELECT attempt.amount_minor FROM order_event AS event
+                               JOIN payment_attempt AS attempt ON attempt.public_id = event.details ->> 'attempt'
+                              WHERE event.order_id = "order".id AND event.kind = 'confirmed'
+                              ORDER BY event.id DESC LIMIT 1), total_minor) AS asked) AS learner
+         WHERE price_minor <> coalesce(subsidy.amount_minor, 0) + coalesce(redemption.amount_minor, 0) + asked""",
+    "a subsidy stands where its steps led": """
+        SELECT subsidy.id, state, owed_minor, told.* FROM subsidy CROSS JOIN LATERAL (
+            SELECT sum(owed_minor) AS owed, sum(borne_minor) AS borne,
+                   (array_agg(to_state ORDER BY id DESC))[1] AS last
+              FROM subsidy_event WHERE subsidy_id = subsidy.id) AS told
+         WHERE state <> last OR owed_minor <> owed
+            OR borne <> CASE WHEN state IN ('lapsed', 'rejected', 'revoked', 'repaid')
+                             THEN amount_minor - owed_minor ELSE 0 END""",
+    "a batch is paid exactly when a line of it was": """
+        SELECT batch.id, paid_at FROM claim_batch AS batch
+         WHERE (paid_at IS NOT NULL) <> EXISTS (
+               SELECT FROM subsidy JOIN subsidy_event AS event ON event.subsidy_id = subsidy.id
+                WHERE subsidy.batch_id = batch.id AND event.act = 'pay')
+            OR (paid_at IS NOT NULL AND EXISTS (
+               SELECT FROM subsidy WHERE batch_id = batch.id AND state = 'claimed'))""",
     "a budget is never overspent, and its counter is its subsidies": """
         SELECT programme.id, committed_minor, deposited_minor, counted.sum, promised
           FROM funding_programme AS programme CROSS JOIN LATERAL (
@@ -130,10 +154,32 @@ AT_REST = {
             SELECT coalesce(sum(amount_minor), 0) AS held FROM ledger_entry WHERE account = 'disputes_held') AS book
           CROSS JOIN (SELECT coalesce(sum(amount_minor), 0) AS disputed FROM dispute WHERE state = 'open') AS told
          WHERE held <> disputed""",
-    "an order that ended holds no code and no budget": """
-        SELECT line.id FROM order_line AS line JOIN "order" ON "order".id = line.order_id
+    "an order that ended holds no budget, and its learner owes nothing": """
+        SELECT line.id, subsidy.state FROM order_line AS line JOIN "order" ON "order".id = line.order_id
           JOIN subsidy ON subsidy.order_line_id = line.id
-         WHERE "order".state IN ('cancelled', 'expired') AND subsidy.state IN ('applied', 'reserved', 'earned')""",
+         WHERE "order".state IN ('cancelled', 'expired')
+           AND subsidy.state NOT IN ('cancelled', 'released', 'clawed_back', 'sent_back')""",
+    "the books say of a subsidy what its state says": """
+        SELECT subsidy.id, state, amount_minor, owed_minor, book.* FROM subsidy
+          JOIN order_line AS line ON line.id = subsidy.order_line_id
+         CROSS JOIN LATERAL (
+            SELECT coalesce(sum(entry.amount_minor) FILTER (WHERE account = 'subsidy_promised'), 0) AS promised,
+                   coalesce(sum(entry.amount_minor) FILTER (WHERE account = 'subsidy_receivable'), 0) AS receivable,
+                   coalesce(sum(entry.amount_minor) FILTER (WHERE account = 'learner_receivable'), 0) AS owed,
+                   coalesce(sum(entry.amount_minor) FILTER (WHERE account = 'subsidy_cost'), 0) AS cost,
+                   coalesce(sum(entry.amount_minor) FILTER (WHERE account = 'bank'), 0) AS bank,
+                   coalesce(sum(entry.amount_minor) FILTER (WHERE account = 'unearned_subsidy'), 0) AS unearned
+              FROM ledger_transaction AS posted JOIN ledger_entry AS entry ON entry.transaction_id = posted.id
+             WHERE posted.order_id = line.order_id AND posted.kind = 'subsidy') AS book
+         WHERE promised <> CASE WHEN state IN ('applied', 'reserved') THEN amount_minor ELSE 0 END
+            OR receivable <> CASE WHEN state IN ('earned', 'claimed') THEN amount_minor
+                                  WHEN state IN ('clawed_back', 'revoked') THEN -amount_minor
+                                  WHEN state IN ('lapsed', 'rejected') THEN amount_minor - owed_minor ELSE 0 END
+            OR owed <> owed_minor
+            OR cost <> CASE WHEN state IN ('revoked', 'repaid') THEN amount_minor - owed_minor ELSE 0 END
+            OR bank <> CASE WHEN state IN ('paid', 'clawed_back', 'revoked') THEN amount_minor ELSE 0 END
+            OR unearned <> CASE WHEN state IN ('cancelled', 'released', 'clawed_back', 'sent_back') THEN 0
+                                ELSE -amount_minor END""",
 }
 
 

@@ -44,7 +44,6 @@ from marketplace.foundation.errors import Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
 from marketplace.funding import voucher_batches
-from marketplace.funding.subsidy_rules import Rule
 from marketplace.funding.voucher_batches import NewBatch
 from marketplace.funding.voucher_rules import Terms, ValueKind
 from marketplace.payments import attempts, events, offline, postings, queues, reconciliation, refunds, stripe_matching
@@ -57,6 +56,7 @@ from tests.buying import place_order
 from tests.factories import make_course, make_person, make_run, make_staff
 from tests.funding.made import make_programme
 from tests.payments.conftest import signed
+from tests.payments.funders import RULE, Funders
 from tests.payments.truths import ALWAYS, AT_REST, hold_true
 from tests.payments.upsets import SEAT_CODE, Upsets
 
@@ -66,7 +66,7 @@ PRICES = (100_000, 150_001, 0, 120_000)
 FIRST_SEAT = PriceRule(0, RuleKind.FIRST_SEATS, "CNY", price=70_000, first_seats=1)
 
 
-class World(Upsets):
+class World(Upsets, Funders):
     """The market and its people; acts take small numbers and pick by them, so that any number is a choice."""
 
     def __init__(self, app, sandbox, move_clock):
@@ -84,7 +84,7 @@ class World(Upsets):
         full, kept = Terms(ValueKind.FULL, "CNY", use_cap=1, money_cap=200_000), self._kept_seat(hours=20)
         batches = [self._batch(full), self._batch(amount), self._batch(amount, kept)]
         self.codes = [voucher_batches.code_of(voucher_batches.list_vouchers(batch)[0]) for batch in batches]
-        self.programme = make_programme(budget=90_000, rule=Rule(percent=40)).public_id
+        self.programme = make_programme(budget=130_000, rule=RULE).public_id
         self.references = 0
         self.undelivered: list[dict] = []
         self.refusals: Counter[str] = Counter()
