@@ -118,6 +118,10 @@ class Market(RuleBasedStateMachine):
     def bank_transfer(self, which):
         self.world.bank_transfer(which)
 
+    @rule(which=ANY, extra=st.sampled_from([0, 10]))
+    def stray_transfer(self, which, extra):
+        self.world.stray_transfer(which, extra)
+
     @rule(run=RUNS)
     def raise_capacity(self, run):
         self.world.raise_capacity(run)

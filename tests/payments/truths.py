@@ -97,6 +97,13 @@ ALWAYS = {
     "a confirmed order that owed something was paid": """
         SELECT id FROM "order" WHERE state = 'confirmed' AND total_minor > 0 AND NOT EXISTS (
             SELECT 1 FROM payment_attempt WHERE order_id = "order".id AND state = 'paid')""",
+    "money without a fact is what staff are asked about": """
+        SELECT book, waits FROM
+          (SELECT coalesce(-sum(amount_minor), 0) AS book FROM ledger_entry
+            WHERE account = 'unmatched_money') AS stands,
+          (SELECT coalesce(sum((details ->> 'theirs')::bigint), 0) AS waits FROM discrepancy
+            WHERE kind IN ('unknown_movement', 'unknown_transfer') AND resolved_at IS NULL) AS asked
+         WHERE book <> waits""",
     "a payment buys its place or goes back": """
         SELECT attempt.public_id FROM payment_attempt AS attempt
          WHERE attempt.state = 'paid'

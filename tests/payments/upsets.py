@@ -9,15 +9,22 @@ from sqlalchemy import event, text
 
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import minimums, pools, run_changes
+from marketplace.enrolment.models import Order
 from marketplace.enrolment.pools import PoolWish
 from marketplace.enrolment.run_change_models import RunChange, RunChangeAnswer
 from marketplace.enrolment.run_changes import Wanted
 from marketplace.enrolment.seat_models import SeatPool
+from marketplace.foundation import bank_days
 from marketplace.foundation.database import db, transaction
-from marketplace.payments import disputes
+from marketplace.foundation.money import Money
+from marketplace.payments import disputes, unmatched
+from marketplace.payments.desk_models import OfflineState
 from marketplace.payments.dispute_models import Dispute
+from marketplace.payments.models import Discrepancy
 from marketplace.payments.sandbox import disputes as bank
 from marketplace.payments.sandbox.errors import ApiError
+from marketplace.payments.unmatched import Received, Said
+from marketplace.payments.unmatched_models import AnswerKind
 
 SEAT_CODE = "museum-2026"
 
@@ -28,6 +35,25 @@ class PowerCut(BaseException):
 
 class Upsets:
     """Acts of a World; `self` has its runs, people, officers, sandbox and clock."""
+
+    # Money that belongs to nothing
+
+    def stray_transfer(self, which, extra):
+        """Money comes that names no order; two officers find out whose it is, or else send it back."""
+        order = self._pick(Order, which)
+        if order is None or not order.total_minor:
+            return
+        self.references += 1
+        number, amount = order.public_id, Money(order.total_minor + extra, order.currency)
+        received = Received(amount, f"S{self.references}", bank_days.day_of(self.now - timedelta(days=1)), "model")
+        act = {"reason": "model", "actor_id": self.officers[0], "now": self.now}
+        self._try(unmatched.record, received, **act)
+        found = db.session.query(Discrepancy).filter_by(kind=unmatched.TRANSFER, resolved_at=None).one().public_id
+        back = {"bank_reference": f"B{self.references}", "sent_on": bank_days.day_of(self.now)}
+        said = Said(AnswerKind.ORDER, order_number=number), Said(AnswerKind.RETURNED, **back)
+        answer = self._try(unmatched.answer, found, said[0], **act) or unmatched.answer(found, said[1], **act)
+        if answer.state == OfflineState.PROPOSED:
+            unmatched.approve(answer.public_id, **act | {"actor_id": self.officers[1]})
 
     # Disputes
 
