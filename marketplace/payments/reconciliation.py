@@ -12,7 +12,7 @@ from marketplace.enrolment.models import Order, RefundDue
 from marketplace.enrolment.rules import PENDING_FOR
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, transaction
-from marketplace.payments import attempts, debts, discrepancies, events, ledger, refunds
+from marketplace.payments import attempts, debts, discrepancies, events, ledger, postings, refunds
 from marketplace.payments.models import AttemptState, Discrepancy, LedgerTransaction, PaymentAttempt, Purpose, Refund
 
 if TYPE_CHECKING:
@@ -50,13 +50,15 @@ def _tell(found: dict[str, int]) -> None:
 def reconcile(*, now: datetime, since: datetime | None = None) -> dict[str, int]:
     """Ask Stripe about quiet attempts, push waiting events and refunds, then queue what still does not add up.
 
-    Of what is settled, only what was paid or confirmed since a moment is looked at, if one is given.
+    What other rooms left is booked first: after a standstill it would not add up only since nothing had run. Of what is
+    settled, only what was paid or confirmed since a moment is looked at, if one is given.
     """
     return {
         "events": events.enqueue_waiting(),
         "sessions": attempts.settle_stale(older_than=now - QUIET_FOR, now=now),
         "refunds": _push_refunds(older_than=now - QUIET_FOR),
         "taken_up": refunds.take_up_refunds(now=now),
+        "posted": postings.post_facts(since=since or postings.ALWAYS),
         "discrepancies": _queue_discrepancies(now=now, since=since),
     }
 

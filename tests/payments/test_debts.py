@@ -53,7 +53,7 @@ def yuan(amount):
     return Money(amount * 100, "CNY")
 
 
-def indebted(*, now, price=128_000):
+def indebted(*, now, price=128_000, is_booked=True):
     """A confirmed order half of which a programme was to pay, and does not: the learner owes 640 yuan."""
     programme = make_programme(rule=OWES)
     run, person = make_run(price_minor=price, is_subsidised=True), make_person(region="310000")
@@ -63,7 +63,8 @@ def indebted(*, now, price=128_000):
     assert attempt.amount.minor == price // 2
     subsidy = db.session.query(Subsidy).filter_by(order_line_id=order.lines[0].id).one()
     subsidies.reject(subsidy.id, reason="no certificate", actor_id=make_staff("funding_officer").id, now=now)
-    postings.post_facts()
+    if is_booked:
+        postings.post_facts()
     return order
 
 
@@ -308,6 +309,16 @@ def test_a_refund_made_in_the_dashboard_opens_the_debt_again(sandbox, now):
     later = now + timedelta(hours=1)
     clock.set_to(later)
     reconciliation.reconcile(now=later)
+    assert found_wrong() == []
+
+
+def test_a_debt_that_is_not_booked_yet_is_booked_before_it_is_held_against_the_ledger(now):
+    """Nothing ran for an hour, and the reconciliation is the first to run."""
+    indebted(now=now, is_booked=False)
+    later = now + timedelta(hours=1)
+    clock.set_to(later)
+    reconciliation.reconcile(now=later)
+
     assert found_wrong() == []
 
 
