@@ -237,7 +237,7 @@ def _defer_now(
         now=now,
     )
     moves.move(place, new, "deferred", actor_id=change.requested_by_id, now=now, carried=carried)
-    is_let_go = any(line.subsidy_minor and line.id not in carried for line in place.lines)
+    is_let_go = any(share.part.line_id not in carried for share in refund_rules.let_go(parts))
     moves.finish(change, new, now=now, is_subsidy_over=is_let_go)
     return change
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload
 
 from marketplace.accounts import letters
 from marketplace.accounts.models import Membership, Person
-from marketplace.catalog.models import Course, CourseProvider, CourseRun
+from marketplace.catalog.models import Course, CourseProvider, CourseRun, RunState
 from marketplace.enrolment import run_changes
 from marketplace.enrolment.models import Enrolment
 from marketplace.enrolment.run_change_models import MINIMUM, RunMinimum
@@ -107,7 +107,9 @@ def remind_all(*, now: datetime) -> int:
     """Write to owners and registrars of the providers, once before the day and once after it; how many runs."""
     is_near = RunMinimum.reminded_at.is_(None) & (RunMinimum.decide_by <= now + REMIND_BEFORE)
     is_overdue = (RunMinimum.reminded_at < RunMinimum.decide_by) & (RunMinimum.decide_by <= now)
-    query = select(RunMinimum.run_id).where(RunMinimum.decided_at.is_(None), is_near | is_overdue)
+    stands = (CourseRun.state == RunState.SCHEDULED) & (CourseRun.starts_at > now)
+    query = select(RunMinimum.run_id).join(RunMinimum.run).where(RunMinimum.decided_at.is_(None), is_near | is_overdue)
+    query = query.where(stands)
     due = db.session.scalars(query.limit(100)).all()
     for run_id in due:
         with transaction():

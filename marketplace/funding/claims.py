@@ -17,7 +17,7 @@ from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
 from marketplace.foundation.money import Money
 from marketplace.foundation.spreadsheets import Sheet
-from marketplace.funding import programmes, subsidies, subsidy_names, subsidy_rules
+from marketplace.funding import programmes, reviewers, subsidies, subsidy_names, subsidy_rules
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import ClaimBatch, Subsidy, SubsidyEvent
 from marketplace.funding.subsidy_rules import State
@@ -103,6 +103,8 @@ def mark_paid(batch_id: int, payment: FunderPayment, *, actor_id: int, now: date
         paid = db.session.scalars(claimed.order_by(Subsidy.id).with_for_update()).all()
         if not paid:
             raise Refused("nothing_claimed", lazy("Nothing in this batch waits for payment."))
+        for one in paid:
+            reviewers.check(one, actor_id)
         _check_payment(payment, paid, batch)
         day = bank_days.moment_on(payment.received_on, since=batch.made_at, now=now)
         batch.paid_at, batch.bank_reference = day, reference

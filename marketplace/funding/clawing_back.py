@@ -70,7 +70,7 @@ def send_back(subsidy_id: int, sending: Sending, *, actor_id: int, now: datetime
     with transaction():
         subsidy, programme = subsidies.locked_subsidy(subsidy_id)
         reviewers.check(subsidy, actor_id)
-        owing = select(func.max(SubsidyEvent.occurred_at)).where(SubsidyEvent.to_state.in_(OWED_BACK))
+        owing = select(func.min(SubsidyEvent.occurred_at)).where(SubsidyEvent.to_state.in_(OWED_BACK))
         owed_since = db.session.scalar(owing.where(SubsidyEvent.subsidy_id == subsidy_id))
         if owed_since and sending.sent_on < bank_days.day_of(owed_since):
             raise _wrong("before_owed", lazy("On that day it was not owed back yet."), "sent_on")

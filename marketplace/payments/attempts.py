@@ -16,9 +16,10 @@ from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, speaking
-from marketplace.payments import debts, ledger, refunds, stripe_gateway
+from marketplace.payments import debts, discrepancies, ledger, refunds, stripe_gateway
 from marketplace.payments.models import LIVE_ATTEMPT, AttemptState, PaymentAttempt, Purpose
 from marketplace.payments.stripe_gateway import LONGEST_SESSION, SHORTEST_SESSION, GatewayError, PageWanted, Session
+from marketplace.payments.stripe_models import StripeTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,7 +198,29 @@ def _settle_paid(attempt: PaymentAttempt, session: Session, *, now: datetime) ->
     """Book the money once, and let the order decide what it buys."""
     if attempt.state == AttemptState.PAID:
         return
+    if _is_counted(attempt):
+        # Staff have said what this money is before its session was settled: counted again it would go back as well.
+        if attempt.state in {AttemptState.CREATED, AttemptState.OPEN, AttemptState.PROCESSING}:
+            attempt.state, attempt.failure_code = AttemptState.FAILED, "counted_already"
+        details = {"order": attempt.order.public_id, "payment_intent": attempt.payment_intent_id or ""}
+        discrepancies.queue("missing_here", f"attempt:{attempt.public_id}", details, now=now)
+        return
     take_in(attempt, session.amount or attempt.amount, into=ledger.STRIPE_BALANCE, occurred_at=now, now=now)
+
+
+def _is_counted(attempt: PaymentAttempt) -> bool:
+    """Whether the money of this payment stands in the books already: for another order, or as staff have said."""
+    if attempt.payment_intent_id is None:
+        return False
+    beside = select(PaymentAttempt.id).where(
+        PaymentAttempt.payment_intent_id == attempt.payment_intent_id,
+        PaymentAttempt.state == AttemptState.PAID,
+        PaymentAttempt.id != attempt.id,
+    )
+    said = select(StripeTransaction.id).where(
+        StripeTransaction.payment_intent_id == attempt.payment_intent_id, StripeTransaction.matched_to.like("answer:%")
+    )
+    return db.session.scalar(beside.limit(1)) is not None or db.session.scalar(said.limit(1)) is not None
 
 
 def take_in(attempt: PaymentAttempt, paid: Money, *, into: str, occurred_at: datetime, now: datetime) -> None:

@@ -71,9 +71,10 @@ def follow(answer: DisputeAnswer, *, now: datetime) -> Dispute | None:
         order = locked(Order, attempt.order_id)
         dispute = db.session.scalars(select(Dispute).filter_by(stripe_dispute_id=answer.id)).one_or_none()
         state = next_state(dispute.state if dispute else None, answer.status)
+        has_bought = returns.has_bought(order.id, attempt.public_id)
         if dispute is None:
             dispute = add(_row(answer, attempt))
-            if not returns.has_bought(order.id, attempt.public_id):
+            if not has_bought:
                 # It came too late, or paid a debt: there is nothing to decide about a place.
                 dispute.place_decision, dispute.decided_at = PlaceDecision.KEEP, now
             orders.record(order, "dispute_opened", now=now, details={"dispute": dispute.public_id})
@@ -82,7 +83,9 @@ def follow(answer: DisputeAnswer, *, now: datetime) -> Dispute | None:
         if state is not None:
             _move(dispute, state, attempt, order, now=now)
         if state in SETTLED_BY:
-            run_changes.resume_disputed(order.id, kinds=SETTLED_BY[state], now=now)
+            # A place that this money never bought stays as it is, whatever the bank says.
+            kinds = SETTLED_BY[state] if has_bought else tuple(RunChangeKind)
+            run_changes.resume_disputed(order.id, kinds=kinds, now=now)
         return dispute
 
 

@@ -139,6 +139,10 @@ def _write_credit_note(
     invoice: Invoice, amount: Money, *, refund_due_id: int | None, actor_id: int | None, now: datetime
 ) -> Invoice:
     seller = db.session.get_one(Seller, invoice.seller_id)
+    # All notes together take back what the invoice says, however many they are.
+    before = invoice.total_minor - credit_left(invoice).minor
+    after = before + amount.minor
+    of = {"of_minor": invoice.total_minor, "tax_minor": invoice.tax_minor}
     note = _write(
         seller,
         PaperKind.CREDIT_NOTE,
@@ -149,7 +153,7 @@ def _write_credit_note(
         issued_by_id=actor_id,
         currency=amount.currency,
         total_minor=amount.minor,
-        tax_minor=tax_share(amount.minor, of_minor=invoice.total_minor, tax_minor=invoice.tax_minor),
+        tax_minor=tax_share(after, **of) - tax_share(before, **of),
         billed_to=invoice.billed_to,
         payer=invoice.payer,
         remitter=invoice.remitter,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment.models import Order, OrderState
 from marketplace.foundation import bank_days
-from marketplace.foundation.database import add, db, locked, transaction
+from marketplace.foundation.database import add, db, locked, one_row, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
@@ -23,6 +23,7 @@ from marketplace.payments import acts, attempts, debts, fapiao_gate, four_eyes, 
 from marketplace.payments.desk_models import OfflinePayment, OfflineState
 from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
+from marketplace.payments.sponsor_models import SponsorPayment
 from marketplace.payments.stripe_gateway import RefundAnswer
 from marketplace.payments.unmatched_models import BankMoney, UnmatchedAnswer
 
@@ -79,7 +80,7 @@ def check_amount(order: Order, transfer: Transfer) -> None:
     """Raise Invalid for what is not due: an order is paid at once, or once more with anything; a debt in parts, too."""
     if transfer.purpose is Purpose.DEBT:
         # Its pieces come one after another: what is left, and what was settled before, stay as they are.
-        is_owed = debts.find(order.public_id) is not None
+        is_owed = transfer.amount.currency == order.currency and debts.find(order.public_id) is not None
         if not is_owed or not 0 < transfer.amount.minor <= debts.lock(order.id).left.minor:
             message = lazy("Enter an amount between one cent and what is still owed.")
             raise Invalid("wrong_amount", message, {"amount": message})
@@ -97,11 +98,20 @@ def _check(transfer: Transfer, *, now: datetime) -> None:
         message = lazy("Enter the reference by which the bank shows the transfer.")
         raise Invalid("no_reference", message, {"bank_reference": message})
     bank_days.check_past(transfer.received_on, "received_on", now=now)
-    check_not_recorded(offline_rules.normalised(transfer.bank_reference))
+    check_known_once(offline_rules.normalised(transfer.bank_reference), SponsorPayment)
 
 
-def check_not_recorded(reference: str) -> None:
-    """Raise Refused for a transfer, by its normalised reference, that stands in the books as money without a fact."""
+def check_known_once(reference: str, *doors: type[OfflinePayment | SponsorPayment]) -> None:
+    """Raise Refused for a transfer, by its normalised reference, that was recorded or entered at one of these doors.
+
+    Until the transaction ends nobody else can bring in a transfer of this reference.
+    """
+    one_row("SELECT pg_advisory_xact_lock(hashtext(%(reference)s))", {"reference": f"bank transfer {reference}"})
+    for door in doors:
+        entered = select(door.id).where(door.bank_reference == reference, door.state != OfflineState.DECLINED)
+        if db.session.scalars(entered.limit(1)).first() is not None:
+            message = lazy("This bank transfer has been entered for an order or a sponsor already.")
+            raise Refused("entered_already", message)
     known = select(BankMoney.id).filter_by(bank_reference=reference)
     if db.session.scalar(known.where(BankMoney.voided_at.is_(None))) is not None:
         raise Refused("recorded", lazy("This transfer is recorded as money without a fact. Say there what it is."))

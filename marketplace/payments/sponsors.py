@@ -14,13 +14,13 @@ from sqlalchemy.orm import joinedload
 
 from marketplace.accounts.models import Organisation
 from marketplace.foundation import bank_days
-from marketplace.foundation.database import add, db, transaction
+from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
 from marketplace.funding.voucher_models import VoucherBatch
 from marketplace.payments import acts, four_eyes, ledger, offline, offline_rules, posting_rules
-from marketplace.payments.desk_models import OfflineState
+from marketplace.payments.desk_models import OfflinePayment, OfflineState
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.sponsor_models import SponsorPayment
 
@@ -59,7 +59,9 @@ def enter(paid: Paid, *, reason: str, actor_id: int, now: datetime) -> SponsorPa
     with transaction():
         if paid.organisation_id not in {one.id for one in list_sponsors()}:
             raise NotFound
-        offline.check_not_recorded(reference)
+        offline.check_known_once(reference, OfflinePayment)
+        # Pieces that come at once wait for each other.
+        locked(Organisation, paid.organisation_id)
         before = _paid_lately(paid, now=now)
         row = add(
             SponsorPayment(

@@ -85,7 +85,11 @@ def _subsidy_sentence(found: Subsidy) -> str:
             if found.owed_minor
             else _("%(name)s took back the %(amount)s it had paid; you owe nothing for it.")
         )
-    return _("The %(amount)s of %(name)s went back to it.")
+    return (
+        _("The %(amount)s that %(name)s had paid is owed back to it.")
+        if state is State.CLAWED_BACK
+        else _("The %(amount)s of %(name)s went back to it.")
+    )
 
 
 def _voucher(line: OrderLine) -> list[str]:

@@ -7,11 +7,10 @@ Locks: answer → movement at Stripe → discrepancies by id → attempt → ord
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment.models import Order
@@ -26,6 +25,7 @@ from marketplace.payments import (
     discrepancies,
     four_eyes,
     ledger,
+    matching_rules,
     offline,
     offline_rules,
     posting_rules,
@@ -43,43 +43,17 @@ from marketplace.payments.models import (
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.sponsor_models import SponsorPayment
 from marketplace.payments.stripe_models import MatchState, StripeTransaction
-from marketplace.payments.unmatched_models import AnswerKind, BankMoney, UnmatchedAnswer
+from marketplace.payments.unmatched_models import AnswerKind, BankMoney, Parked, Said, UnmatchedAnswer
+from marketplace.payments.unmatched_models import Received as Received
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+# Answers of one officer within these days count as pieces of one, as payments of a sponsor do.
+PIECES_WITHIN = timedelta(days=30)
 MOVEMENT, TRANSFER = "unknown_movement", "unknown_transfer"
 # The kinds of discrepancy behind which money may stand, and the keys of the postings that put it there.
 POSTED_AS = {MOVEMENT: "unmatched", TRANSFER: "bank_money"}
-
-
-@dataclass(frozen=True)
-class Received:
-    """A transfer as the bank shows it."""
-
-    amount: Money
-    bank_reference: str
-    received_on: date
-    payer_name: str
-
-
-@dataclass(frozen=True)
-class Said:
-    """What an officer says that the money is; which fields count depends on the kind."""
-
-    kind: AnswerKind
-    order_number: str = ""
-    purpose: Purpose = Purpose.ORDER
-    bank_reference: str = ""
-    sent_on: date | None = None
-
-
-@dataclass(frozen=True)
-class Parked:
-    """What stands on unmatched_money for a discrepancy; negative for money that left. It moved at `moment`."""
-
-    amount: Money
-    moment: datetime
 
 
 def record(received: Received, *, reason: str, actor_id: int, now: datetime) -> BankMoney:
@@ -91,11 +65,7 @@ def record(received: Received, *, reason: str, actor_id: int, now: datetime) -> 
     reference = offline_rules.normalised(received.bank_reference)
     _check(received, reference, now=now)
     with transaction():
-        for model in (OfflinePayment, SponsorPayment):
-            entered = select(model.id).where(model.bank_reference == reference, model.state != OfflineState.DECLINED)
-            if db.session.scalars(entered.limit(1)).first() is not None:
-                message = lazy("This bank transfer has been entered for an order or a sponsor already.")
-                raise Refused("entered_already", message)
+        offline.check_known_once(reference, OfflinePayment, SponsorPayment)
         money = add(
             BankMoney(
                 amount_minor=received.amount.minor,
@@ -198,8 +168,11 @@ def answer(public_id: str, said: Said, *, reason: str, actor_id: int, now: datet
     Raises Invalid for an order whose due it does not meet, and for money sent back without reference or day; Refused
     when it does not wait any more, and for one's own order.
     """
+    if said.kind == AnswerKind.ORDER:
+        _settle_late(said.order_number, now=now)
     with transaction():
         found = get(public_id)
+        _look_again(found, now=now)
         money = parked(found)
         if money is None or said.kind not in kinds_for(found):
             raise NotFound
@@ -223,12 +196,23 @@ def answer(public_id: str, said: Said, *, reason: str, actor_id: int, now: datet
             )
         )
         _record("unmatched_answered", row, reason=reason, actor_id=actor_id, now=now)
-        before = Money(0, money.amount.currency)
-        if order is not None:
-            before = offline.settled_before(order, said.purpose)
+        before = offline.settled_before(order, said.purpose) if order else _answered_alone(row, now=now)
         if not four_eyes.are_needed(posting_rules.signed(money.amount, money.amount.minor), before=before):
             _settle(row, actor_id=actor_id, now=now)
         return row
+
+
+def _answered_alone(row: UnmatchedAnswer, *, now: datetime) -> Money:
+    """What this officer has answered alone within the days in which pieces count as one, orders aside."""
+    query = select(func.coalesce(func.sum(func.abs(UnmatchedAnswer.amount_minor)), 0)).where(
+        UnmatchedAnswer.proposed_by_id == row.proposed_by_id,
+        UnmatchedAnswer.currency == row.currency,
+        UnmatchedAnswer.state == OfflineState.SETTLED,
+        UnmatchedAnswer.decided_by_id.is_(None),
+        UnmatchedAnswer.order_id.is_(None),
+        UnmatchedAnswer.proposed_at > now - PIECES_WITHIN,
+    )
+    return Money(int(db.session.scalar(query) or 0), row.currency)
 
 
 def _order_for(said: Said, money: Parked, *, actor_id: int) -> Order:
@@ -258,10 +242,13 @@ def _opposite(found: Discrepancy, reference: str, money: Parked) -> Discrepancy 
     """Another movement at Stripe that waits and took back just what this one brought, by its id; locked."""
     if found.kind != MOVEMENT or not reference:
         return None
-    query = select(Discrepancy.id).filter_by(kind=MOVEMENT, reference=reference, resolved_at=None)
-    other_id = db.session.scalar(query)
-    other = locked(Discrepancy, other_id) if other_id is not None else None
-    if other is None or other.resolved_at is not None or standing([other.id]):
+    query = select(Discrepancy).filter_by(kind=MOVEMENT, reference=reference, resolved_at=None)
+    waiting = db.session.scalars(query).one_or_none()
+    if waiting is None or (movement := _movement(waiting)) is None:
+        return None
+    locked(StripeTransaction, movement.id)
+    other = locked(Discrepancy, waiting.id)
+    if other.resolved_at is not None or standing([other.id]):
         return None
     back = parked(other)
     return other if back is not None and back.amount == -money.amount else None
@@ -284,6 +271,7 @@ def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> Unm
     """Agree with what another officer said, once; Refused when the money's fact has turned up meanwhile."""
     with transaction():
         row = four_eyes.locked_proposed(UnmatchedAnswer, public_id, actor_id=actor_id)
+        _look_again(row.discrepancy, now=now)
         _lock_waiting(row.discrepancy)
         row.decided_by_id, row.decided_at = actor_id, now
         _record("unmatched_approved", row, reason=reason, actor_id=actor_id, now=now)
@@ -298,6 +286,21 @@ def decline(public_id: str, *, reason: str, actor_id: int, now: datetime) -> Unm
         row.decided_by_id, row.decided_at, row.state = actor_id, now, OfflineState.DECLINED
         _record("unmatched_declined", row, reason=reason, actor_id=actor_id, now=now)
         return row
+
+
+def _settle_late(order_number: str, *, now: datetime) -> None:
+    """Ask Stripe about the order's own sessions first: the money may be that of one whose event is late."""
+    order_id = db.session.scalar(select(Order.id).filter_by(public_id=order_number.strip()))
+    if order_id is not None:
+        attempts.settle_returned(order_id, now=now)
+
+
+def _look_again(found: Discrepancy, *, now: datetime) -> None:
+    """Match a movement once more: its fact may have turned up since it was last looked at. Locks the movement."""
+    movement = _movement(found)
+    if movement is not None:
+        stripe_matching.match(movement.id, now=now)
+        db.session.refresh(found)
 
 
 def _lock_waiting(found: Discrepancy) -> None:
@@ -363,7 +366,9 @@ def _assign(row: UnmatchedAnswer, money: Parked, movement: StripeTransaction | N
     A payment at Stripe is booked as Stripe's: its movement then finds its fact, and takes the suspense back by itself.
     """
     order = db.session.get_one(Order, row.order_id)
-    intent = movement.payment_intent_id if movement is not None else None
+    # A failed refund and what a dispute moves name the payment that they were of: they are none themselves.
+    is_payment = movement is not None and movement.type in matching_rules.PAYMENTS
+    intent = movement.payment_intent_id if movement is not None and is_payment else None
     moment = max(money.moment, offline.since(order, Purpose(row.purpose)))
     attempt = add(
         PaymentAttempt(
@@ -381,8 +386,8 @@ def _assign(row: UnmatchedAnswer, money: Parked, movement: StripeTransaction | N
     )
     into = Account.UNMATCHED_MONEY if intent is None else Account.STRIPE_BALANCE
     attempts.take_in(attempt, money.amount, into=into, occurred_at=moment, now=now)
-    if movement is not None and intent is not None:
-        stripe_matching.match(movement.id, now=now)
+    if movement is not None and intent is not None and not stripe_matching.match(movement.id, now=now):
+        raise Refused("not_waiting", lazy("This does not wait any more."))
 
 
 def _record(kind: str, row: UnmatchedAnswer, *, reason: str, actor_id: int, now: datetime) -> None:

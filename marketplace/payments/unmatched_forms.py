@@ -15,8 +15,7 @@ from marketplace.foundation.money import EXPONENTS, Money, MoneyError
 from marketplace.payments import offline_rules
 from marketplace.payments.desk_forms import ReasonForm
 from marketplace.payments.models import Purpose
-from marketplace.payments.unmatched import Received, Said
-from marketplace.payments.unmatched_models import AnswerKind
+from marketplace.payments.unmatched_models import AnswerKind, Received, Said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

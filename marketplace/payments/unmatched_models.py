@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -109,3 +110,32 @@ class UnmatchedAnswer(Model):
 
 constraint("uq_bank_money_bank_reference", lazy("This bank transfer has been recorded already."))
 constraint("uq_unmatched_answer_standing", lazy("Somebody has said already what this money is."))
+
+
+@dataclass(frozen=True)
+class Received:
+    """A transfer as the bank shows it."""
+
+    amount: Money
+    bank_reference: str
+    received_on: date
+    payer_name: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What an officer says that the money is; which fields count depends on the kind."""
+
+    kind: AnswerKind
+    order_number: str = ""
+    purpose: Purpose = Purpose.ORDER
+    bank_reference: str = ""
+    sent_on: date | None = None
+
+
+@dataclass(frozen=True)
+class Parked:
+    """What stands on unmatched_money for a discrepancy; negative for money that left. It moved at `moment`."""
+
+    amount: Money
+    moment: datetime

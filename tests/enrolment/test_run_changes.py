@@ -220,6 +220,17 @@ def test_a_minimum_is_reminded_of_before_its_day_and_after_it_and_decided_once(c
     assert (place.end_reason, change.people_settled) == ("cancelled", 1)
 
 
+def test_nobody_is_reminded_of_a_run_that_is_off_or_has_begun(now):
+    for kind in (RunChangeKind.CANCELLED, None):
+        run, _target, _people = filled(1, now=now)
+        make_member(run.course.providers[0].organisation, "registrar")
+        minimums.set_minimum(run.id, 5, decide_by=now + timedelta(days=1), now=now)
+        if kind:
+            announce(run, kind, now=now)
+    assert minimums.remind_all(now=now + timedelta(days=2)) == 1
+    assert minimums.remind_all(now=run.starts_at) == 0
+
+
 def test_a_run_named_beside_a_cancellation_says_nothing(now):
     """The form sends whatever was chosen in the list of other runs, also when the run is cancelled."""
     run, target, _people = filled(1, now=now)

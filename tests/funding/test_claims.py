@@ -50,6 +50,16 @@ def test_a_batch_claims_what_was_chosen_under_the_next_number(officer):
         claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
 
 
+def test_nobody_notes_that_their_own_subsidy_was_paid(officer):
+    programme = make_programme()
+    own = subsidies.earn(make_subsidy(programme, officer).id, EVIDENCE, now=clock.now())
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    paid = funder_paid(own.amount_minor, "ICBC-1")
+    with pytest.raises(Refused, match="own_subsidy"):
+        claims.mark_paid(batch.id, paid, actor_id=officer.id, now=clock.now())
+    assert claims.mark_paid(batch.id, paid, actor_id=make_staff("funding_officer").id, now=clock.now()) == 1
+
+
 def test_the_funder_pays_what_it_did_not_reject(officer):
     programme = make_programme(rule=Rule(percent=50, if_rejected="learner_owes"))
     paid, rejected = earned(programme), earned(programme)

@@ -98,6 +98,17 @@ def test_an_invoice_says_what_was_paid_by_whom_to_whom(order):
     assert made.lines[0]["title_zh"] == order.lines[0].title_zh
 
 
+def test_credit_notes_together_take_back_the_tax_of_their_invoice(order):
+    made = invoices.issue(order.id, WEN, actor_id=None, now=MARCH)
+    for hours in (1, 2):
+        give_back(order, 64000, at=MARCH + timedelta(hours=hours))
+    invoices.credit_refunds(now=MARCH + timedelta(hours=3))
+
+    notes = db.session.query(Invoice).filter_by(corrects_id=made.id).all()
+    assert [note.total_minor for note in notes] == [64000, 64000]
+    assert sum(note.tax_minor for note in notes) == made.tax_minor == 7245
+
+
 def test_asked_again_in_the_same_words_it_is_the_same(order):
     first = invoices.issue(order.id, WEN, actor_id=None, now=MARCH)
     second = invoices.issue(order.id, WEN, actor_id=None, now=MARCH + timedelta(days=1))
