@@ -13,10 +13,10 @@ from marketplace.accounts.industries import INDUSTRIES
 from marketplace.accounts.models import PROVIDER_KINDS
 from marketplace.accounts.names import EMPLOYER_SIZES, EXPERIENCE_BANDS, ORGANISATION_KINDS
 from marketplace.accounts.regions import DISTRICTS, REGIONS
-from marketplace.foundation.filling import NumberField, choice, choices_of, text
+from marketplace.foundation.filling import NumberField, check_amount, choice, choices_of, text
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
-from marketplace.foundation.money import Money, MoneyError
+from marketplace.foundation.money import Money
 from marketplace.funding.subsidy_names import MODES, name_of
 from marketplace.funding.subsidy_rules import SECTIONS, WHOLE, Consequence, Named, Rule
 
@@ -113,7 +113,8 @@ class RuleForm(FlaskForm):
 
     def validate_fixed(self, field: StringField) -> None:
         """An amount the currency can write; the same for the caps."""
-        _check_amount(field, self.currency)
+        if text(field):
+            check_amount(field, self.currency)
 
     validate_line_cap = validate_person_year_cap = validate_fixed
 
@@ -144,13 +145,6 @@ def _as_data(rule: Rule, currency: str) -> dict[str, Any]:
 def _codes(field: StringField) -> tuple[str, ...]:
     written = text(field).replace("，", ",").replace("、", ",").upper()
     return tuple(code for part in written.split(",") if (code := part.strip()))
-
-
-def _check_amount(field: StringField, currency: str) -> None:
-    try:
-        Money.parse(text(field) or "0", currency)
-    except MoneyError as error:
-        raise ValidationError(_("Enter an amount, like 1280.00.")) from error
 
 
 def _minor(field: StringField, currency: str) -> int | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from wtforms import DateField, DateTimeLocalField, Field, IntegerField
+from wtforms import DateField, DateTimeLocalField, Field, IntegerField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
 
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.money import Money, MoneyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,6 +85,14 @@ def choice(value: str, label: LazyString | str, group: str | None = None) -> Any
 def text(field: Field) -> str:
     """What was typed, an empty text for nothing."""
     return str(field.data or "")
+
+
+def check_amount(field: Field, currency: str) -> None:
+    """Raise the ValidationError of a field whose text is no amount of the currency."""
+    try:
+        Money.parse(text(field), currency)
+    except MoneyError as error:
+        raise ValidationError(_("Enter an amount, like 1280.00.")) from error
 
 
 @dataclass(frozen=True, slots=True)

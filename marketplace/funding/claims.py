@@ -92,11 +92,7 @@ def mark_paid(batch_id: int, payment: FunderPayment, *, actor_id: int, now: date
         raise Invalid("no_reference", sentence, {"bank_reference": sentence})
     bank_days.check_past(payment.received_on, "received_on", now=now)
     with transaction():
-        programme_id = db.session.scalar(select(ClaimBatch.programme_id).filter_by(id=batch_id))
-        if programme_id is None:
-            raise NotFound
-        programme = locked(FundingProgramme, programme_id)
-        batch = locked(ClaimBatch, batch_id)
+        programme, batch = _locked_batch(batch_id)
         if batch.paid_at is not None:
             raise Refused("batch_paid", lazy("This batch is paid already."))
         claimed = select(Subsidy).where(Subsidy.batch_id == batch_id, Subsidy.state == State.CLAIMED)
@@ -115,6 +111,13 @@ def mark_paid(batch_id: int, payment: FunderPayment, *, actor_id: int, now: date
         details |= {"amount": payment.amount.minor, "received_on": payment.received_on.isoformat()}
         programmes.record(programme, "batch_paid", actor_id=actor_id, now=now, details=details)
         return len(paid)
+
+
+def _locked_batch(batch_id: int) -> tuple[FundingProgramme, ClaimBatch]:
+    programme_id = db.session.scalar(select(ClaimBatch.programme_id).filter_by(id=batch_id))
+    if programme_id is None:
+        raise NotFound
+    return locked(FundingProgramme, programme_id), locked(ClaimBatch, batch_id)
 
 
 def _check_payment(payment: FunderPayment, claimed: Sequence[Subsidy], batch: ClaimBatch) -> None:
@@ -146,11 +149,7 @@ def expect_later(batch_id: int, wish: Expectation, *, actor_id: int, now: dateti
     if not wish.reason.strip():
         raise Invalid("no_reason", lazy("Say why."), {"reason": lazy("Say why.")})
     with transaction():
-        programme_id = db.session.scalar(select(ClaimBatch.programme_id).filter_by(id=batch_id))
-        if programme_id is None:
-            raise NotFound
-        programme = locked(FundingProgramme, programme_id)
-        batch = locked(ClaimBatch, batch_id)
+        programme, batch = _locked_batch(batch_id)
         waits = exists().where(Subsidy.batch_id == batch_id, Subsidy.state == State.CLAIMED)
         if not db.session.scalar(select(waits)):
             raise Refused("nothing_claimed", lazy("Nothing in this batch waits for payment."))

@@ -18,6 +18,7 @@ from marketplace.funding.subsidy_models import ClaimBatch, Subsidy
 from marketplace.funding.subsidy_rules import State, last_day_before
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date, datetime
 
 log = structlog.get_logger("deadlines")
@@ -62,17 +63,18 @@ def tell_all(*, now: datetime) -> int:
     """
     told = 0
     with transaction():
+        officers = _officers()
         for ending in list_ending(now=now):
             time_left = "days" if ending.deadline <= now + TOLD_AGAIN_BEFORE else "week"
-            told += _tell(ending, f"{int(ending.deadline.timestamp())}:{time_left}")
+            told += _tell(officers, ending, f"{int(ending.deadline.timestamp())}:{time_left}")
         for ending, newest in list_overdue(now=now):
-            told += _tell(ending, f"{int(newest.timestamp())}:{(now - newest) // TOLD_EVERY}")
+            told += _tell(officers, ending, f"{int(newest.timestamp())}:{(now - newest) // TOLD_EVERY}")
     return told
 
 
-def _tell(ending: Ending, when: str) -> int:
+def _tell(officers: Sequence[Person], ending: Ending, when: str) -> int:
     key = f"deadline:{ending.programme.public_id}:{ending.state}:{when}"
-    written = [letters.write(officer, "funding/deadlines", key=key, ending=ending) for officer in _officers()]
+    written = [letters.write(officer, "funding/deadlines", key=key, ending=ending) for officer in officers]
     return sum(letter is not None for letter in written)
 
 

@@ -9,10 +9,10 @@ from wtforms import SelectField, StringField, SubmitField, TextAreaField
 from wtforms.validators import InputRequired, Length, ValidationError
 
 from marketplace.accounts.regions import ZONES
-from marketplace.foundation.filling import DayField, choice, text
+from marketplace.foundation.filling import DayField, check_amount, choice, text
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
-from marketplace.foundation.money import EXPONENTS, Money, MoneyError
+from marketplace.foundation.money import EXPONENTS, Money
 from marketplace.foundation.places import zone_label
 
 if TYPE_CHECKING:
@@ -93,7 +93,27 @@ class ProgrammeForm(FlaskForm):
         )
 
 
-class DepositForm(FlaskForm):
+class AmountForm(FlaskForm):
+    """An amount in the currency of a programme."""
+
+    amount = StringField(lazy("Amount"), [InputRequired(lazy("Enter an amount."))], render_kw={"inputmode": "decimal"})
+
+    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+        """Amounts are read in the programme's currency."""
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def validate_amount(self, field: StringField) -> None:
+        """An amount that the currency can write."""
+        check_amount(field, self.currency)
+
+    @property
+    def money(self) -> Money:
+        """The amount typed."""
+        return Money.parse(text(self.amount), self.currency)
+
+
+class DepositForm(AmountForm):
     """Money that came in, or went back."""
 
     amount = StringField(
@@ -109,23 +129,6 @@ class DepositForm(FlaskForm):
     )
     note = StringField(lazy("Note"), [Length(max=LONGEST_NAME)])
     submit = SubmitField(lazy("Record the deposit"))
-
-    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
-        """Amounts are read in the programme's currency."""
-        super().__init__(*args, **kwargs)
-        self.currency = currency
-
-    def validate_amount(self, field: StringField) -> None:
-        """An amount that the currency can write."""
-        try:
-            Money.parse(text(field), self.currency)
-        except MoneyError as error:
-            raise ValidationError(_("Enter an amount, like 1280.00.")) from error
-
-    @property
-    def money(self) -> Money:
-        """The amount typed."""
-        return Money.parse(text(self.amount), self.currency)
 
 
 class PressForm(FlaskForm):

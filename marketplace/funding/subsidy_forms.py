@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import StringField, SubmitField, TextAreaField
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms.validators import InputRequired, Length
 
 from marketplace.foundation.filling import DayField, text
-from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
-from marketplace.foundation.money import Money, MoneyError
 from marketplace.funding.claims import Expectation, FunderPayment
+from marketplace.funding.programme_forms import AmountForm
 
 LONGEST_REASON = 2000
 LONGEST_REFERENCE = 120
@@ -102,7 +99,7 @@ class LaterForm(FlaskForm):
         return Expectation(self.last_day.data, text(self.reason))
 
 
-class PaidForm(FlaskForm):
+class PaidForm(AmountForm):
     """The funder paid a batch, as the bank shows it."""
 
     amount = StringField(
@@ -120,23 +117,9 @@ class PaidForm(FlaskForm):
     )
     submit = SubmitField(lazy("Mark as paid"))
 
-    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
-        """Amounts are read in the programme's currency."""
-        super().__init__(*args, **kwargs)
-        self.currency = currency
-
-    def validate_amount(self, field: StringField) -> None:
-        """An amount that the currency can write."""
-        try:
-            Money.parse(text(field), self.currency)
-        except MoneyError as error:
-            raise ValidationError(_("Enter an amount, like 1280.00.")) from error
-
     @property
     def payment(self) -> FunderPayment:
         """What was entered, once it is valid."""
         if self.received_on.data is None:
             raise ValueError("asked before the form was validated")
-        return FunderPayment(
-            Money.parse(text(self.amount), self.currency), text(self.bank_reference), self.received_on.data
-        )
+        return FunderPayment(self.money, text(self.bank_reference), self.received_on.data)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask_wtf import FlaskForm
-from wtforms import RadioField, StringField, SubmitField, TextAreaField
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms import Field, RadioField, SelectField, StringField, SubmitField, TextAreaField
+from wtforms.validators import InputRequired, Length
 
 from marketplace.foundation import bank_days
-from marketplace.foundation.filling import DayField, choice
-from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.filling import DayField, check_amount, choice, text
 from marketplace.foundation.i18n import lazy
-from marketplace.foundation.money import Money, MoneyError
+from marketplace.foundation.money import EXPONENTS, Money
 from marketplace.payments import offline_rules
 from marketplace.payments.acts import LONGEST_REASON
 from marketplace.payments.desk_words import move_words
@@ -37,8 +36,8 @@ class ReasonForm(FlaskForm):
     submit = SubmitField(lazy("Do it"))
 
 
-class TransferForm(ReasonForm):
-    """A bank transfer as the bank shows it."""
+class BankTransferForm(ReasonForm):
+    """A transfer as the bank shows it."""
 
     amount = StringField(lazy("Amount"), validators=[InputRequired(lazy("Enter an amount, like 1280.00."))])
     bank_reference = StringField(
@@ -51,6 +50,40 @@ class TransferForm(ReasonForm):
     received_on = DayField(
         lazy("Day of receipt"), validators=[InputRequired(lazy("Enter the day on which the bank shows the transfer."))]
     )
+
+    @property
+    def code(self) -> str:
+        """The currency of the amount, which a form either offers or is made with."""
+        offered: str | Field = self.currency
+        return offered if isinstance(offered, str) else text(offered)
+
+    def validate_amount(self, field: StringField) -> None:
+        """Refuse what is no amount in the currency."""
+        check_amount(field, self.code)
+
+    @property
+    def money(self) -> Money:
+        """The amount entered, once it is valid."""
+        return Money.parse(text(self.amount), self.code)
+
+    @property
+    def day(self) -> date:
+        """The day entered, once it is valid."""
+        if self.received_on.data is None:
+            raise ValueError("asked before the form was validated")
+        day: date = self.received_on.data
+        return day
+
+
+class CurrencyTransferForm(BankTransferForm):
+    """A transfer of any currency."""
+
+    currency = SelectField(lazy("Currency"), choices=[choice(code, code) for code in EXPONENTS], default="CNY")
+
+
+class TransferForm(BankTransferForm):
+    """A bank transfer for an order, or for what is owed beside it."""
+
     submit = SubmitField(lazy("Enter the transfer"))
 
     def __init__(self, due: Money, *, now: datetime, purpose: Purpose = Purpose.ORDER) -> None:
@@ -59,17 +92,10 @@ class TransferForm(ReasonForm):
         super().__init__(data={"amount": str(due.major), "received_on": bank_days.day_of(now)}, prefix=prefix)
         self.currency, self.purpose = due.currency, purpose
 
-    def validate_amount(self, field: StringField) -> None:
-        """Refuse what is no amount in the currency."""
-        _check_amount(field, self.currency)
-
     @property
     def transfer(self) -> Transfer:
         """What was entered, once it is valid."""
-        amount = Money.parse(self.amount.data or "", self.currency)
-        if self.received_on.data is None:
-            raise ValueError("asked before the form was validated")
-        return Transfer(amount, self.bank_reference.data or "", self.received_on.data, self.purpose)
+        return Transfer(self.money, text(self.bank_reference), self.day, self.purpose)
 
 
 class MoveOrderForm(ReasonForm):
@@ -102,19 +128,12 @@ class WriteOffForm(ReasonForm):
 
     def validate_amount(self, field: StringField) -> None:
         """Refuse what is no amount in the currency."""
-        _check_amount(field, self.currency)
+        check_amount(field, self.currency)
 
     @property
     def money(self) -> Money:
         """The amount entered."""
         return Money.parse(self.amount.data or "", self.currency)
-
-
-def _check_amount(field: StringField, currency: str) -> None:
-    try:
-        Money.parse(field.data or "", currency)
-    except MoneyError as error:
-        raise ValidationError(_("Enter an amount, like 1280.00.")) from error
 
 
 class BankRefundForm(ReasonForm):

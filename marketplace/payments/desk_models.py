@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from marketplace.accounts.models import Person
 from marketplace.enrolment.models import Order
@@ -28,7 +28,31 @@ class OfflineState(StrEnum):
     DECLINED = "declined"
 
 
-class OfflinePayment(Model):
+class Proposal:
+    """What one officer enters about an amount and, above the limit, a second one decides about."""
+
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, default=OfflineState.PROPOSED)
+    proposed_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    proposed_at: Mapped[datetime] = mapped_column(default=clock.now)
+    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    decided_at: Mapped[datetime | None]
+
+    @declared_attr
+    @classmethod
+    def proposed_by(cls) -> Mapped[Person]:
+        """Who entered it."""
+        return relationship(foreign_keys=f"{cls.__name__}.proposed_by_id")
+
+    @property
+    def amount(self) -> Money:
+        """What it is about."""
+        return Money(self.amount_minor, self.currency)
+
+
+class OfflinePayment(Proposal, Model):
     """A bank transfer for an order, as an officer read it from the bank; above the limit a second one settles it.
 
     When it is settled it has a payment attempt of its own, which the order is confirmed by as by any other.
@@ -53,30 +77,16 @@ class OfflinePayment(Model):
     public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
     purpose: Mapped[str] = mapped_column(Text, default=Purpose.ORDER)
-    amount_minor: Mapped[int]
-    currency: Mapped[str] = mapped_column(Text)
     bank_reference: Mapped[str] = mapped_column(Text)
     # The day the bank shows.
     received_on: Mapped[date]
-    reason: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text, default=OfflineState.PROPOSED)
-    proposed_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    proposed_at: Mapped[datetime] = mapped_column(default=clock.now)
-    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
-    decided_at: Mapped[datetime | None]
     attempt_id: Mapped[int | None] = mapped_column(ForeignKey("payment_attempt.id"))
 
     order: Mapped[Order] = relationship()
-    proposed_by: Mapped[Person] = relationship(foreign_keys=[proposed_by_id])
-    decided_by: Mapped[Person | None] = relationship(foreign_keys=[decided_by_id])
-
-    @property
-    def amount(self) -> Money:
-        """What was transferred."""
-        return Money(self.amount_minor, self.currency)
+    decided_by: Mapped[Person | None] = relationship(foreign_keys="OfflinePayment.decided_by_id")
 
 
-class WriteOff(Model):
+class WriteOff(Proposal, Model):
     """A part of what a learner owes that is given up, with its reason; above the limit a second officer decides."""
 
     __tablename__ = "write_off"
@@ -89,22 +99,8 @@ class WriteOff(Model):
     id: Mapped[PrimaryKey]
     public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
-    amount_minor: Mapped[int]
-    currency: Mapped[str] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text, default=OfflineState.PROPOSED)
-    proposed_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    proposed_at: Mapped[datetime] = mapped_column(default=clock.now)
-    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
-    decided_at: Mapped[datetime | None]
 
     order: Mapped[Order] = relationship()
-    proposed_by: Mapped[Person] = relationship(foreign_keys=[proposed_by_id])
-
-    @property
-    def amount(self) -> Money:
-        """What is given up."""
-        return Money(self.amount_minor, self.currency)
 
 
 class StaffAct(Model):

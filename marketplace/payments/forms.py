@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask_wtf import FlaskForm
 from wtforms import RadioField, StringField, SubmitField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
-from wtforms.validators import AnyOf, InputRequired, Length, ValidationError
+from wtforms.validators import AnyOf, InputRequired, Length
 
-from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.filling import check_amount
 from marketplace.foundation.i18n import lazy
-from marketplace.foundation.money import Money, MoneyError
+from marketplace.foundation.money import Money
 
 
 class RefundForm(FlaskForm):
@@ -39,10 +39,7 @@ class RefundForm(FlaskForm):
 
     def validate_amount(self, field: StringField) -> None:
         """Refuse what is no amount in the currency."""
-        try:
-            Money.parse(field.data or "", self.currency)
-        except MoneyError as error:
-            raise ValidationError(_("Enter an amount, like 1280.00.")) from error
+        check_amount(field, self.currency)
 
     @property
     def money(self) -> Money:

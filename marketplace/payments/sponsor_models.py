@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from marketplace.accounts.models import Organisation, Person
-from marketplace.foundation import clock, ids
+from marketplace.accounts.models import Organisation
+from marketplace.foundation import ids
 from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import constraint
 from marketplace.foundation.i18n import lazy
-from marketplace.foundation.money import Money
-from marketplace.payments.desk_models import OfflineState
+from marketplace.payments.desk_models import Proposal
 
 
-class SponsorPayment(Model):
+class SponsorPayment(Proposal, Model):
     """A bank transfer of a sponsor, as an officer read it from the bank; above the limit a second one settles it."""
 
     __tablename__ = "sponsor_payment"
@@ -35,25 +34,11 @@ class SponsorPayment(Model):
     id: Mapped[PrimaryKey]
     public_id: Mapped[str] = mapped_column(Text, default=ids.public_id)
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
-    amount_minor: Mapped[int]
-    currency: Mapped[str] = mapped_column(Text)
     bank_reference: Mapped[str] = mapped_column(Text)
     # The day the bank shows.
     received_on: Mapped[date]
-    reason: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text, default=OfflineState.PROPOSED)
-    proposed_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    proposed_at: Mapped[datetime] = mapped_column(default=clock.now)
-    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
-    decided_at: Mapped[datetime | None]
 
     organisation: Mapped[Organisation] = relationship()
-    proposed_by: Mapped[Person] = relationship(foreign_keys=[proposed_by_id])
-
-    @property
-    def amount(self) -> Money:
-        """What was transferred."""
-        return Money(self.amount_minor, self.currency)
 
 
 constraint("uq_sponsor_payment_bank_reference", lazy("This bank transfer of a sponsor has been entered already."))

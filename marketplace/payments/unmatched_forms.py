@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask_wtf import FlaskForm
 from wtforms import RadioField, SelectField, StringField, SubmitField, TextAreaField
-from wtforms.validators import InputRequired, Length, Optional, ValidationError
+from wtforms.validators import InputRequired, Length, Optional
 
 from marketplace.foundation.filling import DayField, choice, choices_of, text
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
-from marketplace.foundation.money import EXPONENTS, Money, MoneyError
 from marketplace.payments import offline_rules
-from marketplace.payments.desk_forms import ReasonForm
+from marketplace.payments.acts import LONGEST_REASON
+from marketplace.payments.desk_forms import CurrencyTransferForm, ReasonForm
 from marketplace.payments.models import Purpose
 from marketplace.payments.unmatched_models import AnswerKind, Received, Said
 
@@ -23,46 +22,24 @@ if TYPE_CHECKING:
 LONGEST_NAME = 200
 
 
-class BankMoneyForm(FlaskForm):
+class BankMoneyForm(CurrencyTransferForm):
     """A transfer that fits no order, as the bank shows it."""
 
-    amount = StringField(lazy("Amount"), [InputRequired(lazy("Enter an amount, like 1280.00."))])
-    currency = SelectField(lazy("Currency"), choices=[choice(code, code) for code in EXPONENTS], default="CNY")
-    bank_reference = StringField(
-        lazy("Reference at the bank"),
-        [
-            InputRequired(lazy("Enter the reference by which the bank shows the transfer.")),
-            Length(max=offline_rules.LONGEST_REFERENCE),
-        ],
-    )
-    received_on = DayField(
-        lazy("Day of receipt"), [InputRequired(lazy("Enter the day on which the bank shows the transfer."))]
-    )
     payer_name = StringField(
         lazy("Payer"),
         [InputRequired(lazy("Enter the name of the payer as the bank shows it.")), Length(max=LONGEST_NAME)],
     )
     reason = TextAreaField(
         lazy("Why it fits no order"),
-        [InputRequired(lazy("Say why: it is kept with what you do.")), Length(max=2000)],
+        [InputRequired(lazy("Say why: it is kept with what you do.")), Length(max=LONGEST_REASON)],
         description=lazy("Kept with your name; the learner does not see it."),
     )
     submit = SubmitField(lazy("Record the money"))
 
-    def validate_amount(self, field: StringField) -> None:
-        """Refuse what is no amount in the currency."""
-        try:
-            Money.parse(text(field), self.currency.data or "")
-        except MoneyError as error:
-            raise ValidationError(_("Enter an amount, like 1280.00.")) from error
-
     @property
     def received(self) -> Received:
         """What was entered, once it is valid."""
-        if self.received_on.data is None:
-            raise ValueError("asked before the form was validated")
-        amount = Money.parse(text(self.amount), self.currency.data or "")
-        return Received(amount, text(self.bank_reference), self.received_on.data, text(self.payer_name))
+        return Received(self.money, text(self.bank_reference), self.day, text(self.payer_name))
 
 
 class AnswerForm(ReasonForm):

@@ -16,7 +16,7 @@ from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import constraint
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
-from marketplace.payments.desk_models import OfflineState
+from marketplace.payments.desk_models import Proposal
 from marketplace.payments.models import Discrepancy, Purpose
 
 
@@ -63,7 +63,7 @@ class BankMoney(Model):
         return Money(self.amount_minor, self.currency)
 
 
-class UnmatchedAnswer(Model):
+class UnmatchedAnswer(Proposal, Model):
     """What staff say that money without a fact is; above the limit a second officer decides.
 
     The amount is negative for money that left. `bank_reference` and `sent_on` are of what was sent back.
@@ -87,25 +87,11 @@ class UnmatchedAnswer(Model):
     kind: Mapped[str] = mapped_column(Text)
     order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"))
     purpose: Mapped[str] = mapped_column(Text, default=Purpose.ORDER)
-    amount_minor: Mapped[int]
-    currency: Mapped[str] = mapped_column(Text)
     bank_reference: Mapped[str] = mapped_column(Text, default="")
     sent_on: Mapped[date | None]
-    reason: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text, default=OfflineState.PROPOSED)
-    proposed_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    proposed_at: Mapped[datetime] = mapped_column(default=clock.now)
-    decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
-    decided_at: Mapped[datetime | None]
 
     discrepancy: Mapped[Discrepancy] = relationship()
     order: Mapped[Order | None] = relationship()
-    proposed_by: Mapped[Person] = relationship(foreign_keys=[proposed_by_id])
-
-    @property
-    def amount(self) -> Money:
-        """What it is about."""
-        return Money(self.amount_minor, self.currency)
 
 
 constraint("uq_bank_money_bank_reference", lazy("This bank transfer has been recorded already."))

@@ -14,15 +14,9 @@ from tests.enrolment.test_changes import offered
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.payments.test_debts import transaction_paid
 from tests.payments.test_desk_views import find
+from tests.payments.test_desk_views import officer as officer
 from tests.payments.test_invoices import STUDIO, yijiang
 from tests.payments.test_payments import place
-
-
-@pytest.fixture
-def officer(client):
-    person = make_staff("finance_officer", locale="en")
-    sign_in(client, person)
-    return person
 
 
 @pytest.fixture
