@@ -16,11 +16,12 @@ from marketplace.funding import vouchers
 from marketplace.funding.subsidy_models import Subsidy
 from marketplace.funding.voucher_models import VoucherRedemption
 from marketplace.payments import offline_rules
-from marketplace.payments.desk_models import OfflinePayment
+from marketplace.payments.desk_models import OfflinePayment, OfflineState
 from marketplace.payments.invoice_models import FapiaoRequest, Invoice, Seller
 from marketplace.payments.invoice_rules import SERIES_LETTER
-from marketplace.payments.models import PaymentAttempt, Refund
+from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund
 from marketplace.payments.stripe_models import StripePayout, StripeTransaction
+from marketplace.payments.unmatched_models import BankMoney, UnmatchedAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,7 +121,16 @@ def _by_movement(text: str) -> Select[int]:
 
 
 def _by_transfer(text: str) -> Select[int]:
-    return select(OfflinePayment.order_id).filter_by(bank_reference=offline_rules.normalised(text))
+    """By a transfer that was entered for the order, or that staff said belongs to it."""
+    reference = offline_rules.normalised(text)
+    entered = select(OfflinePayment.order_id).filter_by(bank_reference=reference)
+    assigned = (
+        select(UnmatchedAnswer.order_id)
+        .join(UnmatchedAnswer.discrepancy)
+        .join(BankMoney, BankMoney.public_id == Discrepancy.reference)
+        .where(BankMoney.bank_reference == reference, UnmatchedAnswer.state == OfflineState.SETTLED)
+    )
+    return select(Order.id).where(Order.id.in_(entered.union_all(assigned)))
 
 
 def _by_voucher(text: str) -> Select[int] | None:

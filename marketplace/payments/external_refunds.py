@@ -87,8 +87,9 @@ def decide(public_id: str, *, ends_place: bool, reason: str, actor_id: int, now:
         refund = db.session.scalars(query.where(RefundDue.source == DASHBOARD)).one_or_none()
         if refund is None:
             raise NotFound
-        order = locked(Order, refund.refund_due.order_id)
+        # In the order of `refunds.book`.
         refund = locked(Refund, refund.id)
+        order = locked(Order, refund.refund_due.order_id)
         four_eyes.check_not_own(order.id, actor_id=actor_id)
         decision = "end" if ends_place else "keep"
         if refund.place_decision is not None:

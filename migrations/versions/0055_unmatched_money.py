@@ -15,6 +15,12 @@ def upgrade() -> None:
     """Make room for the money and for what staff say about it, and ask again about what was only closed."""
     _create_bank_money()
     _create_answers()
+    # Open still, though what stood for it was taken back when its fact turned up with another amount.
+    op.execute("""
+        UPDATE discrepancy SET resolved_at = now(), note = 'Its fact turned up, with another amount.'
+         WHERE kind = 'unknown_movement' AND resolved_at IS NULL
+           AND EXISTS (SELECT FROM ledger_transaction WHERE key = 'known:' || reference)
+    """)
     # Closed with a note, while the amount went on standing on unmatched_money: the note stays among the acts of staff.
     op.execute("""
         UPDATE discrepancy SET resolved_at = NULL, resolved_by_id = NULL, note = NULL

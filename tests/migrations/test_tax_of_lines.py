@@ -21,6 +21,13 @@ NOW = datetime.now(UTC)
 PLAIN = {"text": "x", "boolean": False, "timestamp with time zone": NOW, "jsonb": Jsonb({}), "ARRAY": []}
 
 
+def migrate(app, revision):
+    """Apply every migration up to this one."""
+    with app.app_context():
+        upgrade(revision=revision)
+        db.session.remove()
+
+
 def put(connection, table, **values):
     """Write a row past every model, whose columns are those of today; its id."""
     needed = {name: PLAIN.get(kind, 0) for name, kind in connection.execute(NEEDED, [table])}
@@ -42,9 +49,7 @@ def sell(connection, run, person, name, placed_at):
 
 def test_a_line_gets_the_terms_it_was_posted_by_or_those_of_whoever_led_the_course_then(empty):
     app, address = empty
-    with app.app_context():
-        upgrade(revision="0051")
-        db.session.remove()
+    migrate(app, "0051")
     with psycopg.connect(address, autocommit=True) as connection:
         seller, heir = (put(connection, "organisation", public_id=name, kind="university") for name in ("s", "h"))
         course = put(connection, "course", public_id="c", state="draft", level="introductory")
@@ -59,9 +64,7 @@ def test_a_line_gets_the_terms_it_was_posted_by_or_those_of_whoever_led_the_cour
         put(connection, "course_provider", course_id=course, organisation_id=heir, role="lead", position=0)
         sell(connection, run, person, "after", NOW + timedelta(days=1))
         put(connection, "ledger_transaction", key="e", kind="earned", order_id=posted, details=Jsonb({"terms": 2}))
-    with app.app_context():
-        upgrade()
-        db.session.remove()
+    migrate(app, "head")
     with psycopg.connect(address) as connection:
         lines = "SELECT revenue_terms_version, tax_minor FROM order_line ORDER BY order_id"
         assert connection.execute(lines).fetchall() == [(2, 3087), (1, 6000), (2, 3087)]

@@ -8,7 +8,7 @@ from marketplace.foundation import bank_days, clock, jobs
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.money import Money
-from marketplace.payments import attempts, discrepancies, ledger, offline, stripe_matching, unmatched
+from marketplace.payments import attempts, desk_search, discrepancies, ledger, offline, stripe_matching, unmatched
 from marketplace.payments.models import Purpose, Refund
 from marketplace.payments.sandbox import checkout
 from marketplace.payments.stripe_models import StripeTransaction
@@ -117,6 +117,14 @@ def test_a_debt_is_not_paid_in_another_currency(officer, now):
     )  # fmt: skip
     with pytest.raises(Invalid, match="wrong_amount"):
         say(waiting(), officer, now, "order", order_number=order.public_id, purpose=Purpose.DEBT)
+
+
+def test_the_desk_finds_an_order_by_the_reference_of_money_that_was_assigned_to_it(officer, now):
+    order = place(make_run(), now=now)
+    record(officer, now, reference="ICBC 7")
+    assert desk_search.search("ICBC 7").hits == []
+    say(waiting(), officer, now, "order", order_number=order.public_id)
+    assert [hit.order.id for hit in desk_search.search("icbc 7").hits] == [order.id]
 
 
 def test_answers_in_pieces_need_four_eyes_like_one(officer, now):
