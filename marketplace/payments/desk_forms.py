@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired, Length
 from marketplace.foundation import bank_days
 from marketplace.foundation.filling import DayField, check_amount, choice, text
 from marketplace.foundation.i18n import lazy
-from marketplace.foundation.money import EXPONENTS, Money
+from marketplace.foundation.money import DEFAULT_CURRENCY, EXPONENTS, Money
 from marketplace.payments import offline_rules
 from marketplace.payments.acts import LONGEST_REASON
 from marketplace.payments.desk_words import move_words
@@ -78,7 +78,12 @@ class BankTransferForm(ReasonForm):
 class CurrencyTransferForm(BankTransferForm):
     """A transfer of any currency."""
 
-    currency = SelectField(lazy("Currency"), choices=[choice(code, code) for code in EXPONENTS], default="CNY")
+    currency = SelectField(
+        lazy("Currency"),
+        choices=[choice(code, code) for code in EXPONENTS],
+        default=DEFAULT_CURRENCY,
+        validators=[InputRequired(lazy("Choose a currency."))],
+    )
 
 
 class TransferForm(BankTransferForm):
