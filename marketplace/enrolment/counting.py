@@ -122,8 +122,11 @@ def release_expired_of(run: CourseRun, *, now: datetime) -> int:
 
 def release_due_pools_of(run: CourseRun, *, now: datetime) -> int:
     """Make the unused seats of the run's pools public whose day has come; returns how many pools."""
-    if not run.seats_kept:
-        return 0
+    return open_due_pools_of(run, now=now) if run.seats_kept else 0
+
+
+def open_due_pools_of(run: CourseRun, *, now: datetime) -> int:
+    """The same, also of pools that keep no seat at the moment: one that is given back later is everyone's at once."""
     due = update(SeatPool).where(SeatPool.run_id == run.id, SeatPool.released_at.is_(None), SeatPool.release_at <= now)
     released = db.session.execute(due.values(released_at=now).returning(SeatPool.id)).all()
     recount(run)

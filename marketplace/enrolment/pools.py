@@ -80,8 +80,9 @@ def release_pool(pool_id: int, *, actor_id: int | None, now: datetime) -> SeatPo
         run, pool = _locked_with_run(pool_id)
         if pool.released_at is None:
             pool.released_at = now
-            kept, left = {"seats_kept": pool.size}, {"seats_kept": pool.taken}
-            _record("pool_released", run, kept, left, actor_id=actor_id, now=now)
+            # Told even where every kept seat is taken: nobody of the audience comes first from now on.
+            changed = {"seats_kept": [pool.size, pool.taken]}
+            _trail("pool_released", run, changed, actor_id=actor_id, now=now)
         counting.recount(run)
         offers.pass_on(run, now=now)
         return pool
@@ -90,7 +91,7 @@ def release_pool(pool_id: int, *, actor_id: int | None, now: datetime) -> SeatPo
 def release_due(*, now: datetime) -> int:
     """Release the pools whose day has come, run by run in short transactions; returns how many."""
     due = select(SeatPool.run_id).where(SeatPool.released_at.is_(None), SeatPool.release_at <= now)
-    return offers.free_seats(due, counting.release_due_pools_of, now=now)
+    return offers.free_seats(due, counting.open_due_pools_of, now=now)
 
 
 @jobs.periodic(cron="* * * * *", name="enrolment.release_pools")
@@ -148,7 +149,11 @@ def _record(
         # It is a secret: what is told is that it changed.
         changed["pool_code"] = [value and HIDDEN for value in changed["pool_code"]]
     if changed:
-        trail.record(kind, course_id=run.course_id, run_id=run.id, actor_id=actor_id, now=now, changed=changed)
+        _trail(kind, run, changed, actor_id=actor_id, now=now)
+
+
+def _trail(kind: str, run: CourseRun, changed: dict[str, Any], *, actor_id: int | None, now: datetime) -> None:
+    trail.record(kind, course_id=run.course_id, run_id=run.id, actor_id=actor_id, now=now, changed=changed)
 
 
 def _check_size(run: CourseRun, more: int) -> None:

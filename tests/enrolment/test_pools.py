@@ -7,7 +7,7 @@ import pytest
 
 from marketplace.catalog import trail
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import counting, orders, places, pools, seats
+from marketplace.enrolment import counting, orders, places, pools, seats, waiting
 from marketplace.enrolment.models import Enrolment, SeatHold
 from marketplace.enrolment.pools import PoolWish
 from marketplace.enrolment.quotes import Asked
@@ -271,6 +271,35 @@ def test_who_changed_and_released_kept_seats_is_kept(client, now, sponsor):
     assert "Kept seats given to everyone" in page
     assert "Whoever has a code" in page
     assert "museum-2026" not in page
+
+
+def test_a_release_is_kept_where_every_kept_seat_is_taken(now, sponsor):
+    run = make_run(capacity=2)
+    pool = keep(run, now, organisation_id=sponsor.id)
+    take(run, make_member(sponsor, "registrar"), now=now)
+
+    pools.release_pool(pool.id, actor_id=None, now=now)
+
+    kind, _actor, changed = history_of(run)[0]
+    assert (kind, changed) == ("pool_released", {"seats_kept": [1, 1]})
+
+
+def test_a_pool_that_is_used_up_is_released_on_its_day_as_well(now, sponsor):
+    run = make_run(capacity=1)
+    pool = keep(run, now, organisation_id=sponsor.id)
+    order = take(run, make_member(sponsor, "registrar"), now=now)
+    waiting.join(run.id, (stranger := make_person()).id, seat_code=None, now=now)
+    waiting.join(run.id, make_member(sponsor, "registrar").id, seat_code=None, now=now)
+
+    later = now + DAY
+    assert pools.release_due(now=later) == 1
+    assert pools.release_due(now=later) == 0
+    db.session.expire_all()
+    assert pool.released_at == later
+
+    # A seat that comes back goes to whoever is first, not to the audience it was kept for until then.
+    orders.cancel_order(order.id, actor_id=None, now=later)
+    assert waiting.find_place(run.id, stranger.id).position is None
 
 
 def test_who_changed_the_rule_of_a_waiting_list_is_kept(client, now):
