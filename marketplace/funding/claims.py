@@ -41,15 +41,19 @@ _ANSWERS: dict[str, str] = {
 def make_batch(programme_id: int, public_ids: Collection[str] | None, *, actor_id: int, now: datetime) -> ClaimBatch:
     """Claim the earned subsidies named (all of the programme without names) under the programme's next number.
 
-    Locks the programme, so that two officers never claim one subsidy twice. Raises Refused when nothing is earned.
+    The officer's own are left for another one. Locks the programme, so that two officers never claim one subsidy twice.
+    Raises Refused when nothing else is earned.
     """
     with transaction():
         programme = locked(FundingProgramme, programme_id)
         query = select(Subsidy).where(Subsidy.programme_id == programme_id, Subsidy.state == State.EARNED)
         if public_ids is not None:
             query = query.where(Subsidy.public_id.in_(public_ids))
-        earned = db.session.scalars(query.order_by(Subsidy.id).limit(LARGEST_BATCH).with_for_update()).all()
+        others = query.where(Subsidy.person_id != actor_id).order_by(Subsidy.id).limit(LARGEST_BATCH)
+        earned = db.session.scalars(others.with_for_update()).all()
         if not earned:
+            for own in db.session.scalars(query):
+                reviewers.check(own, actor_id)
             raise Refused("nothing_earned", lazy("Choose at least one subsidy that is earned and not claimed yet."))
         last = db.session.scalar(select(func.max(ClaimBatch.number)).filter_by(programme_id=programme_id)) or 0
         pay_by = expected_by(now, programme.zone)

@@ -51,13 +51,27 @@ def test_a_batch_claims_what_was_chosen_under_the_next_number(officer):
 
 
 def test_nobody_notes_that_their_own_subsidy_was_paid(officer):
-    programme = make_programme()
+    programme, other = make_programme(), make_staff("funding_officer")
     own = subsidies.earn(make_subsidy(programme, officer).id, EVIDENCE, now=clock.now())
-    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=clock.now())
+    batch = claims.make_batch(programme.id, None, actor_id=other.id, now=clock.now())
     paid = funder_paid(own.amount_minor, "ICBC-1")
     with pytest.raises(Refused, match="own_subsidy"):
         claims.mark_paid(batch.id, paid, actor_id=officer.id, now=clock.now())
-    assert claims.mark_paid(batch.id, paid, actor_id=make_staff("funding_officer").id, now=clock.now()) == 1
+    assert claims.mark_paid(batch.id, paid, actor_id=other.id, now=clock.now()) == 1
+
+
+def test_nobody_claims_their_own_subsidy(officer):
+    programme = make_programme()
+    own = subsidies.earn(make_subsidy(programme, officer).id, EVIDENCE, now=clock.now())
+    for chosen in (None, {own.public_id}):
+        with pytest.raises(Refused, match="own_subsidy"):
+            claims.make_batch(programme.id, chosen, actor_id=officer.id, now=clock.now())
+
+    beside = earned(programme)
+    claims.make_batch(programme.id, {own.public_id, beside.public_id}, actor_id=officer.id, now=clock.now())
+    assert (own.state, beside.state) == (State.EARNED, State.CLAIMED)
+    claims.make_batch(programme.id, None, actor_id=make_staff("funding_officer").id, now=clock.now())
+    assert own.state == State.CLAIMED
 
 
 def test_the_funder_pays_what_it_did_not_reject(officer):

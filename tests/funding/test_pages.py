@@ -248,6 +248,17 @@ def row_of(text, name):
     return [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
 
 
+def test_an_officers_own_subsidy_is_not_theirs_to_choose(client, officer):
+    programme = make_programme()
+    own, other = (
+        subsidies.earn(make_subsidy(programme, person).id, EVIDENCE, now=clock.now())
+        for person in (officer, make_person())
+    )
+    told = page(client, f"/staff/funding/{programme.public_id}/claims")
+    assert ("another funding officer claims it" in told, f"subsidy-{own.public_id}" in told) == (True, False)
+    assert f"subsidy-{other.public_id}" in told
+
+
 def test_claims_and_budget_say_the_same_of_what_was_paid(client, officer):
     programme = make_programme()
     made = [subsidies.earn(make_subsidy(programme).id, EVIDENCE, now=clock.now()) for _ in range(2)]
