@@ -8,7 +8,7 @@ from flask import current_app
 from sqlalchemy import select
 
 from marketplace.enrolment.models import Order
-from marketplace.foundation.database import db, locked
+from marketplace.foundation.database import db, locked, one_row
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.payments import offline_rules
@@ -30,6 +30,14 @@ def are_needed(amount: Money, *, before: Money) -> bool:
     """
     settings: Settings = current_app.config["SETTINGS"]
     return offline_rules.needs_second_officer(before + amount, limit=settings.offline_limit)
+
+
+def wait_for_pieces(subject: str) -> None:
+    """Let whoever enters pieces of one subject wait for each other: two at once would not count one another.
+
+    Call inside a transaction, before anything is locked; it holds until the transaction ends.
+    """
+    one_row("SELECT pg_advisory_xact_lock(hashtext(%(subject)s))", {"subject": f"pieces {subject}"})
 
 
 def check_not_own(order_id: int, *, actor_id: int) -> None:

@@ -53,6 +53,7 @@ def enter(order_id: int, transfer: Transfer, *, reason: str, actor_id: int, now:
     with transaction():
         # Not locked by itself: an order paid meanwhile gives the transfer back, and rivals are locked together, by id.
         order = db.session.get_one(Order, order_id)
+        four_eyes.wait_for_pieces(f"order {order.public_id}")
         four_eyes.check_not_own(order_id, actor_id=actor_id)
         check_amount(order, transfer)
         _check(transfer, now=now)

@@ -2,21 +2,20 @@
 
 What came at the bank is recorded here; what moved at Stripe is found by `stripe_matching`. Both wait as discrepancies
 and stand on unmatched_money until an answer posts them away; above the limit of transfers a second officer decides.
-Locks: answer → movement at Stripe → discrepancies by id → attempt → order and what follows it.
+Locks: answer → movements at Stripe by id → discrepancies by id → attempt → order and what follows it.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment.models import Order
 from marketplace.foundation import bank_days
-from marketplace.foundation.database import add, db, locked, transaction
-from marketplace.foundation.errors import Invalid, NotFound, Refused
+from marketplace.foundation.database import add, db, transaction
+from marketplace.foundation.errors import Invalid, NotFound
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
 from marketplace.payments import (
@@ -25,35 +24,25 @@ from marketplace.payments import (
     discrepancies,
     four_eyes,
     ledger,
-    matching_rules,
     offline,
     offline_rules,
     posting_rules,
-    stripe_matching,
+    unmatched_settling,
 )
 from marketplace.payments.desk_models import OfflinePayment, OfflineState
-from marketplace.payments.models import (
-    AttemptState,
-    Discrepancy,
-    LedgerEntry,
-    LedgerTransaction,
-    PaymentAttempt,
-    Purpose,
-)
+from marketplace.payments.models import Discrepancy
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.sponsor_models import SponsorPayment
-from marketplace.payments.stripe_models import MatchState, StripeTransaction
 from marketplace.payments.unmatched_models import AnswerKind, BankMoney, Parked, Said, UnmatchedAnswer
 from marketplace.payments.unmatched_models import Received as Received
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from marketplace.payments.unmatched_settling import MOVEMENT as MOVEMENT
+from marketplace.payments.unmatched_settling import POSTED_AS
+from marketplace.payments.unmatched_settling import TRANSFER as TRANSFER
+from marketplace.payments.unmatched_settling import parked as parked
+from marketplace.payments.unmatched_settling import standing as standing
 
 # Answers of one officer within these days count as pieces of one, as payments of a sponsor do.
 PIECES_WITHIN = timedelta(days=30)
-MOVEMENT, TRANSFER = "unknown_movement", "unknown_transfer"
-# The kinds of discrepancy behind which money may stand, and the keys of the postings that put it there.
-POSTED_AS = {MOVEMENT: "unmatched", TRANSFER: "bank_money"}
 
 
 def record(received: Received, *, reason: str, actor_id: int, now: datetime) -> BankMoney:
@@ -117,20 +106,6 @@ def get(public_id: str) -> Discrepancy:
     return found
 
 
-def parked(found: Discrepancy) -> Parked | None:
-    """What was put on unmatched_money for a discrepancy; None for none, as of a currency we do not keep."""
-    if found.kind not in POSTED_AS:
-        return None
-    query = (
-        select(LedgerEntry, LedgerTransaction.occurred_at)
-        .join(LedgerEntry.transaction)
-        .where(LedgerTransaction.key == f"{POSTED_AS[found.kind]}:{found.reference}")
-        .where(LedgerEntry.account == Account.UNMATCHED_MONEY)
-    )
-    row = db.session.execute(query).one_or_none()
-    return None if row is None else Parked(-row[0].amount, row[1])
-
-
 def holds_money(public_id: str) -> bool:
     """Whether money stands on unmatched_money for a discrepancy that is open."""
     found = db.session.scalars(select(Discrepancy).filter_by(public_id=public_id, resolved_at=None)).one_or_none()
@@ -141,16 +116,6 @@ def find_bank_money(found: Discrepancy) -> BankMoney | None:
     """The transfer behind a discrepancy; None for a movement at Stripe."""
     query = select(BankMoney).filter_by(public_id=found.reference).options(joinedload(BankMoney.recorded_by))
     return db.session.scalars(query).one_or_none() if found.kind == TRANSFER else None
-
-
-def standing(discrepancy_ids: Collection[int]) -> dict[int, UnmatchedAnswer]:
-    """The answers that wait or hold, by the id of what they are about. One statement."""
-    query = (
-        select(UnmatchedAnswer)
-        .where(UnmatchedAnswer.discrepancy_id.in_(discrepancy_ids), UnmatchedAnswer.state != OfflineState.DECLINED)
-        .options(joinedload(UnmatchedAnswer.proposed_by), joinedload(UnmatchedAnswer.order))
-    )
-    return {one.discrepancy_id: one for one in db.session.scalars(query)}
 
 
 def kinds_for(found: Discrepancy) -> list[AnswerKind]:
@@ -171,14 +136,16 @@ def answer(public_id: str, said: Said, *, reason: str, actor_id: int, now: datet
     if said.kind == AnswerKind.ORDER:
         _settle_late(said.order_number, now=now)
     with transaction():
+        of_order = said.kind == AnswerKind.ORDER
+        four_eyes.wait_for_pieces(f"order {said.order_number.strip()}" if of_order else f"officer {actor_id}")
         found = get(public_id)
-        _look_again(found, now=now)
         money = parked(found)
         if money is None or said.kind not in kinds_for(found):
             raise NotFound
-        _lock_waiting(found)
-        order = _order_for(said, money, actor_id=actor_id) if said.kind == AnswerKind.ORDER else None
-        opposite = _opposite(found, said.bank_reference.strip(), money)
+        beside = said.bank_reference.strip() if said.kind == AnswerKind.RETURNED else ""
+        unmatched_settling.lock_waiting(found, beside=beside, now=now)
+        order = _order_for(said, money, actor_id=actor_id) if of_order else None
+        opposite = unmatched_settling.find_opposite(found, beside, money)
         if said.kind == AnswerKind.RETURNED and opposite is None:
             _check_returned(said, money, now=now)
         row = add(
@@ -198,7 +165,7 @@ def answer(public_id: str, said: Said, *, reason: str, actor_id: int, now: datet
         _record("unmatched_answered", row, reason=reason, actor_id=actor_id, now=now)
         before = offline.settled_before(order, said.purpose) if order else _answered_alone(row, now=now)
         if not four_eyes.are_needed(posting_rules.signed(money.amount, money.amount.minor), before=before):
-            _settle(row, actor_id=actor_id, now=now)
+            unmatched_settling.settle(row, actor_id=actor_id, now=now)
         return row
 
 
@@ -238,22 +205,6 @@ def _sent_back(said: Said, opposite: Discrepancy | None) -> dict[str, object]:
     return {"bank_reference": offline_rules.normalised(said.bank_reference), "sent_on": said.sent_on}
 
 
-def _opposite(found: Discrepancy, reference: str, money: Parked) -> Discrepancy | None:
-    """Another movement at Stripe that waits and took back just what this one brought, by its id; locked."""
-    if found.kind != MOVEMENT or not reference:
-        return None
-    query = select(Discrepancy).filter_by(kind=MOVEMENT, reference=reference, resolved_at=None)
-    waiting = db.session.scalars(query).one_or_none()
-    if waiting is None or (movement := _movement(waiting)) is None:
-        return None
-    locked(StripeTransaction, movement.id)
-    other = locked(Discrepancy, waiting.id)
-    if other.resolved_at is not None or standing([other.id]):
-        return None
-    back = parked(other)
-    return other if back is not None and back.amount == -money.amount else None
-
-
 def _check_returned(said: Said, money: Parked, *, now: datetime) -> None:
     if not offline_rules.normalised(said.bank_reference):
         message = lazy("Enter the reference by which the bank shows the transfer.")
@@ -271,11 +222,10 @@ def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> Unm
     """Agree with what another officer said, once; Refused when the money's fact has turned up meanwhile."""
     with transaction():
         row = four_eyes.locked_proposed(UnmatchedAnswer, public_id, actor_id=actor_id)
-        _look_again(row.discrepancy, now=now)
-        _lock_waiting(row.discrepancy)
+        unmatched_settling.lock_waiting(row.discrepancy, beside=row.bank_reference, now=now)
         row.decided_by_id, row.decided_at = actor_id, now
         _record("unmatched_approved", row, reason=reason, actor_id=actor_id, now=now)
-        _settle(row, actor_id=actor_id, now=now)
+        unmatched_settling.settle(row, actor_id=actor_id, now=now)
         return row
 
 
@@ -293,101 +243,6 @@ def _settle_late(order_number: str, *, now: datetime) -> None:
     order_id = db.session.scalar(select(Order.id).filter_by(public_id=order_number.strip()))
     if order_id is not None:
         attempts.settle_returned(order_id, now=now)
-
-
-def _look_again(found: Discrepancy, *, now: datetime) -> None:
-    """Match a movement once more: its fact may have turned up since it was last looked at. Locks the movement."""
-    movement = _movement(found)
-    if movement is not None:
-        stripe_matching.match(movement.id, now=now)
-        db.session.refresh(found)
-
-
-def _lock_waiting(found: Discrepancy) -> None:
-    movement = _movement(found)
-    if movement is not None:
-        locked(StripeTransaction, movement.id)
-    if locked(Discrepancy, found.id).resolved_at is not None:
-        raise Refused("not_waiting", lazy("This does not wait any more."))
-
-
-def _movement(found: Discrepancy) -> StripeTransaction | None:
-    query = select(StripeTransaction).filter_by(transaction_id=found.reference)
-    return db.session.scalars(query).one_or_none() if found.kind == MOVEMENT else None
-
-
-def _settle(row: UnmatchedAnswer, *, actor_id: int, now: datetime) -> None:
-    """Post the money to where it belongs and close what waited; everything is locked."""
-    row.state = OfflineState.SETTLED
-    found = db.session.get_one(Discrepancy, row.discrepancy_id)
-    money = parked(found)
-    if money is None:
-        raise NotFound
-    if row.kind == AnswerKind.ORDER:
-        _assign(row, money, _movement(found), now=now)
-    elif row.kind == AnswerKind.RETURNED and row.sent_on is None:
-        # On unmatched_money the two have cancelled each other out.
-        opposite = _opposite(found, row.bank_reference, money)
-        if opposite is None:
-            raise Refused("not_waiting", lazy("This does not wait any more."))
-        _close(opposite, row, actor_id=actor_id, now=now)
-    else:
-        _post_away(row, money, now=now)
-    if row.kind == AnswerKind.MISTAKE:
-        db.session.scalars(select(BankMoney).filter_by(public_id=found.reference)).one().voided_at = now
-    _close(found, row, actor_id=actor_id, now=now)
-
-
-def _close(found: Discrepancy, row: UnmatchedAnswer, *, actor_id: int, now: datetime) -> None:
-    """Staff have said what it is: it does not wait any more, and its movement is not looked at again."""
-    found.resolved_at, found.resolved_by_id, found.note = now, actor_id, row.reason
-    movement = _movement(found)
-    if movement is not None and movement.state != MatchState.MATCHED:
-        movement.state, movement.matched_to = MatchState.MATCHED, f"answer:{row.public_id}"
-    db.session.flush()
-
-
-def _post_away(row: UnmatchedAnswer, money: Parked, *, now: datetime) -> None:
-    entries = {
-        AnswerKind.RETURNED: posting_rules.unmatched(-money.amount, at=Account.BANK),
-        AnswerKind.MISTAKE: posting_rules.unmatched(-money.amount, at=Account.BANK),
-        AnswerKind.OURS: posting_rules.unmatched_is_ours(money.amount),
-    }[AnswerKind(row.kind)]
-    moment = money.moment
-    if row.sent_on is not None:
-        moment = bank_days.moment_on(row.sent_on, since=money.moment, now=now)
-    key = f"unmatched_answer:{row.public_id}"
-    ledger.post(key, f"unmatched_{row.kind}", entries, order_id=None, occurred_at=moment)
-
-
-def _assign(row: UnmatchedAnswer, money: Parked, movement: StripeTransaction | None, *, now: datetime) -> None:
-    """Let the money settle the order as any payment of it, and go back the way it came if it must.
-
-    A payment at Stripe is booked as Stripe's: its movement then finds its fact, and takes the suspense back by itself.
-    """
-    order = db.session.get_one(Order, row.order_id)
-    # A failed refund and what a dispute moves name the payment that they were of: they are none themselves.
-    is_payment = movement is not None and movement.type in matching_rules.PAYMENTS
-    intent = movement.payment_intent_id if movement is not None and is_payment else None
-    moment = max(money.moment, offline.since(order, Purpose(row.purpose)))
-    attempt = add(
-        PaymentAttempt(
-            order_id=order.id,
-            method="offline" if intent is None else "stripe",
-            purpose=row.purpose,
-            state=AttemptState.PAID,
-            payment_intent_id=intent,
-            paid_at=moment,
-            amount_minor=money.amount.minor,
-            currency=money.amount.currency,
-            expires_at=now,
-            created_at=row.proposed_at,
-        )
-    )
-    into = Account.UNMATCHED_MONEY if intent is None else Account.STRIPE_BALANCE
-    attempts.take_in(attempt, money.amount, into=into, occurred_at=moment, now=now)
-    if movement is not None and intent is not None and not stripe_matching.match(movement.id, now=now):
-        raise Refused("not_waiting", lazy("This does not wait any more."))
 
 
 def _record(kind: str, row: UnmatchedAnswer, *, reason: str, actor_id: int, now: datetime) -> None:
