@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask_wtf import FlaskForm
 from wtforms import Field, RadioField, SelectField, StringField, SubmitField, TextAreaField
@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired, Length
 
 from marketplace.foundation import bank_days
 from marketplace.foundation.filling import DayField, check_amount, choice, text
-from marketplace.foundation.i18n import lazy
+from marketplace.foundation.i18n import lazy, pick
 from marketplace.foundation.money import DEFAULT_CURRENCY, EXPONENTS, Money
 from marketplace.payments import offline_rules
 from marketplace.payments.acts import LONGEST_REASON
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
+    from marketplace.accounts.models import Organisation
     from marketplace.enrolment.changes import Move
+
+
+def choices_of_sponsors(organisations: Sequence[Organisation]) -> list[Any]:
+    """The choices of a select of sponsors, by name in the reader's language; their values are public ids."""
+    named = sorted((str(pick(one, "name")), one.public_id) for one in organisations)
+    return [choice(key, name) for name, key in named]
 
 
 class ReasonForm(FlaskForm):

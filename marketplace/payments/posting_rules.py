@@ -166,10 +166,10 @@ def voucher_redeemed(amount: Money, *, sponsor_id: int | None) -> Entries:
     return tuple(replace(entry, organisation_id=sponsor_id) for entry in entries)
 
 
-def sponsor_paid(amount: Money, *, sponsor_id: int) -> Entries:
-    """A sponsor pays what it owes for used vouchers, or ahead."""
+def sponsor_paid(amount: Money, *, sponsor_id: int, into: Account = Account.BANK) -> Entries:
+    """A sponsor pays what it owes for used vouchers, or ahead; `into` suspense that held it, if it came before."""
     owed = Entry(Account.VOUCHER_RECEIVABLE, -amount, organisation_id=sponsor_id)
-    return _kept([Entry(Account.BANK, amount), owed])
+    return _kept([Entry(into, amount), owed])
 
 
 def earned(unearned: Iterable[Entry], *, so_far: Money, terms: Terms, provider_id: int | None) -> Entries:

@@ -10,12 +10,12 @@ from wtforms.validators import InputRequired
 
 from marketplace.accounts.permissions import permission, person
 from marketplace.foundation import bank_days, clock, ids
-from marketplace.foundation.filling import attempt, choice, text
+from marketplace.foundation.filling import attempt, text
 from marketplace.foundation.i18n import gettext as _
-from marketplace.foundation.i18n import lazy, pick
+from marketplace.foundation.i18n import lazy
 from marketplace.payments import desk_pages, sponsors
 from marketplace.payments.blueprint import blueprint
-from marketplace.payments.desk_forms import CurrencyTransferForm
+from marketplace.payments.desk_forms import CurrencyTransferForm, choices_of_sponsors
 from marketplace.payments.sponsors import Paid
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ class SponsorPaidForm(CurrencyTransferForm):
     def offer(self, organisations: Sequence[Organisation]) -> None:
         """Fill in the sponsors, in the reader's language."""
         self.ids = {one.public_id: one.id for one in organisations}
-        named = sorted((str(pick(one, "name")), one.public_id) for one in organisations)
-        self.sponsor.choices = [choice(key, name) for name, key in named]
+        self.sponsor.choices = choices_of_sponsors(organisations)
 
     @property
     def paid(self) -> Paid:

@@ -57,12 +57,8 @@ def enter(paid: Paid, *, reason: str, actor_id: int, now: datetime) -> SponsorPa
         raise Invalid("no_reference", message, {"bank_reference": message})
     bank_days.check_past(paid.received_on, "received_on", now=now)
     with transaction():
-        if paid.organisation_id not in {one.id for one in list_sponsors()}:
-            raise NotFound
         offline.check_known_once(reference, OfflinePayment)
-        # Pieces that come at once wait for each other.
-        locked(Organisation, paid.organisation_id)
-        before = _paid_lately(paid, now=now)
+        before = lock_paid_lately(paid.organisation_id, paid.amount.currency, now=now)
         row = add(
             SponsorPayment(
                 organisation_id=paid.organisation_id,
@@ -81,15 +77,22 @@ def enter(paid: Paid, *, reason: str, actor_id: int, now: datetime) -> SponsorPa
         return row
 
 
-def _paid_lately(paid: Paid, *, now: datetime) -> Money:
+def lock_paid_lately(organisation_id: int, currency: str, *, now: datetime) -> Money:
+    """What one officer alone has entered for a sponsor lately: pieces that come at once wait for each other.
+
+    Locks the organisation; raises NotFound for one that sponsors no vouchers.
+    """
+    if organisation_id not in {one.id for one in list_sponsors()}:
+        raise NotFound
+    locked(Organisation, organisation_id)
     query = select(func.coalesce(func.sum(SponsorPayment.amount_minor), 0)).where(
-        SponsorPayment.organisation_id == paid.organisation_id,
-        SponsorPayment.currency == paid.amount.currency,
+        SponsorPayment.organisation_id == organisation_id,
+        SponsorPayment.currency == currency,
         SponsorPayment.state == OfflineState.SETTLED,
         SponsorPayment.decided_by_id.is_(None),
         SponsorPayment.proposed_at > now - PIECES_WITHIN,
     )
-    return Money(int(db.session.scalar(query) or 0), paid.amount.currency)
+    return Money(int(db.session.scalar(query) or 0), currency)
 
 
 def approve(public_id: str, *, reason: str, actor_id: int, now: datetime) -> SponsorPayment:
@@ -111,12 +114,24 @@ def decline(public_id: str, *, reason: str, actor_id: int, now: datetime) -> Spo
         return row
 
 
+def take_in(row: SponsorPayment, *, moment: datetime) -> None:
+    """Book a payment that was recorded at the bank before anybody knew whose it was. Call inside that transaction.
+
+    The row is new and both officers' words are in it; `moment` is when the money came.
+    """
+    row.state = OfflineState.SETTLED
+    _post(add(row), into=Account.UNMATCHED_MONEY, moment=moment)
+
+
 def _settle(row: SponsorPayment, *, now: datetime) -> None:
     row.state = OfflineState.SETTLED
     db.session.flush()
-    entries = posting_rules.sponsor_paid(row.amount, sponsor_id=row.organisation_id)
     # A sponsor may pay ahead, so there is nothing that its payment could not come before.
-    moment = bank_days.moment_on(row.received_on, since=None, now=now)
+    _post(row, into=Account.BANK, moment=bank_days.moment_on(row.received_on, since=None, now=now))
+
+
+def _post(row: SponsorPayment, *, into: Account, moment: datetime) -> None:
+    entries = posting_rules.sponsor_paid(row.amount, sponsor_id=row.organisation_id, into=into)
     ledger.post(f"sponsor_payment:{row.public_id}", "sponsor_paid", entries, order_id=None, occurred_at=moment)
 
 

@@ -27,10 +27,11 @@ from marketplace.payments import (
     offline,
     offline_rules,
     posting_rules,
+    sponsors,
     unmatched_settling,
 )
 from marketplace.payments.desk_models import OfflinePayment, OfflineState
-from marketplace.payments.models import Discrepancy
+from marketplace.payments.models import Discrepancy, Purpose
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.sponsor_models import SponsorPayment
 from marketplace.payments.unmatched_models import AnswerKind, BankMoney, Parked, Said, UnmatchedAnswer
@@ -120,18 +121,19 @@ def find_bank_money(found: Discrepancy) -> BankMoney | None:
 
 def kinds_for(found: Discrepancy) -> list[AnswerKind]:
     """What the money can be: what left can be no payment, and what Stripe lists did move."""
+    if found.kind == TRANSFER:
+        return list(AnswerKind)
     money = parked(found)
     came = money is not None and money.amount.minor > 0
-    back = [AnswerKind.ORDER, AnswerKind.RETURNED] if came else []
-    return [*back, AnswerKind.OURS, *([AnswerKind.MISTAKE] if found.kind == TRANSFER else [])]
+    return [AnswerKind.ORDER, AnswerKind.RETURNED, AnswerKind.OURS] if came else [AnswerKind.OURS]
 
 
 def answer(public_id: str, said: Said, *, reason: str, actor_id: int, now: datetime) -> UnmatchedAnswer:
     """Say what money without a fact is: it is posted away at once, or when a second officer has agreed.
 
     Money is sent back at the bank, on a day, or by another movement at Stripe that waits too: both are closed then.
-    Raises Invalid for an order whose due it does not meet, and for money sent back without reference or day; Refused
-    when it does not wait any more, and for one's own order.
+    Raises Invalid for an order whose due it does not meet, for no sponsor, and for money sent back without reference
+    or day; Refused when it does not wait any more, and for one's own order.
     """
     if said.kind == AnswerKind.ORDER:
         _settle_late(said.order_number, now=now)
@@ -145,6 +147,8 @@ def answer(public_id: str, said: Said, *, reason: str, actor_id: int, now: datet
         beside = said.bank_reference.strip() if said.kind == AnswerKind.RETURNED else ""
         unmatched_settling.lock_waiting(found, beside=beside, now=now)
         order = _order_for(said, money, actor_id=actor_id) if of_order else None
+        if said.kind == AnswerKind.SPONSOR:
+            _check_sponsor(said)
         opposite = unmatched_settling.find_opposite(found, beside, money)
         if said.kind == AnswerKind.RETURNED and opposite is None:
             _check_returned(said, money, now=now)
@@ -153,6 +157,7 @@ def answer(public_id: str, said: Said, *, reason: str, actor_id: int, now: datet
                 discrepancy_id=found.id,
                 kind=said.kind,
                 order_id=order.id if order else None,
+                organisation_id=said.sponsor_id if said.kind == AnswerKind.SPONSOR else None,
                 purpose=said.purpose,
                 amount_minor=money.amount.minor,
                 currency=money.amount.currency,
@@ -163,20 +168,30 @@ def answer(public_id: str, said: Said, *, reason: str, actor_id: int, now: datet
             )
         )
         _record("unmatched_answered", row, reason=reason, actor_id=actor_id, now=now)
-        before = offline.settled_before(order, said.purpose) if order else _answered_alone(row, now=now)
+        before = _before(row, order, now=now)
         if not four_eyes.are_needed(posting_rules.signed(money.amount, money.amount.minor), before=before):
             unmatched_settling.settle(row, actor_id=actor_id, now=now)
         return row
 
 
+def _before(row: UnmatchedAnswer, order: Order | None, *, now: datetime) -> Money:
+    """What counts together with an answer: as at the order's or the sponsor's own door, else what is `ours` alone."""
+    if order is not None:
+        return offline.settled_before(order, Purpose(row.purpose))
+    if row.organisation_id is not None:
+        return sponsors.lock_paid_lately(row.organisation_id, row.currency, now=now)
+    return _answered_alone(row, now=now)
+
+
 def _answered_alone(row: UnmatchedAnswer, *, now: datetime) -> Money:
-    """What this officer has answered alone within the days in which pieces count as one, orders aside."""
+    """What this officer has answered alone within the days in which pieces count as one, orders and sponsors aside."""
     query = select(func.coalesce(func.sum(func.abs(UnmatchedAnswer.amount_minor)), 0)).where(
         UnmatchedAnswer.proposed_by_id == row.proposed_by_id,
         UnmatchedAnswer.currency == row.currency,
         UnmatchedAnswer.state == OfflineState.SETTLED,
         UnmatchedAnswer.decided_by_id.is_(None),
         UnmatchedAnswer.order_id.is_(None),
+        UnmatchedAnswer.organisation_id.is_(None),
         UnmatchedAnswer.proposed_at > now - PIECES_WITHIN,
     )
     return Money(int(db.session.scalar(query) or 0), row.currency)
@@ -195,6 +210,12 @@ def _order_for(said: Said, money: Parked, *, actor_id: int) -> Order:
         message = lazy("This order is not due this amount. Choose another one, or send the money back.")
         raise Invalid(wrong.code, message, {"order_number": message}) from wrong
     return order
+
+
+def _check_sponsor(said: Said) -> None:
+    if said.sponsor_id is None:
+        message = lazy("Choose the sponsor.")
+        raise Invalid("no_sponsor", message, {"sponsor": message})
 
 
 def _sent_back(said: Said, opposite: Discrepancy | None) -> dict[str, object]:
@@ -249,6 +270,8 @@ def _record(kind: str, row: UnmatchedAnswer, *, reason: str, actor_id: int, now:
     details = {"answer": row.kind, "amount": row.amount_minor, "currency": row.currency}
     if row.bank_reference:
         details["reference"] = row.bank_reference
+    if row.organisation_id is not None:
+        details["organisation"] = row.organisation_id
     if row.sent_on is not None:
         details["day"] = row.sent_on.isoformat()
     subject = f"unmatched:{row.public_id}"

@@ -12,12 +12,14 @@ from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy
 from marketplace.payments import offline_rules
 from marketplace.payments.acts import LONGEST_REASON
-from marketplace.payments.desk_forms import CurrencyTransferForm, ReasonForm
+from marketplace.payments.desk_forms import CurrencyTransferForm, ReasonForm, choices_of_sponsors
 from marketplace.payments.models import Purpose
 from marketplace.payments.unmatched_models import AnswerKind, Received, Said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from marketplace.accounts.models import Organisation
 
 LONGEST_NAME = 200
 
@@ -58,11 +60,15 @@ class AnswerForm(ReasonForm):
         lazy("Reference of what was sent back"), [Optional(), Length(max=offline_rules.LONGEST_REFERENCE)]
     )
     sent_on = DayField(lazy("Day of the transfer"), [Optional()])
+    sponsor = SelectField(lazy("Sponsor"), validators=[Optional()])
 
-    def offer(self, kinds: Sequence[AnswerKind]) -> None:
-        """Fill in what this money can be."""
+    def offer(self, kinds: Sequence[AnswerKind], organisations: Sequence[Organisation]) -> None:
+        """Fill in what this money can be, and the sponsors there are, in the reader's language."""
         names = kind_names()
-        self.kind.choices = [choice(kind, names[kind]) for kind in kinds]
+        self.ids = {one.public_id: one.id for one in organisations}
+        possible = [kind for kind in kinds if kind != AnswerKind.SPONSOR or self.ids]
+        self.kind.choices = [choice(kind, names[kind]) for kind in possible]
+        self.sponsor.choices = [choice("", "–"), *choices_of_sponsors(organisations)]
 
     @property
     def said(self) -> Said:
@@ -73,6 +79,7 @@ class AnswerForm(ReasonForm):
             purpose=Purpose(self.purpose.data or Purpose.ORDER),
             bank_reference=text(self.bank_reference),
             sent_on=self.sent_on.data,
+            sponsor_id=self.ids.get(text(self.sponsor)),
         )
 
 
@@ -81,6 +88,7 @@ def kind_names() -> dict[AnswerKind, str]:
     return {
         AnswerKind.ORDER: _("It belongs to an order that is due this amount, or is paid already"),
         AnswerKind.RETURNED: _("It was sent back"),
+        AnswerKind.SPONSOR: _("A sponsor of vouchers paid it"),
         AnswerKind.OURS: _("It is an income or an expense of the marketplace"),
         AnswerKind.MISTAKE: _("It was entered by mistake and never came"),
     }

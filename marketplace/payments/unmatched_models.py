@@ -9,7 +9,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from marketplace.accounts.models import Person
+from marketplace.accounts.models import Organisation, Person
 from marketplace.enrolment.models import Order
 from marketplace.foundation import clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
@@ -25,6 +25,8 @@ class AnswerKind(StrEnum):
 
     ORDER = "order"
     RETURNED = "returned"
+    # A sponsor of vouchers paid what it owes, or ahead.
+    SPONSOR = "sponsor"
     # An income or an expense of the marketplace itself.
     OURS = "ours"
     # Entered, but never at the bank.
@@ -86,12 +88,15 @@ class UnmatchedAnswer(Proposal, Model):
     discrepancy_id: Mapped[int] = mapped_column(ForeignKey("discrepancy.id"))
     kind: Mapped[str] = mapped_column(Text)
     order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"))
+    # The sponsor that paid.
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisation.id"))
     purpose: Mapped[str] = mapped_column(Text, default=Purpose.ORDER)
     bank_reference: Mapped[str] = mapped_column(Text, default="")
     sent_on: Mapped[date | None]
 
     discrepancy: Mapped[Discrepancy] = relationship()
     order: Mapped[Order | None] = relationship()
+    organisation: Mapped[Organisation | None] = relationship()
 
 
 constraint("uq_bank_money_bank_reference", lazy("This bank transfer has been recorded already."))
@@ -117,6 +122,7 @@ class Said:
     purpose: Purpose = Purpose.ORDER
     bank_reference: str = ""
     sent_on: date | None = None
+    sponsor_id: int | None = None
 
 
 @dataclass(frozen=True)

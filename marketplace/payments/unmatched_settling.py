@@ -15,7 +15,7 @@ from marketplace.foundation import bank_days
 from marketplace.foundation.database import add, db, locked
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.payments import attempts, ledger, matching_rules, offline, posting_rules, stripe_matching
+from marketplace.payments import attempts, ledger, matching_rules, offline, posting_rules, sponsors, stripe_matching
 from marketplace.payments.desk_models import OfflineState
 from marketplace.payments.models import (
     AttemptState,
@@ -26,6 +26,7 @@ from marketplace.payments.models import (
     Purpose,
 )
 from marketplace.payments.posting_rules import Account
+from marketplace.payments.sponsor_models import SponsorPayment
 from marketplace.payments.stripe_models import MatchState, StripeTransaction
 from marketplace.payments.unmatched_models import AnswerKind, BankMoney, Parked, UnmatchedAnswer
 
@@ -57,7 +58,11 @@ def standing(discrepancy_ids: Collection[int]) -> dict[int, UnmatchedAnswer]:
     query = (
         select(UnmatchedAnswer)
         .where(UnmatchedAnswer.discrepancy_id.in_(discrepancy_ids), UnmatchedAnswer.state != OfflineState.DECLINED)
-        .options(joinedload(UnmatchedAnswer.proposed_by), joinedload(UnmatchedAnswer.order))
+        .options(
+            joinedload(UnmatchedAnswer.proposed_by),
+            joinedload(UnmatchedAnswer.order),
+            joinedload(UnmatchedAnswer.organisation),
+        )
     )
     return {one.discrepancy_id: one for one in db.session.scalars(query)}
 
@@ -116,6 +121,8 @@ def settle(row: UnmatchedAnswer, *, actor_id: int, now: datetime) -> None:
         if opposite is None:
             raise Refused("not_waiting", lazy("This does not wait any more."))
         _close(opposite, row, actor_id=actor_id, now=now)
+    elif row.kind == AnswerKind.SPONSOR:
+        _take_in_sponsors(row, found, money)
     else:
         _post_away(row, money, now=now)
     if row.kind == AnswerKind.MISTAKE:
@@ -143,6 +150,24 @@ def _post_away(row: UnmatchedAnswer, money: Parked, *, now: datetime) -> None:
         moment = bank_days.moment_on(row.sent_on, since=money.moment, now=now)
     key = f"unmatched_answer:{row.public_id}"
     ledger.post(key, f"unmatched_{row.kind}", entries, order_id=None, occurred_at=moment)
+
+
+def _take_in_sponsors(row: UnmatchedAnswer, found: Discrepancy, money: Parked) -> None:
+    """A payment of the sponsor like one that is entered there, by the bank's own day and reference."""
+    came = db.session.scalars(select(BankMoney).filter_by(public_id=found.reference)).one()
+    payment = SponsorPayment(
+        organisation_id=row.organisation_id,
+        amount_minor=came.amount_minor,
+        currency=came.currency,
+        bank_reference=came.bank_reference,
+        received_on=came.received_on,
+        reason=row.reason,
+        proposed_by_id=row.proposed_by_id,
+        proposed_at=row.proposed_at,
+        decided_by_id=row.decided_by_id,
+        decided_at=row.decided_at,
+    )
+    sponsors.take_in(payment, moment=money.moment)
 
 
 def _assign(row: UnmatchedAnswer, money: Parked, movement: StripeTransaction | None, *, now: datetime) -> None:

@@ -10,7 +10,7 @@ from marketplace.accounts.permissions import permission, person
 from marketplace.foundation import bank_days, clock
 from marketplace.foundation.filling import attempt
 from marketplace.foundation.i18n import gettext as _
-from marketplace.payments import books, unmatched
+from marketplace.payments import books, sponsors, unmatched
 from marketplace.payments.blueprint import blueprint
 from marketplace.payments.unmatched_forms import AnswerForm, BankMoneyForm, kind_names
 
@@ -39,7 +39,7 @@ def unmatched_money(public_id: str) -> ResponseReturnValue:
     """Money without a fact: what is known of it, and what staff say that it is."""
     found = unmatched.get(public_id)
     form = AnswerForm()
-    form.offer(unmatched.kinds_for(found))
+    form.offer(unmatched.kinds_for(found), sponsors.list_sponsors())
     actor_id = person().id
     tried = attempt(
         form,

@@ -9,12 +9,13 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.money import Money
 from marketplace.funding import vouchers
-from marketplace.payments import ledger, postings, queues, sponsors, unmatched
+from marketplace.payments import discrepancies, ledger, postings, queues, sponsors, unmatched
 from marketplace.payments.desk_models import StaffAct
 from marketplace.payments.models import LedgerTransaction
 from marketplace.payments.posting_rules import Account
 from marketplace.payments.sponsor_models import SponsorPayment
 from marketplace.payments.sponsors import Paid
+from marketplace.payments.unmatched_models import AnswerKind, Said
 from tests.factories import make_organisation, make_person, make_staff, sign_in
 from tests.funding.test_vouchers import codes, issue, use
 from tests.payments.test_desk_views import treat
@@ -153,3 +154,70 @@ def test_a_page_of_payments_costs_the_same_however_many_there_are(officer, spons
     rows, more = sponsors.list_payments()
     assert (len(rows), len({one.organisation_id for one in rows}), len(queries)) == (50, 1, 1)
     assert [one.bank_reference for one in sponsors.list_payments(before=more)[0]][-1] == "B0"
+
+
+def answered(officer, sponsor, now, *, minor, reference="ICBC 7", sponsor_id=None):
+    """Money of a sponsor that was recorded before anybody knew whose it was, and what an officer says of it."""
+    received = unmatched.Received(Money(minor, "CNY"), reference, bank_days.day_of(now - 3 * DAY), "川锦旅行社")
+    unmatched.record(received, reason="names nobody", actor_id=officer.id, now=now - DAY)
+    [found] = discrepancies.list_open(queues.KINDS["unmatched"])
+    said = Said(AnswerKind.SPONSOR, sponsor_id=sponsor_id or sponsor.id)
+    return unmatched.answer(found.public_id, said, reason="they called", actor_id=officer.id, now=now)
+
+
+def test_recorded_money_turns_out_to_be_a_sponsors(officer, sponsor, used, now):
+    minor = used.amount.minor
+    answer = answered(officer, sponsor, now, minor=minor)
+
+    assert (answer.state, owed()) == ("settled", [])
+    assert ledger.balances()["bank", "CNY"] == minor
+    assert ledger.balances()["unmatched_money", "CNY"] == 0
+    posted = db.session.query(LedgerTransaction).filter_by(kind="sponsor_paid").one()
+    assert posted.occurred_at == datetime.combine(bank_days.day_of(now - 3 * DAY), time(12), bank_days.ZONE)
+    [payment], _rest = sponsors.list_payments()
+    assert (payment.bank_reference, payment.received_on) == ("ICBC7", bank_days.day_of(now - 3 * DAY))
+    assert (payment.state, payment.proposed_by_id, payment.decided_by_id) == ("settled", officer.id, None)
+    for reference in ("ICBC 7", "icbc7"):
+        with pytest.raises(Refused, match="recorded"):
+            pay(sponsor, officer, now, minor=1, reference=reference)
+    assert queues.counts().in_all == 0
+
+
+def test_recorded_money_of_a_sponsor_counts_with_its_other_pieces(officer, sponsor, used, now):
+    assert pay(sponsor, officer, now, minor=500000).state == "settled"
+    answer = answered(officer, sponsor, now, minor=1)
+    assert (answer.state, sponsors.list_payments()[0][0].amount.minor) == ("proposed", 500000)
+    with pytest.raises(Refused, match="recorded"):
+        pay(sponsor, officer, now, minor=1, reference="ICBC 7")
+    second = make_staff("finance_officer")
+    unmatched.approve(answer.public_id, reason="seen", actor_id=second.id, now=now)
+    payment = sponsors.list_payments()[0][0]
+    assert (payment.amount.minor, payment.decided_by_id) == (1, second.id)
+
+    again = answered(officer, sponsor, now + 31 * DAY, minor=500000, reference="next")
+    assert again.state == "settled"
+    piece = pay(sponsor, officer, now + 31 * DAY, minor=1, reference="piece")
+    assert piece.state == "proposed"
+
+
+def test_recorded_money_is_of_nobody_who_sponsors_nothing(officer, sponsor, used, now):
+    with pytest.raises(NotFound):
+        answered(officer, sponsor, now, minor=1, sponsor_id=make_organisation(kind="employer").id)
+
+
+def test_the_page_of_recorded_money_offers_the_sponsors(client, officer, sponsor, used, now):
+    officer.locale = "en"
+    sign_in(client, officer)
+    received = unmatched.Received(Money(700000, "CNY"), "A", bank_days.day_of(now), "川锦旅行社")
+    unmatched.record(received, reason="x", actor_id=officer.id, now=now)
+    [found] = discrepancies.list_open(queues.KINDS["unmatched"])
+    address = f"/staff/unmatched/{found.public_id}?lang=en"
+    assert sponsor.name_en in client.get(address).text
+
+    data = {"kind": "sponsor", "reason": "they called"}
+    wrong = client.post(address, data=data)
+    assert (wrong.status_code, "Choose the sponsor." in wrong.text) == (422, True)
+    assert client.post(address, data=data | {"sponsor": sponsor.public_id}).status_code == 303
+    text = client.get(address).text
+    assert "A sponsor of vouchers paid it" in text
+    assert sponsor.name_en in text
