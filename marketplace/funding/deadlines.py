@@ -12,8 +12,9 @@ from sqlalchemy import case, exists, func, select
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person, Role, StaffAppointment
 from marketplace.foundation import clock, jobs
-from marketplace.foundation.database import db, transaction
-from marketplace.funding.programme_models import FundingProgramme
+from marketplace.foundation.database import db, locked, transaction
+from marketplace.funding import programmes
+from marketplace.funding.programme_models import FundingProgramme, ProgrammeEvent
 from marketplace.funding.subsidy_models import ClaimBatch, Subsidy
 from marketplace.funding.subsidy_rules import State, last_day_before
 
@@ -67,9 +68,25 @@ def tell_all(*, now: datetime) -> int:
         for ending in list_ending(now=now):
             time_left = "days" if ending.deadline <= now + TOLD_AGAIN_BEFORE else "week"
             told += _tell(officers, ending, f"{int(ending.deadline.timestamp())}:{time_left}")
-        for ending, newest in list_overdue(now=now):
-            told += _tell(officers, ending, f"{int(newest.timestamp())}:{(now - newest) // TOLD_EVERY}")
+    for ending, newest in list_overdue(now=now):
+        with transaction():
+            told += _tell_overdue(officers, ending, newest, now=now)
     return told
+
+
+def _tell_overdue(officers: Sequence[Person], ending: Ending, newest: datetime, *, now: datetime) -> int:
+    """Write when it is time, which the programme's history keeps: paying one batch must not make another one new."""
+    locked(FundingProgramme, ending.programme.id)
+    before = select(func.max(ProgrammeEvent.occurred_at)).filter_by(
+        programme_id=ending.programme.id, kind="overdue_told"
+    )
+    last = db.session.scalar(before)
+    if last is None or newest > last or now - last >= TOLD_EVERY:
+        last = now
+        details = {"batches": ending.count}
+        programmes.record(ending.programme, "overdue_told", actor_id=None, now=now, details=details)
+    # By the same key again, for whoever has become an officer since.
+    return _tell(officers, ending, str(int(last.timestamp())))
 
 
 def _tell(officers: Sequence[Person], ending: Ending, when: str) -> int:

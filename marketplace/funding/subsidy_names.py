@@ -91,6 +91,7 @@ def programme_acts() -> dict[str, str]:
         "batch_made": _("Claim batch made"),
         "batch_paid": _("Claim batch paid"),
         "batch_extended": _("Claim batch expected later"),
+        "overdue_told": _("Officers written to about overdue batches"),
     }
 
 

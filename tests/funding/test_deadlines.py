@@ -8,7 +8,7 @@ from sqlalchemy import select
 from marketplace.foundation import clock
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.mail import OutgoingMail
-from marketplace.funding import claims, deadlines, subsidies
+from marketplace.funding import claims, deadlines, programmes, subsidies
 from marketplace.funding.subsidy_rules import Rule
 from tests.factories import make_person, make_staff
 from tests.funding.made import funder_paid, make_programme, make_subsidy
@@ -71,14 +71,15 @@ def test_nobody_is_told_whose_account_is_closed(programme, reader):
     assert told(subsidy.earn_by - timedelta(days=3), reader) == []
 
 
-def test_a_batch_that_the_funder_has_not_paid_in_time_is_told_every_four_weeks(programme, reader):
-    def claimed(now):
-        subsidy = make_subsidy(programme, make_person())
-        subsidies.approve(subsidy.id, note="", actor_id=reader.id, now=clock.now())
-        subsidies.earn(subsidy.id, {}, now=clock.now())
-        return claims.make_batch(programme.id, None, actor_id=reader.id, now=now), subsidy
+def claimed(programme, officer, now):
+    subsidy = make_subsidy(programme, make_person())
+    subsidies.approve(subsidy.id, note="", actor_id=officer.id, now=clock.now())
+    subsidies.earn(subsidy.id, {}, now=clock.now())
+    return claims.make_batch(programme.id, None, actor_id=officer.id, now=now), subsidy
 
-    batch, subsidy = claimed(clock.now())
+
+def test_a_batch_that_the_funder_has_not_paid_in_time_is_told_every_four_weeks(programme, reader):
+    batch, subsidy = claimed(programme, reader, clock.now())
     over = batch.pay_by
     assert told(over - timedelta(seconds=1), reader) == []
 
@@ -91,7 +92,7 @@ def test_a_batch_that_the_funder_has_not_paid_in_time_is_told_every_four_weeks(p
     assert len(told(over + timedelta(days=28), reader)) == 1
 
     # Another one that becomes late is told at once.
-    second, _subsidy = claimed(over + timedelta(days=29))
+    second, _subsidy = claimed(programme, reader, over + timedelta(days=29))
     [(subject, _body)] = told(second.pay_by, reader)
     assert subject == f"2 claim batches are not paid in time: {programme.name_en}"
 
@@ -99,3 +100,28 @@ def test_a_batch_that_the_funder_has_not_paid_in_time_is_told_every_four_weeks(p
     paid = funder_paid(64000, "B 2", now=second.pay_by)
     claims.mark_paid(second.id, paid, actor_id=reader.id, now=second.pay_by)
     assert told(second.pay_by + timedelta(days=300), reader) == []
+
+
+def test_paying_the_newest_overdue_batch_makes_no_older_one_new(programme, reader):
+    first, _subsidy = claimed(programme, reader, clock.now())
+    second, _subsidy = claimed(programme, reader, clock.now() + timedelta(days=40))
+    assert len(told(first.pay_by, reader)) == 1
+    assert len(told(second.pay_by, reader)) == 1
+
+    paid = funder_paid(64000, "B 2", now=second.pay_by)
+    claims.mark_paid(second.id, paid, actor_id=reader.id, now=second.pay_by + timedelta(hours=1))
+
+    assert told(second.pay_by + timedelta(days=1), reader) == []
+    assert told(second.pay_by + timedelta(days=27), reader) == []
+    [(subject, _body)] = told(second.pay_by + timedelta(days=28), reader)
+    assert subject == f"1 claim batch is not paid in time: {programme.name_en}"
+    history = [one.details for one in programmes.list_events(programme.id) if one.kind == "overdue_told"]
+    assert history == [{"batches": 1}, {"batches": 2}, {"batches": 1}]
+
+
+def test_a_new_officer_hears_of_what_is_overdue_the_next_morning(programme, reader):
+    batch, _subsidy = claimed(programme, reader, clock.now())
+    assert len(told(batch.pay_by, reader)) == 1
+    late = make_staff("funding_officer", locale="en")
+    assert len(told(batch.pay_by + timedelta(days=1), late)) == 1
+    assert told(batch.pay_by + timedelta(days=2), late) == []
