@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("disputes")
 MOST_SHOWN = 100
+AT_ONCE = 200
 
 # Which changes of a run go on by themselves when the bank has decided. Won, the money is here and everything is as if
 # there had been no dispute. Lost, it went back: a place in a cancelled run ends all the same, but whether one in a
@@ -191,7 +192,25 @@ def decide(public_id: str, decision: PlaceDecision, *, reason: str, actor_id: in
 
 
 def note_ended_places(*, now: datetime) -> int:
-    """Close the question what becomes of a place that is over by now, whoever ended it; how many. Locks each order."""
+    """Close the question what becomes of a place that is over by now, whoever ended it; how many. Locks each order.
+
+    Read a page at a time: between the transactions nothing else is kept.
+    """
+    count = last = 0
+    while found := _ended_places(last):
+        for dispute_id, order_id in found:
+            last = dispute_id
+            with transaction():
+                locked(Order, order_id)
+                dispute = locked(Dispute, dispute_id)
+                if dispute.place_decision is None and places.find_of_order(order_id) is None:
+                    dispute.place_decision, dispute.decided_at = PlaceDecision.END, now
+                    count += 1
+    return count
+
+
+def _ended_places(after: int) -> list[tuple[int, int]]:
+    """The next undecided disputes about places that are over, with their orders."""
     granted = (
         select(EnrolmentSource.id)
         .join(OrderLine, OrderLine.id == EnrolmentSource.order_line_id)
@@ -199,14 +218,9 @@ def note_ended_places(*, now: datetime) -> int:
     )
     is_over = granted.exists() & ~granted.where(EnrolmentSource.revoked_at.is_(None)).exists()
     query = select(Dispute.id, PaymentAttempt.order_id).join(Dispute.attempt)
-    found = db.session.execute(query.where(Dispute.place_decision.is_(None), is_over).order_by(Dispute.id)).all()
-    for dispute_id, order_id in found:
-        with transaction():
-            locked(Order, order_id)
-            dispute = locked(Dispute, dispute_id)
-            if dispute.place_decision is None and places.find_of_order(order_id) is None:
-                dispute.place_decision, dispute.decided_at = PlaceDecision.END, now
-    return len(found)
+    query = query.where(Dispute.place_decision.is_(None), is_over, Dispute.id > after)
+    found = db.session.execute(query.order_by(Dispute.id).limit(AT_ONCE))
+    return [(dispute_id, order_id) for dispute_id, order_id in found]
 
 
 @jobs.periodic(cron="*/10 * * * *", name="payments.note_ended_places")

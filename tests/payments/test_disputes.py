@@ -311,6 +311,21 @@ def test_a_place_that_is_over_is_not_kept_after_an_outside_refund(app, client, s
     assert external_refunds.list_undecided() == []
 
 
+def test_places_that_are_over_are_read_a_page_at_a_time(app, client, sandbox, now, monkeypatch):
+    monkeypatch.setattr(disputes, "AT_ONCE", 2)
+    run = make_run(capacity=5)
+    ended = [place(run, now=now) for _ in range(5)]
+    for one in ended:
+        bank.open_dispute(sandbox.store, charge_of(sandbox, paid(sandbox, one, now)))
+    deliver(app, client, sandbox.events())
+    for one in ended:
+        places.end_of_order(one.id, "withdrawn", now=now, actor_id=None)
+
+    assert disputes.note_ended_places(now=now) == 5
+    assert disputes.note_ended_places(now=now) == 0
+    assert {found.place_decision for found in db.session.query(Dispute)} == {"end"}
+
+
 def test_nobody_decides_about_their_own_place(app, client, sandbox, now):
     order = place(make_run(), now=now, person=make_staff("finance_officer"))
     _made, found = disputed(app, client, sandbox, order, now)
