@@ -174,8 +174,9 @@ def refund_sent(
 ) -> Refund:
     """Book a refund of a transfer that was sent at the bank on a day. Locks attempt, refund and order; once is enough.
 
-    Raises Invalid without a reference, for a day to come or one before the money came; Refused for a refund that Stripe
-    sends, that is over, that must wait until the order's fapiao is reversed, or of one's own order.
+    Raises Invalid without a reference, for a day to come or one before the money came or the refund was asked for;
+    Refused for a refund that Stripe sends, that is over, that must wait until the order's fapiao is reversed, or of
+    one's own order.
     """
     reference = offline_rules.normalised(bank_reference)
     if not reference:
@@ -196,10 +197,9 @@ def refund_sent(
         if fapiao_gate.must_wait(attempt.order_id, Purpose(attempt.purpose), now=now):
             raise Refused("waits_for_fapiao", lazy("The fapiao of this order must be reversed before money goes back."))
         paid_at = attempt.paid_at or attempt.created_at
-        if sent_on < bank_days.day_of(paid_at):
-            message = lazy("On that day the money had not come yet.")
-            raise Invalid("before_payment", message, {"sent_on": message})
-        occurred_at = bank_days.moment_on(sent_on, since=paid_at, now=now)
+        asked_at = refund.refund_due.recorded_at
+        _check_sent_since(sent_on, paid_at, asked_at=asked_at)
+        occurred_at = bank_days.moment_on(sent_on, since=max(paid_at, asked_at), now=now)
         details = {"amount": refund.amount_minor, "currency": refund.currency, "reference": reference}
         acts.record(
             "bank_refund_sent",
@@ -213,6 +213,15 @@ def refund_sent(
         answer = RefundAnswer(id="", status="succeeded", failure_code=None)
         refunds.book(refund.id, answer, occurred_at=occurred_at, now=now)
         return refund
+
+
+def _check_sent_since(sent_on: date, paid_at: datetime, *, asked_at: datetime) -> None:
+    if sent_on < bank_days.day_of(paid_at):
+        message = lazy("On that day the money had not come yet.")
+        raise Invalid("before_payment", message, {"sent_on": message})
+    if sent_on < bank_days.day_of(asked_at):
+        message = lazy("On that day nobody had asked for this refund yet.")
+        raise Invalid("before_asked", message, {"sent_on": message})
 
 
 def _record(kind: str, payment: OfflinePayment, *, reason: str, actor_id: int, now: datetime) -> None:

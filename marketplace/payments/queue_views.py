@@ -9,6 +9,7 @@ from flask import flash, redirect, render_template, request, url_for
 from marketplace.accounts.permissions import permission, person
 from marketplace.foundation import bank_days, clock, ids
 from marketplace.foundation.errors import Invalid, NotFound, Refused
+from marketplace.foundation.filling import attempt, text
 from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import (
     books,
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
 @permission("staff:finance_officer")
 def staff_queues() -> ResponseReturnValue:
     """Everything that waits for finance staff, the beginning of each queue; with `queue` that one alone, further on."""
-    queue, after = request.args.get("queue", ""), ids.row_number(request.args.get("after", "")) or 0
+    return _queues_page(request.args.get("queue", ""), after=ids.row_number(request.args.get("after", "")) or 0)
+
+
+def _queues_page(queue: str, *, after: int, refused: tuple[str, BankRefundForm] | None = None) -> str:
+    """The queues, or one of them; what was refused about a refund stands filled in at that refund."""
     pages = queues.list_waiting(queue, after=after)
     strays = pages["unmatched"].rows if "unmatched" in pages else []
     return render_template(
@@ -49,6 +54,7 @@ def staff_queues() -> ResponseReturnValue:
         job_names=desk_pages.job_names(),
         dispute_states=desk_pages.dispute_names(),
         person=person(),
+        refused=refused,
         today=bank_days.day_of(clock.now()),
         retriable=queues.RETRIABLE,
         unmatched=queues.UNMATCHED,
@@ -59,6 +65,8 @@ def staff_queues() -> ResponseReturnValue:
 @permission("staff:finance_officer")
 def treat(kind: str, reference: str) -> ResponseReturnValue:
     """Try a thing in a queue again, or close it with a note."""
+    if (kind, request.form.get("act", "")) == ("refund", "sent"):
+        return _refund_sent(reference)
     number = _number(reference) if kind in {"event", "job"} else 0
     acts = {
         ("discrepancy", "retry"): lambda note: queues.retry_discrepancy(reference, **note),
@@ -67,7 +75,6 @@ def treat(kind: str, reference: str) -> ResponseReturnValue:
         ("event", "resolve"): lambda note: queues.resolve_event(number, **note),
         ("job", "retry"): lambda note: queues.retry_job(number, **note),
         ("job", "resolve"): lambda note: queues.resolve_job(number, **note),
-        ("refund", "sent"): lambda note: _refund_sent(reference, **note),
         ("unmatched", "approve"): lambda note: unmatched.approve(reference, **note),
         ("unmatched", "decline"): lambda note: unmatched.decline(reference, **note),
         ("transfer", "approve"): lambda note: offline.approve(reference, **note),
@@ -83,12 +90,21 @@ def treat(kind: str, reference: str) -> ResponseReturnValue:
     return _noted(act)
 
 
-def _refund_sent(reference: str, **note: Any) -> None:
-    form = BankRefundForm()
-    if not form.validate():
-        sentences = {name: wrong[0] for name, wrong in form.errors.items() if name}
-        raise Invalid("refund_sent", next(iter(sentences.values())), sentences)
-    offline.refund_sent(reference, bank_reference=form.bank_reference.data or "", sent_on=form.day, **note)
+def _refund_sent(reference: str) -> ResponseReturnValue:
+    """Note a refund as sent at the bank; what was filled in wrongly is shown again as it was."""
+    form, note = BankRefundForm(), _note()
+    tried = attempt(
+        form,
+        lambda: offline.refund_sent(reference, bank_reference=text(form.bank_reference), sent_on=form.day, **note),
+    )
+    if tried.is_done:
+        flash(_("Done, and noted."), "success")
+    elif tried.refused is None or isinstance(tried.refused, Invalid):
+        after = queues.before_bank_refund(reference)
+        return _queues_page("bank_refunds", after=after, refused=(reference, form)), tried.status
+    else:
+        flash(str(tried.refused.message), "error")
+    return redirect(url_for("payments.staff_queues"), 303)
 
 
 def _number(reference: str) -> int:
@@ -98,15 +114,14 @@ def _number(reference: str) -> int:
     return number
 
 
+def _note() -> dict[str, Any]:
+    return {"reason": request.form.get("reason", ""), "actor_id": person().id, "now": clock.now()}
+
+
 def _noted(act: Callable[[dict[str, Any]], object]) -> ResponseReturnValue:
     """Do an act with the note that was entered, and lead back to where it was asked for."""
-    note: dict[str, Any] = {
-        "reason": request.form.get("reason", ""),
-        "actor_id": person().id,
-        "now": clock.now(),
-    }
     try:
-        result = act(note)
+        result = act(_note())
     except Refused as refusal:
         flash(str(refusal.message), "error")
     else:

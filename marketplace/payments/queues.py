@@ -132,6 +132,14 @@ def list_bank_refunds(*, after: int = 0, limit: int = PAGE) -> Sequence[Refund]:
     return found
 
 
+def before_bank_refund(public_id: str) -> int:
+    """The id after which the queue of refunds at the bank begins with this one; raises NotFound."""
+    row_id = db.session.scalar(select(Refund.id).filter_by(public_id=public_id))
+    if row_id is None:
+        raise NotFound
+    return row_id - 1
+
+
 def _unknown_events(query: Any) -> Any:
     """Events about nothing of ours that nobody has closed."""
     closed = exists().where(

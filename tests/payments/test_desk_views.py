@@ -440,3 +440,23 @@ def test_money_is_money(app):
     assert db.session.query(PaymentAttempt).count() == 0
     assert Discrepancy(details={"theirs": 5, "currency": "CNY"}).theirs == Money(5, "CNY")
     assert Discrepancy(details={"theirs": 5, "currency": "ISK"}).theirs is None
+
+
+def test_a_refund_is_not_sent_before_it_was_asked_for_and_the_form_is_kept(client, officer, order):
+    transfer(client, order)
+    client.post(f"/staff/orders/{order.public_id}", data={"amount": "1280", "reason": "ill", "place": "end"})
+    jobs.run_pending()
+    [refund] = db.session.query(Refund)
+    paid = db.session.query(PaymentAttempt).filter_by(state="paid").one()
+    paid.paid_at = clock.now() - timedelta(days=3)
+    db.session.commit()
+
+    yesterday = (bank_days.day_of(clock.now()) - timedelta(days=1)).isoformat()
+    data = {"act": "sent", "reason": "sent by hand", "bank_reference": "B 9", "sent_on": yesterday}
+    answer = client.post(f"/staff/queues/refund/{refund.public_id}?lang=en", data=data)
+    assert answer.status_code == 422
+    for kept in ("nobody had asked for this refund", "sent by hand", 'value="B 9"', f'value="{yesterday}"'):
+        assert kept in answer.text
+    assert refund.state == "requested"
+    assert client.post(answer.request.path, data=data | {"sent_on": today()}).status_code == 303
+    assert refund.state == "succeeded"

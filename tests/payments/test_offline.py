@@ -152,9 +152,10 @@ def test_a_transfer_is_not_booked_before_its_order(officer, now):
 
 
 def returning(officer, now, *, came):
-    order = place(make_run(), now=now - timedelta(days=20))
-    enter(order, officer, now=now, received_on=bank_days.day_of(came))
-    asked = {"reason": "ill", "ends_place": True, "actor_id": officer.id, "now": now}
+    """A refund of money that came on a day, asked for five days ago."""
+    order, then = place(make_run(), now=now - timedelta(days=20)), now - timedelta(days=5)
+    enter(order, officer, now=then, received_on=bank_days.day_of(came))
+    asked = {"reason": "ill", "ends_place": True, "actor_id": officer.id, "now": then}
     [refund] = refunds.request_refund(order.id, order.total, **asked)
     jobs.run_pending()
     return refund
@@ -171,7 +172,7 @@ def test_a_refund_is_booked_on_the_day_it_left_the_bank(officer, now):
     assert acts.list_of_order(refund.attempt.order_id)[-1].details["day"] == day.isoformat()
 
 
-@pytest.mark.parametrize(("days", "code"), [(-1, "future_day"), (10, "before_payment")])
+@pytest.mark.parametrize(("days", "code"), [(-1, "future_day"), (10, "before_payment"), (6, "before_asked")])
 def test_a_refund_cannot_have_left_on_such_a_day(officer, now, days, code):
     refund = returning(officer, now, came=now - timedelta(days=9))
     day = bank_days.day_of(now - timedelta(days=days))
@@ -179,6 +180,14 @@ def test_a_refund_cannot_have_left_on_such_a_day(officer, now, days, code):
     with pytest.raises(Invalid, match=code):
         offline.refund_sent(refund.public_id, sent_on=day, **sent)
     assert db.session.query(Refund).one().state == "requested"
+
+
+def test_a_refund_is_not_booked_before_the_hour_in_which_it_was_asked_for(officer, now):
+    afternoon = datetime.combine(bank_days.day_of(now - timedelta(days=7)), time(15), bank_days.ZONE)
+    refund = returning(officer, afternoon + timedelta(days=5), came=afternoon - timedelta(days=2))
+    sent = {"bank_reference": "B 1", "reason": "sent", "actor_id": officer.id, "now": afternoon + timedelta(days=5)}
+    offline.refund_sent(refund.public_id, sent_on=bank_days.day_of(afternoon), **sent)
+    assert booked("refund:").occurred_at == afternoon
 
 
 @pytest.mark.parametrize("minor", [128000, 128010])
