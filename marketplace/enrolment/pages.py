@@ -96,7 +96,7 @@ def event_names() -> dict[str, str]:
         "place_suspended": _("The place is suspended"),
         "place_resumed": _("The place is active again"),
         "refunded_outside": _("Money was given back outside this system"),
-        "debt_paid": _("The subsidy that was not earned has been paid"),
+        "debt_paid": _("What was owed for the subsidy has been paid"),
         "debt_given_up": _("A part of what was owed has been waived"),
         "enrolment_ended": _("The place has been given up"),
     }

@@ -67,7 +67,7 @@ CHART = (
         "1122",
         _ASSET,
         lazy("Owed by learners"),
-        lazy("Subsidies that a learner owes because the conditions were not met."),
+        lazy("Subsidies that a learner owes: the conditions were not met, or the funder took back what it had paid."),
     ),
     _line(
         Account.SUBSIDY_PROMISED,

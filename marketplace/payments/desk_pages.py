@@ -120,6 +120,7 @@ def names() -> dict[str, Mapping[Any, Any]]:
         "actions": desk_words.action_names(),
         "transfers": transfer_names(),
         "disputes": dispute_names(),
+        "debts": desk_words.debt_reasons(),
     }
 
 

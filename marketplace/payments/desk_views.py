@@ -124,9 +124,11 @@ def write_off(public_id: str) -> ResponseReturnValue:
 @blueprint.get("/staff/debts")
 @permission("staff:finance_officer")
 def staff_debts() -> ResponseReturnValue:
-    """What learners owe for subsidies that were not earned, oldest first."""
+    """What learners owe for subsidies, oldest first."""
     found, next_after = debts.list_open(after=ids.row_number(request.args.get("after", "")) or 0)
-    return render_template("payments/staff_debts.html", debts=found, next_after=next_after)
+    return render_template(
+        "payments/staff_debts.html", debts=found, next_after=next_after, reasons=desk_words.debt_reasons()
+    )
 
 
 @blueprint.post("/staff/orders/<public_id>/resend")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from marketplace.foundation.formats import format_date, format_money
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import ngettext, pick
+from marketplace.funding.subsidy_rules import State
 from marketplace.payments.next_action_rules import Action, Actor
 from marketplace.payments.waterfall_rules import Step
 
@@ -49,7 +50,7 @@ def action_names() -> Mapping[Action, str]:
         Action.WAIT_FOR_PAYMENT: _("The payment is on its way; the seat is kept meanwhile."),
         Action.PAY: _("The order waits for its payment."),
         Action.END_UNPAID: _("The time to pay is over: the order ends within a minute."),
-        Action.PAY_DEBT: _("A subsidy was not earned; the learner has still to pay what they owe for it."),
+        Action.PAY_DEBT: _("What is owed for a subsidy is still to be paid."),
         Action.EARN: _("The run is over: its revenue is shared within the hour."),
         Action.TAKE_PART: _("The place is sold; its revenue is shared when the run is over."),
         Action.NOTHING: _("Nothing is left to do."),
@@ -71,7 +72,7 @@ def step_names() -> Mapping[Step, str]:
         Step.DISPUTED: _("Lost in a dispute"),
         Step.RETURNING: _("On its way back to the learner"),
         Step.HELD: _("Held by the bank while it decides"),
-        Step.DEBT_PAID: _("Paid by the learner for a subsidy not earned"),
+        Step.DEBT_PAID: _("Paid by the learner for a subsidy"),
         Step.DEBT_LEFT: _("Still owed by the learner for it"),
         Step.WRITTEN_OFF: _("Written off, borne by the marketplace"),
         Step.TAKEN_BACK: _("Taken back by the funder, borne by the marketplace"),
@@ -82,6 +83,16 @@ def step_names() -> Mapping[Step, str]:
         Step.TAX: _("Tax"),
         Step.PLATFORM_FEE: _("Platform fee"),
         Step.PROVIDER: _("Owed to the provider"),
+    }
+
+
+def debt_reasons() -> Mapping[str, str]:
+    """Why a learner owes a subsidy, by its state."""
+    return {
+        State.LAPSED: _("The subsidy lapsed"),
+        State.REJECTED: _("The programme rejected the subsidy"),
+        State.REVOKED: _("The funder took the subsidy back"),
+        State.REPAID: _("The funder took the subsidy back"),
     }
 
 

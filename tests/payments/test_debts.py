@@ -148,13 +148,33 @@ def test_only_the_learner_pays_it_here(client, now):
     assert client.post(f"/orders/{order.public_id}/debt").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("lapsed", "The subsidy lapsed"),
+        ("rejected", "The programme rejected the subsidy"),
+        ("revoked", "The funder took the subsidy back"),
+        ("repaid", "The funder took the subsidy back"),
+    ],
+)
+def test_staff_read_why_it_is_owed(client, officer, now, state, why):
+    order = indebted(now=now)
+    with transaction():
+        db.session.query(Subsidy).one().state = state
+    sign_in(client, officer)
+    for address in (f"/staff/orders/{order.public_id}?lang=en", "/staff/debts?lang=en"):
+        page = client.get(address).text
+        assert why in page
+        assert "not earned" not in page.replace("Not earned before the run is over", "")
+
+
 def test_staff_enter_transfers_in_parts_and_write_the_rest_off(client, officer, now):
     order = indebted(now=now)
     sign_in(client, officer)
     address = f"/staff/orders/{order.public_id}"
     transfer = {"debt-amount": "400", "debt-bank_reference": "ICBC 7", "debt-received_on": f"{now:%Y-%m-%d}"}
     page = client.get(f"{address}?lang=en").text
-    assert "The learner: A subsidy was not earned" in page
+    assert "The learner: What is owed for a subsidy is still to be paid." in page
 
     assert client.post(f"{address}/debt", data=transfer | {"debt-reason": "bank"}).location == address
     assert left_of(order) == (64_000, 40_000, 0, 24_000)
