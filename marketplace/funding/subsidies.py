@@ -200,7 +200,7 @@ def reinstate(order_line_id: int, *, now: datetime) -> bool:
     """Promise again what an expired order had let go, because its money came late; whether that was possible.
 
     True for a line without a subsidy, False for what had lapsed or been rejected. The budget and the person's cap must
-    still hold it; the conditions were met when it was ordered and are not asked again. Locks the programme.
+    still hold it, and no other course be the first by now; else the conditions were met. Locks the programme.
     """
     subsidy_id = db.session.scalar(select(Subsidy.id).filter_by(order_line_id=order_line_id))
     if subsidy_id is None:
@@ -212,9 +212,10 @@ def reinstate(order_line_id: int, *, now: datetime) -> bool:
         ended = select(SubsidyEvent.from_state).filter_by(subsidy_id=subsidy_id, act="release")
         if db.session.scalar(ended.order_by(SubsidyEvent.id.desc()).limit(1)) in subsidy_rules.UNPAID:
             return False
-        left = estimates.left_for(programme, subsidy.person_id, now=now)
-        possible = subsidy_rules.granted_minor(subsidy.rule_version.rule, subsidy.attempt.price_minor, left)
-        if min(left.budget_minor, possible) < subsidy.amount_minor:
+        left, rule = estimates.left_for(programme, subsidy.person_id, now=now), subsidy.rule_version.rule
+        possible = subsidy_rules.granted_minor(rule, subsidy.attempt.price_minor, left)
+        is_second = rule.first_time_only and left.lines > 0
+        if is_second or min(left.budget_minor, possible) < subsidy.amount_minor:
             return False
         step(subsidy, programme, "reinstate", actor_id=None, now=now, evidence={"reason": "paid late"})
         return True
@@ -395,6 +396,5 @@ def sweep_claims(*, now: datetime) -> int:
 @jobs.periodic(cron="7 * * * *", name="funding.sweep_claims")
 def sweep() -> None:
     """Every hour: what staff did not claim in time is borne by the programme."""
-    lapsed = sweep_claims(now=clock.now())
-    if lapsed:
+    if lapsed := sweep_claims(now=clock.now()):
         log.warning("claims lapsed", subsidies=lapsed)

@@ -164,8 +164,8 @@ def give_back(order_line_id: int, *, amount: Money | None = None, now: datetime)
 def redeem_again(order_line_id: int, *, now: datetime) -> bool:
     """Let the code pay its whole share once more, for an order that late money revives. Locks the code.
 
-    Its dates are not asked again, since it was used in time; its caps are. False if they leave too little, and then
-    nothing is changed; True if it pays (or still did), or if no code paid for the line.
+    Its dates are not asked again, since it was used in time; its caps are, that of the person too. False if they leave
+    too little, and then nothing is changed; True if it pays (or still did), or if no code paid for the line.
     """
     with transaction():
         redemption = find_redemption(order_line_id)
@@ -176,11 +176,19 @@ def redeem_again(order_line_id: int, *, now: datetime) -> bool:
         missing = redemption.amount_minor - kept
         if not missing:
             return True
-        has_use = uses > 0 or voucher.use_cap is None or voucher.uses < voucher.use_cap
+        has_use = uses > 0 or _has_use_for(voucher, redemption.person_id)
         has_money = voucher.money_cap_minor is None or voucher.spent_minor + missing <= voucher.money_cap_minor
         if has_use and has_money:
             _move(voucher, redemption, MovementKind.REDEEMED_AGAIN, missing, uses=1 - uses, now=now)
         return has_use and has_money
+
+
+def _has_use_for(voucher: Voucher, person_id: int) -> bool:
+    """Whether the code, which is locked, may be used once more, and by this person."""
+    mine = select(func.coalesce(func.sum(VoucherMovement.uses), 0)).join(VoucherMovement.redemption)
+    mine = mine.where(VoucherRedemption.voucher_id == voucher.id, VoucherRedemption.person_id == person_id)
+    has_own = voucher.batch.person_cap is None or int(db.session.scalar(mine) or 0) < voucher.batch.person_cap
+    return has_own and (voucher.use_cap is None or voucher.uses < voucher.use_cap)
 
 
 def lock_of(order_line_ids: Sequence[int]) -> None:

@@ -339,6 +339,17 @@ def test_what_an_expired_order_let_go_is_promised_again_if_it_is_still_there():
     assert subsidies.reinstate(10**9, now=clock.now()) is True
 
 
+def test_late_money_does_not_bring_back_a_first_course_beside_another():
+    programme, person = make_programme(rule=Rule(percent=50, first_time_only=True)), make_person()
+    late = make_subsidy(programme, person)
+    subsidies.release(late.order_line_id, "expired", now=clock.now())
+    newer = make_subsidy(programme, person)
+
+    assert subsidies.reinstate(late.order_line_id, now=clock.now()) is False
+    subsidies.release(newer.order_line_id, "expired", now=clock.now())
+    assert subsidies.reinstate(late.order_line_id, now=clock.now()) is True
+
+
 @pytest.mark.parametrize("how", ["rejected", "lapsed"])
 def test_late_money_does_not_bring_back_what_was_refused_before(how):
     programme = make_programme()

@@ -186,6 +186,19 @@ def test_late_money_finds_the_code_again_if_nobody_used_it_meanwhile(officer):
     assert vouchers.find_redemption(other).kept == Money(80000, "CNY")
 
 
+def test_late_money_does_not_use_a_code_more_often_than_its_person_may(officer):
+    [code] = codes(issue(officer, replace(AMOUNT, person_cap=1)))
+    person = make_person()
+    late = use(code, person).order_line_id
+    vouchers.give_back(late, now=clock.now())
+    newer = use(code, person).order_line_id
+
+    assert vouchers.redeem_again(late, now=clock.now()) is False
+    assert standing(vouchers.find_by_code(code)) == (1, 20000)
+    vouchers.give_back(newer, now=clock.now())
+    assert vouchers.redeem_again(late, now=clock.now()) is True
+
+
 def test_counters_are_the_sums_of_the_movements(officer):
     [code] = codes(issue(officer, replace(AMOUNT, person_cap=None)))
     lines = [use(code, make_person()).order_line_id for _ in range(3)]
