@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import func, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager
 
 from marketplace.accounts import letters
 from marketplace.accounts.models import Membership, Person
@@ -24,6 +24,8 @@ from marketplace.foundation.i18n import lazy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from sqlalchemy import ColumnElement
 
 log = structlog.get_logger("minimums")
 MOST_SHOWN = 200
@@ -52,14 +54,18 @@ def set_minimum(run_id: int, minimum: int, *, decide_by: datetime, now: datetime
 def decide(
     run_id: int, decision: str, *, target_run_id: int | None = None, actor_id: int | None, now: datetime
 ) -> RunMinimum:
-    """Confirm, merge or cancel a run; the last two tell everyone and give money and subsidies back. Locks the run."""
+    """Confirm, merge or cancel a run; the last two tell everyone and give money and subsidies back. Locks the run.
+
+    Raises Refused for a run that is off, has begun or is decided about.
+    """
     if decision not in DECISIONS:
         raise Invalid("decision", lazy("Choose one of the ways shown."))
     with transaction():
-        locked(CourseRun, run_id)
+        run = locked(CourseRun, run_id)
         row = get(run_id)
         if row.decided_at is not None:
             raise Refused("decided", lazy("This run has been decided about already."))
+        check_may_change(state=run.state, starts_at=run.starts_at, now=now)
         row.decided_at, row.decision, row.decided_by_id = now, decision, actor_id
         kind = DECISIONS[decision]
         if kind is not None:
@@ -76,7 +82,7 @@ def get(run_id: int) -> RunMinimum:
     return found
 
 
-def list_open(organisation_ids: Iterable[int] | None = None) -> Sequence[tuple[RunMinimum, int]]:
+def list_open(organisation_ids: Iterable[int] | None = None, *, now: datetime) -> Sequence[tuple[RunMinimum, int]]:
     """Runs that wait for a decision, soonest first, with how many people are in them; of these providers, or of all."""
     people = (
         select(func.count())
@@ -85,14 +91,20 @@ def list_open(organisation_ids: Iterable[int] | None = None) -> Sequence[tuple[R
     )
     query = (
         select(RunMinimum, people.scalar_subquery())
-        .where(RunMinimum.decided_at.is_(None))
-        .options(joinedload(RunMinimum.run).joinedload(CourseRun.course).joinedload(Course.category))
+        .join(RunMinimum.run)
+        .where(RunMinimum.decided_at.is_(None), *_stands(now))
+        .options(contains_eager(RunMinimum.run).joinedload(CourseRun.course).joinedload(Course.category))
         .order_by(RunMinimum.decide_by)
     )
     if organisation_ids is not None:
         mine = select(CourseProvider.course_id).where(CourseProvider.organisation_id.in_(list(organisation_ids)))
         query = query.where(RunMinimum.run_id.in_(select(CourseRun.id).where(CourseRun.course_id.in_(mine))))
     return [(row, count) for row, count in db.session.execute(query.limit(MOST_SHOWN))]
+
+
+def _stands(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Only of a run that is neither off nor begun there is something to decide."""
+    return CourseRun.state == RunState.SCHEDULED, CourseRun.starts_at > now
 
 
 @jobs.periodic(cron="5 * * * *", name="enrolment.remind_of_minimums")
@@ -107,9 +119,8 @@ def remind_all(*, now: datetime) -> int:
     """Write to owners and registrars of the providers, once before the day and once after it; how many runs."""
     is_near = RunMinimum.reminded_at.is_(None) & (RunMinimum.decide_by <= now + REMIND_BEFORE)
     is_overdue = (RunMinimum.reminded_at < RunMinimum.decide_by) & (RunMinimum.decide_by <= now)
-    stands = (CourseRun.state == RunState.SCHEDULED) & (CourseRun.starts_at > now)
     query = select(RunMinimum.run_id).join(RunMinimum.run).where(RunMinimum.decided_at.is_(None), is_near | is_overdue)
-    query = query.where(stands)
+    query = query.where(*_stands(now))
     due = db.session.scalars(query.limit(100)).all()
     for run_id in due:
         with transaction():

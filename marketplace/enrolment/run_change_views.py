@@ -142,7 +142,7 @@ def decisions() -> ResponseReturnValue:
     is_staff = someone.has_role("finance_officer")
     if not is_staff and not mine:
         raise Forbidden
-    rows = minimums.list_open(None if is_staff else mine)
+    rows = minimums.list_open(None if is_staff else mine, now=clock.now())
     return render_template("enrolment/decisions.html", rows=rows, most=minimums.MOST_SHOWN)
 
 

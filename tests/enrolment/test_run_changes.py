@@ -203,7 +203,7 @@ def test_a_minimum_is_reminded_of_before_its_day_and_after_it_and_decided_once(c
     day = (now + timedelta(days=2)).astimezone(UTC).date()
     answer = client.post(f"/manage/runs/{run.public_id}/minimum", data={"minimum": "5", "decide_by": day.isoformat()})
     assert answer.status_code == 303
-    [(row, people)] = minimums.list_open()
+    [(row, people)] = minimums.list_open(now=now)
     assert (row.minimum, people, row.decide_by > now) == (5, 1, True)
     assert [minimums.remind_all(now=now) for _ in range(2)] == [1, 0]
     assert [minimums.remind_all(now=row.decide_by + timedelta(hours=hour)) for hour in range(2)] == [1, 0]
@@ -229,6 +229,21 @@ def test_nobody_is_reminded_of_a_run_that_is_off_or_has_begun(now):
             announce(run, kind, now=now)
     assert minimums.remind_all(now=now + timedelta(days=2)) == 1
     assert minimums.remind_all(now=run.starts_at) == 0
+
+
+def test_there_is_nothing_to_decide_about_a_run_that_is_off_or_has_begun(now):
+    off, _target, _people = filled(1, now=now)
+    run = make_run()
+    for one in (off, run):
+        minimums.set_minimum(one.id, 2, decide_by=now + timedelta(days=1), now=now)
+    announce(off, RunChangeKind.CANCELLED, now=now)
+
+    assert [row.run_id for row, _people in minimums.list_open(now=now)] == [run.id]
+    assert minimums.list_open(now=run.starts_at) == []
+    for one, when, why in ((off, now, "run_cancelled"), (run, run.starts_at, "run_started")):
+        with pytest.raises(Refused, match=why):
+            minimums.decide(one.id, "confirmed", actor_id=None, now=when)
+    assert minimums.get(off.id).decided_at is None
 
 
 def test_a_run_named_beside_a_cancellation_says_nothing(now):
