@@ -25,7 +25,6 @@ class Part:
 def parts(waterfall: Waterfall) -> list[Part]:
     """The deposits and everything they are split into, in the order of the way money takes."""
     lines = waterfall.lines
-    ended = sum(lines.get(state, 0) for state in ("lapsed", "rejected"))
     return [
         Part(_("Deposited"), waterfall.deposited, None, _("what the funder put in")),
         Part(_("Paid by the funder"), waterfall.paid, lines.get("paid", 0), _("claimed and paid")),
@@ -33,7 +32,7 @@ def parts(waterfall: Waterfall) -> list[Part]:
         Part(_("Earned"), waterfall.earned, lines.get("earned", 0), _("conditions met, to be claimed")),
         Part(_("Reserved"), waterfall.reserved, lines.get("reserved", 0), _("promised, conditions not met yet")),
         Part(_("Under review"), waterfall.applied, lines.get("applied", 0), _("held until an officer decides")),
-        Part(_("Borne"), waterfall.borne, ended, _("lapsed or rejected, and not owed by the learner")),
+        Part(_("Borne"), waterfall.borne, waterfall.borne_lines, _("lapsed or rejected, and not owed by the learner")),
         Part(_("Left"), waterfall.left, None, _("can still be promised")),
     ]
 

@@ -30,15 +30,15 @@ OFFICER = "staff:funding_officer"
 def programme_claims(public_id: str) -> ResponseReturnValue:
     """What can be claimed now, the soonest deadline first, and every batch so far."""
     programme = programmes.get(public_id)
-    batches = claims.list_batches(programme)
+    batches, now = claims.list_batches(programme), clock.now()
     return render_template(
         "funding/programme_claims.html",
         programme=programme,
-        claimable=claims.list_claimable(programme.id),
+        claimable=claims.list_claimable(programme.id, now=now),
         owed_back=clawing_back.list_owed_back(programme.id),
         states=subsidy_names.states(),
         batches=batches,
-        now=clock.now(),
+        now=now,
         pay_within=claims.PAY_WITHIN_DAYS,
         together=claims.together(batches, programme.currency),
         press=PressForm(),

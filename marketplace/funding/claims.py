@@ -25,6 +25,8 @@ from marketplace.funding.subsidy_rules import State
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from sqlalchemy import ColumnElement
+
     from marketplace.foundation.spreadsheets import Cell
 
 LARGEST_BATCH = 500
@@ -41,12 +43,12 @@ _ANSWERS: dict[str, str] = {
 def make_batch(programme_id: int, public_ids: Collection[str] | None, *, actor_id: int, now: datetime) -> ClaimBatch:
     """Claim the earned subsidies named (all of the programme without names) under the programme's next number.
 
-    The officer's own are left for another one. Locks the programme, so that two officers never claim one subsidy twice.
-    Raises Refused when nothing else is earned.
+    The officer's own are left for another one, and what was to be claimed by now lapses, however late it is seen. Locks
+    the programme, so that two officers never claim one subsidy twice. Raises Refused when nothing else is earned.
     """
     with transaction():
         programme = locked(FundingProgramme, programme_id)
-        query = select(Subsidy).where(Subsidy.programme_id == programme_id, Subsidy.state == State.EARNED)
+        query = select(Subsidy).where(*_claimable(programme_id, now))
         if public_ids is not None:
             query = query.where(Subsidy.public_id.in_(public_ids))
         others = query.where(Subsidy.person_id != actor_id).order_by(Subsidy.id).limit(LARGEST_BATCH)
@@ -66,6 +68,10 @@ def make_batch(programme_id: int, public_ids: Collection[str] | None, *, actor_i
         details = {"batch": batch.number, "subsidies": len(earned)}
         programmes.record(programme, "batch_made", actor_id=actor_id, now=now, details=details)
         return batch
+
+
+def _claimable(programme_id: int, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Subsidy.programme_id == programme_id, Subsidy.state == State.EARNED, Subsidy.claim_by > now
 
 
 def expected_by(made_at: datetime, zone: str) -> datetime:
@@ -238,9 +244,9 @@ def together(standings: Sequence[Standing], currency: str) -> dict[str, Money]:
     return {name: Money(sum(getattr(one, name).minor for one in standings), currency) for name in names}
 
 
-def list_claimable(programme_id: int) -> list[Subsidy]:
+def list_claimable(programme_id: int, *, now: datetime) -> list[Subsidy]:
     """What is earned and not claimed yet, the soonest deadline first."""
-    query = select(Subsidy).where(Subsidy.programme_id == programme_id, Subsidy.state == State.EARNED)
+    query = select(Subsidy).where(*_claimable(programme_id, now))
     query = query.options(joinedload(Subsidy.person)).order_by(Subsidy.claim_by, Subsidy.id)
     return list(db.session.scalars(query.limit(LARGEST_BATCH)))
 

@@ -44,6 +44,7 @@ class Waterfall:
     returned: Money
     owed: Money
     lines: Mapping[str, int]
+    borne_lines: int
 
 
 def waterfall(programme: FundingProgramme) -> Waterfall:
@@ -55,13 +56,14 @@ def waterfall(programme: FundingProgramme) -> Waterfall:
             func.sum(Subsidy.amount_minor),
             func.sum(Subsidy.committed_minor),
             func.sum(Subsidy.owed_minor),
+            func.count().filter(Subsidy.committed_minor > 0),
         )
         .where(Subsidy.programme_id == programme.id)
         .group_by(Subsidy.state)
     )
     rows = {
-        state: (count, int(amount), int(held), int(owed))
-        for state, count, amount, held, owed in db.session.execute(query)
+        state: (count, int(amount), int(held), int(owed), still)
+        for state, count, amount, held, owed, still in db.session.execute(query)
     }
 
     def of(minor: int) -> Money:
@@ -81,6 +83,7 @@ def waterfall(programme: FundingProgramme) -> Waterfall:
         returned=of(sum(row[1] - row[2] for row in ended)),
         owed=of(sum(row[3] for row in ended)),
         lines={state: row[0] for state, row in rows.items()},
+        borne_lines=sum(row[4] for row in ended),
     )
 
 

@@ -215,6 +215,27 @@ def test_the_parts_of_a_budget_add_up(officer):
     assert (found.returned.minor, found.owed.minor) == (80000, 16000)
 
 
+def test_what_the_learner_owes_whole_is_no_seat_that_the_programme_bears(officer):
+    programme = make_programme(rule=Rule(percent=50, if_rejected="borne"))
+    lapsed, rejected = make_subsidy(programme), make_subsidy(programme)
+    subsidies.lapse(lapsed.id, {}, now=lapsed.earn_by)
+    subsidies.reject(rejected.id, reason="重复", actor_id=officer.id, now=clock.now())
+
+    found = subsidy_lists.waterfall(programme)
+    assert (found.borne.minor, found.borne_lines) == (64000, 1)
+
+
+def test_what_was_to_be_claimed_by_now_is_not_claimed_any_more(officer):
+    programme = make_programme()
+    subsidy = earned(programme)
+    moment = timedelta(microseconds=1)
+    assert claims.list_claimable(programme.id, now=subsidy.claim_by - moment) == [subsidy]
+    assert claims.list_claimable(programme.id, now=subsidy.claim_by) == []
+    with pytest.raises(Refused, match="nothing_earned"):
+        claims.make_batch(programme.id, None, actor_id=officer.id, now=subsidy.claim_by)
+    assert claims.make_batch(programme.id, None, actor_id=officer.id, now=subsidy.claim_by - moment)
+
+
 def test_the_file_of_a_batch_opens_in_a_spreadsheet(app, officer):
     programme = make_programme()
     earned(programme, name="=沈知夏")
