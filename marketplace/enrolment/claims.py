@@ -15,7 +15,7 @@ from marketplace.enrolment import course_facts, subsidising
 from marketplace.enrolment.models import Enrolment, EnrolmentSource
 from marketplace.foundation.database import forget
 from marketplace.foundation.i18n import speaking
-from marketplace.funding import claiming, subsidies, subsidy_moves, vouchers
+from marketplace.funding import claiming, reducing, subsidies, subsidy_moves, vouchers
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidies import Line
 from marketplace.funding.voucher_models import Voucher
@@ -125,6 +125,16 @@ def promised_in(run_id: int) -> tuple[int, int]:
 def let_go(line_id: int, reason: str, *, now: datetime) -> None:
     """A place has ended: the subsidy promised for it is let go whole, since its conditions cannot be met any more."""
     subsidies.release(line_id, reason, now=now)
+
+
+def payable(line_ids: Sequence[int]) -> dict[int, int]:
+    """What a programme promises or pays of each of these lines now, in minor units."""
+    return reducing.payable(line_ids) if line_ids else {}
+
+
+def lower_subsidy(line_id: int, minor: int, *, reason: str, now: datetime) -> None:
+    """Take a funder's share of a refund off its promise, while the place stays."""
+    reducing.reduce(line_id, minor, reason=reason, actor_id=None, now=now)
 
 
 def return_voucher(line_id: int, amount: Money, *, now: datetime) -> None:

@@ -13,7 +13,7 @@ from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 WHOLE = 100
 # Money for which no place was ever given: the payment is owed back as it came, and was never revenue.
@@ -96,6 +96,8 @@ class Share:
 
     part: Part
     minor: int
+    # Of a funder's part: it comes off a promise that goes on, where the place stays.
+    lowers: bool = False
 
 
 def end_of_local_day(day: date, zone: str) -> datetime:
@@ -175,8 +177,37 @@ def kept_of(price: int, percent: int) -> int:
 
 
 def of_buyer(parts: Sequence[Part]) -> list[Part]:
-    """The parts a refund is divided among. A subsidy is a promise until it is earned: it is let go whole, or stays."""
+    """What the buyer and their voucher paid, among whom an amount is divided; a funder's part follows theirs.
+
+    When the place ends the funder's promise is let go whole (`let_go`); while it stays, a share comes off it
+    (`off_subsidies`).
+    """
     return [part for part in parts if part.payer is not Payer.FUNDER]
+
+
+def off_subsidies(parts: Sequence[Part], payable: Mapping[int, int], amount: int) -> list[Share]:
+    """What comes off the funders' parts when so much goes back to the buyer and the place stays: as great a share.
+
+    `payable` is what a programme promises or pays of each line by now. Rounded down, in the funder's disfavour by less
+    than a unit. What came off for a refund that failed does not come off again when the money is given back anew.
+    """
+    buyer = of_buyer(parts)
+    paid, left = sum(part.paid for part in buyer), left_of(buyer)
+    gone = sum(part.returned for part in buyer) + amount
+    found = []
+    for part in parts:
+        if part.payer is Payer.FUNDER and left:
+            of_this = min(part.left, payable.get(part.line_id, 0)) * amount // left
+            minor = min(of_this, part.paid * gone // paid - part.returned)
+            if minor > 0:
+                found.append(Share(part, minor, lowers=True))
+    return found
+
+
+def by_payer(shares: Sequence[Share]) -> dict[Payer, int]:
+    """The sum of each payer's shares, in the order of the waterfall; those who get nothing are not here."""
+    sums = {payer: sum(share.minor for share in shares if share.part.payer is payer) for payer in Payer}
+    return {payer: minor for payer, minor in sums.items() if minor}
 
 
 def share_when_ended(parts: Sequence[Part], kept_percent: int) -> list[Share]:

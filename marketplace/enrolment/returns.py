@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from marketplace.enrolment import claims
+from marketplace.enrolment import claims, refund_rules
 from marketplace.enrolment.models import Order, OrderEvent, OrderLine, RefundDue
 from marketplace.enrolment.refund_rules import BESIDE_THE_PRICE, Part, Payer, Share
 from marketplace.foundation.database import add, db
@@ -82,9 +82,10 @@ def leave(
     now: datetime,
     source: str = "marketplace",
 ) -> list[RefundDue]:
-    """Leave the fact of each share, once per `key` (which names the decision). Locks the vouchers that get a share.
+    """Leave the fact of each share, once per `key` (which names the decision). Locks vouchers, then programmes.
 
-    Payments picks up the learner's; a voucher gets its share at once, and a funder's promise ends with the place.
+    Payments picks up the learner's; a voucher gets its share at once; a funder's promise is lowered at once, or ends
+    with the place. Raises Refused where the promise is another one by now.
     """
     made = [
         add(
@@ -105,10 +106,25 @@ def leave(
     for fact, share in zip(made, shares, strict=True):
         if share.part.payer is Payer.VOUCHER:
             claims.return_voucher(share.part.line_id, Money(share.minor, currency), now=now)
+        if share.lowers:
+            claims.lower_subsidy(share.part.line_id, share.minor, reason=reason, now=now)
         if share.part.payer is not Payer.LEARNER:
             fact.picked_up_at = now
     db.session.flush()
     return made
+
+
+def divide(order_id: int, minor: int, *, place_stays: bool) -> list[Share]:
+    """Divide what goes back of an order among those who paid it; a place that stays lowers its subsidy as well.
+
+    Raises Invalid for more than is left. A promise that ends with the place is not among the shares.
+    """
+    parts = parts_of([order_id])
+    shares = refund_rules.split_refund(refund_rules.of_buyer(parts), minor)
+    if place_stays:
+        payable = claims.payable([part.line_id for part in parts if part.payer is Payer.FUNDER])
+        shares += refund_rules.off_subsidies(parts, payable, minor)
+    return shares
 
 
 def void(fact: RefundDue, *, now: datetime) -> None:

@@ -7,10 +7,11 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import exists, func, select
+import structlog
+from sqlalchemy import case, exists, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
-from marketplace.foundation import bank_days
+from marketplace.foundation import bank_days, clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import gettext as _
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
     from marketplace.foundation.spreadsheets import Cell
 
+log = structlog.get_logger("claims")
+
 LARGEST_BATCH = 500
+SWEEP_BATCH = 200
 # So many days after a claim a funder is expected to have paid it; an officer may give it more.
 PAY_WITHIN_DAYS = 30
 # What a claimed line's state says of the funder's answer; any other says that it was not paid.
@@ -92,7 +96,8 @@ class FunderPayment:
 def mark_paid(batch_id: int, payment: FunderPayment, *, actor_id: int, now: datetime) -> int:
     """Record that the funder paid what is still claimed in a batch, on the bank's day; returns how many lines.
 
-    Lines that were rejected before stay rejected. The steps occur on that day, not before the batch was made, and are
+    Lines that were rejected before stay rejected. What came off a line after it was claimed may be paid with it, and is
+    owed back then, or left out. The steps occur on that day, not before the batch was made, and are
     recorded now. Raises Refused for a batch paid already; Invalid without a reference, for another amount than the
     lines still claimed come to, and for a day to come or before the batch.
     """
@@ -111,12 +116,15 @@ def mark_paid(batch_id: int, payment: FunderPayment, *, actor_id: int, now: date
             raise Refused("nothing_claimed", lazy("Nothing in this batch waits for payment."))
         for one in paid:
             reviewers.check(one, actor_id)
-        _check_payment(payment, paid, batch)
+        is_as_asked = _check_payment(payment, paid, batch)
         day = bank_days.moment_on(payment.received_on, since=batch.made_at, now=now)
         batch.paid_at, batch.bank_reference = day, reference
         for subsidy in paid:
             evidence = {"batch": batch.number, "bank_reference": reference}
-            subsidies.step(subsidy, programme, "pay", actor_id=actor_id, now=day, evidence=evidence)
+            if not is_as_asked:
+                subsidy.to_return_minor = 0
+            event = subsidies.step(subsidy, programme, "pay", actor_id=actor_id, now=day, evidence=evidence)
+            event.part_minor = subsidy.to_return_minor
         details = {"batch": batch.number, "bank_reference": reference, "subsidies": len(paid)}
         details |= {"amount": payment.amount.minor, "received_on": payment.received_on.isoformat()}
         programmes.record(programme, "batch_paid", actor_id=actor_id, now=now, details=details)
@@ -130,17 +138,27 @@ def _locked_batch(batch_id: int) -> tuple[FundingProgramme, ClaimBatch]:
     return locked(FundingProgramme, programme_id), locked(ClaimBatch, batch_id)
 
 
-def _check_payment(payment: FunderPayment, claimed: Sequence[Subsidy], batch: ClaimBatch) -> None:
-    due = Money(sum(one.amount_minor for one in claimed), batch.programme.currency)
-    if payment.amount != due:
+def _check_payment(payment: FunderPayment, claimed: Sequence[Subsidy], batch: ClaimBatch) -> bool:
+    """Whether the funder paid what was asked for, rather than what is left of it by now."""
+    nothing = Money(0, batch.programme.currency)
+    asked, due = sum((one.asked for one in claimed), nothing), sum((one.amount for one in claimed), nothing)
+    if payment.amount not in {asked, due}:
         sentence = lazy(
             "The lines still claimed come to %(amount)s. Reject what the funder did not pay, then enter its payment.",
             amount=due.major,
         )
+        if asked != due:
+            sentence = lazy(
+                "The lines still claimed come to %(amount)s, or %(asked)s with what came off since. Reject what the"
+                " funder did not pay, then enter its payment.",
+                amount=due.major,
+                asked=asked.major,
+            )
         raise Invalid("wrong_amount", sentence, {"amount": sentence})
     if payment.received_on < bank_days.day_of(batch.made_at):
         sentence = lazy("On that day the batch had not been made yet.")
         raise Invalid("before_batch", sentence, {"received_on": sentence})
+    return payment.amount == asked
 
 
 @dataclass(frozen=True)
@@ -215,9 +233,15 @@ class Standing:
 
 
 def list_batches(programme: FundingProgramme) -> list[Standing]:
-    """A programme's batches, newest first, each with its sums by what the funder answered."""
+    """A programme's batches, newest first, each with its sums by what the funder answered.
+
+    What came off a line after it was claimed is in what waits until the funder has answered, and in no sum after.
+    """
+    asked = case(
+        (Subsidy.state == State.CLAIMED, Subsidy.amount_minor + Subsidy.to_return_minor), else_=Subsidy.amount_minor
+    )
     query = (
-        select(ClaimBatch, Subsidy.state, func.count(Subsidy.id), func.coalesce(func.sum(Subsidy.amount_minor), 0))
+        select(ClaimBatch, Subsidy.state, func.count(Subsidy.id), func.coalesce(func.sum(asked), 0))
         .outerjoin(Subsidy, Subsidy.batch_id == ClaimBatch.id)
         .where(ClaimBatch.programme_id == programme.id)
         .group_by(ClaimBatch.id, Subsidy.state)
@@ -263,16 +287,17 @@ def sheet_of(batch: ClaimBatch) -> Sheet:
         rows.append(
             [
                 *(subsidy.public_id, subsidy.person.name, str(pick(subsidy, "title")), subsidy.order_number),
-                *(subsidy.rule_version.version, subsidy.amount.major, subsidy.currency),
+                *(subsidy.rule_version.version, subsidy.asked.major, subsidy.currency),
                 _day(earned.occurred_at, batch) if earned else None,
                 evidence.get("attendance_percent"),
                 _day(datetime.fromisoformat(completed), batch) if completed else None,
                 states[State(subsidy.state)][0],
+                (subsidy.asked - subsidy.amount).major if subsidy.asked != subsidy.amount else None,
             ]
         )
     name = str(pick(batch.programme, "name"))
     about = [(_("Funding programme"), name), (_("Batch"), str(batch.number))]
-    header = [*names, _("Earned on"), _("Attendance (%)"), _("Completed on"), _("State")]
+    header = [*names, _("Earned on"), _("Attendance (%)"), _("Completed on"), _("State"), _("Came off since")]
     return Sheet(_("Batch"), about, header, rows)
 
 
@@ -280,7 +305,7 @@ def totals(batch: ClaimBatch) -> list[tuple[str, int, Money]]:
     """The states of a batch's lines, with how many they are and their sum."""
     found: dict[str, list[int]] = {}
     for subsidy in batch.subsidies:
-        found.setdefault(subsidy.state, []).append(subsidy.amount_minor)
+        found.setdefault(subsidy.state, []).append(subsidy.asked.minor)
     return [(state, len(minor), Money(sum(minor), batch.programme.currency)) for state, minor in found.items()]
 
 
@@ -291,3 +316,20 @@ def earned_event(events: Sequence[SubsidyEvent]) -> SubsidyEvent | None:
 
 def _day(moment: datetime, batch: ClaimBatch) -> date:
     return moment.astimezone(ZoneInfo(batch.programme.zone)).date()
+
+
+def sweep_claims(*, now: datetime) -> int:
+    """Let what was earned but not claimed in time lapse, each in a transaction of its own; returns how many."""
+    late = select(Subsidy.id).where(Subsidy.state == State.EARNED, Subsidy.claim_by <= now).order_by(Subsidy.claim_by)
+    ids = db.session.scalars(late.limit(SWEEP_BATCH)).all()
+    for subsidy_id in ids:
+        subsidies.lapse(subsidy_id, {"claimed": False}, now=now)
+    return len(ids)
+
+
+@jobs.periodic(cron="7 * * * *", name="funding.sweep_claims")
+def sweep() -> None:
+    """Every hour: what staff did not claim in time is borne by the programme."""
+    lapsed = sweep_claims(now=clock.now())
+    if lapsed:
+        log.warning("claims lapsed", subsidies=lapsed)

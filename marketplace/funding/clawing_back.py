@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.foundation import bank_days
@@ -18,7 +18,7 @@ from marketplace.foundation.errors import Invalid
 from marketplace.foundation.i18n import lazy
 from marketplace.funding import reviewers, subsidies, subsidy_letters
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
-from marketplace.funding.subsidy_rules import OWED_BACK
+from marketplace.funding.subsidy_rules import OWED_BACK, State
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -58,8 +58,9 @@ def claw_back(subsidy_id: int, *, reason: str, actor_id: int, now: datetime) -> 
 def send_back(subsidy_id: int, sending: Sending, *, actor_id: int, now: datetime) -> Subsidy:
     """Note that what is owed back to the funder was sent, by the bank's day and reference; the books take that day.
 
-    Raises Invalid without a reference or a reason, for a day to come and for one before the money was owed back;
-    Refused where nothing is owed back, and for the person's own. Locks the programme.
+    All that is owed back of it goes at once: the whole, or what came off it after the funder had paid (the subsidy
+    itself stays paid then). Raises Invalid without a reference or a reason, for a day to come and for one before the
+    money was owed back; Refused where nothing is owed back, and for the person's own. Locks the programme.
     """
     reference, reason = sending.bank_reference.strip(), sending.reason.strip()
     if not reference:
@@ -70,19 +71,41 @@ def send_back(subsidy_id: int, sending: Sending, *, actor_id: int, now: datetime
     with transaction():
         subsidy, programme = subsidies.locked_subsidy(subsidy_id)
         reviewers.check(subsidy, actor_id)
-        owing = select(func.min(SubsidyEvent.occurred_at)).where(SubsidyEvent.to_state.in_(OWED_BACK))
-        owed_since = db.session.scalar(owing.where(SubsidyEvent.subsidy_id == subsidy_id))
+        owed_since = _owed_since(subsidy_id)
         if owed_since and sending.sent_on < bank_days.day_of(owed_since):
             raise _wrong("before_owed", lazy("On that day it was not owed back yet."), "sent_on")
         sent_at = bank_days.moment_on(sending.sent_on, since=owed_since or now, now=now)
         evidence = {"bank_reference": reference, "reason": reason, "sent_on": sending.sent_on.isoformat()}
-        subsidies.step(subsidy, programme, "send_back", actor_id=actor_id, now=sent_at, evidence=evidence)
+        part, is_whole = subsidy.to_return_minor, subsidy.state in OWED_BACK
+        if subsidy.owed_back.is_zero or is_whole:
+            event = subsidies.step(subsidy, programme, "send_back", actor_id=actor_id, now=sent_at, evidence=evidence)
+            event.part_minor = part
+        else:
+            subsidies.note(subsidy, "return_part", part=part, actor_id=actor_id, now=sent_at, evidence=evidence)
+        subsidy.to_return_minor = 0
+        db.session.flush()
         return subsidy
+
+
+def _owed_since(subsidy_id: int) -> datetime | None:
+    """When the first of what is owed back now came to be owed: after the last time that anything was sent."""
+    mine = SubsidyEvent.subsidy_id == subsidy_id
+    sent = select(func.coalesce(func.max(SubsidyEvent.id), 0)).where(
+        mine, SubsidyEvent.act.in_(["send_back", "return_part"])
+    )
+    owing = or_(
+        SubsidyEvent.to_state.in_(OWED_BACK),
+        # What came off while a claim waited is owed from the funder's payment on.
+        and_(SubsidyEvent.to_state == State.PAID, SubsidyEvent.part_minor > 0),
+    )
+    query = select(func.min(SubsidyEvent.occurred_at)).where(mine, owing, SubsidyEvent.id > sent.scalar_subquery())
+    return db.session.scalar(query)
 
 
 def list_owed_back(programme_id: int) -> list[Subsidy]:
     """What a programme's funder paid and is owed back, with the people, oldest first."""
-    query = select(Subsidy).where(Subsidy.programme_id == programme_id, Subsidy.state.in_(OWED_BACK))
+    part = and_(Subsidy.to_return_minor > 0, Subsidy.state != State.CLAIMED)
+    query = select(Subsidy).where(Subsidy.programme_id == programme_id, or_(Subsidy.state.in_(OWED_BACK), part))
     return list(db.session.scalars(query.options(joinedload(Subsidy.person)).order_by(Subsidy.id).limit(MOST)))
 
 

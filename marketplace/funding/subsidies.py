@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from sqlalchemy import select
 
-from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
     from marketplace.funding.programme_models import FundingRule
     from marketplace.funding.subsidy_rules import Decision
 
-log = structlog.get_logger("subsidies")
-
-SWEEP_BATCH = 200
 ENDED = frozenset({State.CANCELLED, State.RELEASED, State.CLAWED_BACK, State.SENT_BACK})
 
 
@@ -340,6 +335,9 @@ def step(
     owed_more = owed - subsidy.owed_minor
     programme.committed_minor += committed - subsidy.committed_minor
     subsidy.state, subsidy.owed_minor, subsidy.committed_minor = to, owed, committed
+    if before is State.CLAIMED and to is not State.PAID:
+        # The funder never paid what came off since, so there is nothing to return.
+        subsidy.to_return_minor = 0
     db.session.flush()
     event = _record(subsidy, act, before, now=now, actor_id=actor_id, deadline=deadline, evidence=evidence)
     event.owed_minor, event.borne_minor = owed_more, borne
@@ -375,6 +373,17 @@ def _record(
     return event
 
 
+def note(
+    subsidy: Subsidy, act: str, *, part: int, actor_id: int | None, now: datetime, evidence: dict[str, Any]
+) -> SubsidyEvent:
+    """Write down what happened to a part of a locked subsidy while its state stays; the books pick the part up."""
+    db.session.flush()
+    state = State(subsidy.state)
+    event = _record(subsidy, act, state, now=now, actor_id=actor_id, deadline=None, evidence=evidence)
+    event.part_minor = part
+    return event
+
+
 def locked_subsidy(subsidy_id: int) -> tuple[Subsidy, FundingProgramme]:
     """A subsidy and its programme, both locked, the programme first; raises NotFound."""
     programme_id = db.session.scalar(select(Subsidy.programme_id).filter_by(id=subsidy_id))
@@ -382,19 +391,3 @@ def locked_subsidy(subsidy_id: int) -> tuple[Subsidy, FundingProgramme]:
         raise NotFound
     programme = locked(FundingProgramme, programme_id)
     return locked(Subsidy, subsidy_id), programme
-
-
-def sweep_claims(*, now: datetime) -> int:
-    """Let what was earned but not claimed in time lapse, each in a transaction of its own; returns how many."""
-    late = select(Subsidy.id).where(Subsidy.state == State.EARNED, Subsidy.claim_by <= now).order_by(Subsidy.claim_by)
-    ids = db.session.scalars(late.limit(SWEEP_BATCH)).all()
-    for subsidy_id in ids:
-        lapse(subsidy_id, {"claimed": False}, now=now)
-    return len(ids)
-
-
-@jobs.periodic(cron="7 * * * *", name="funding.sweep_claims")
-def sweep() -> None:
-    """Every hour: what staff did not claim in time is borne by the programme."""
-    if lapsed := sweep_claims(now=clock.now()):
-        log.warning("claims lapsed", subsidies=lapsed)

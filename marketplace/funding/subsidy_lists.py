@@ -53,23 +53,24 @@ def waterfall(programme: FundingProgramme) -> Waterfall:
         select(
             Subsidy.state,
             func.count(),
-            func.sum(Subsidy.amount_minor),
             func.sum(Subsidy.committed_minor),
             func.sum(Subsidy.owed_minor),
+            func.sum(SubsidyAttempt.amount_minor),
             func.count().filter(Subsidy.committed_minor > 0),
         )
+        .join(Subsidy.attempt)
         .where(Subsidy.programme_id == programme.id)
         .group_by(Subsidy.state)
     )
     rows = {
-        state: (count, int(amount), int(held), int(owed), still)
-        for state, count, amount, held, owed, still in db.session.execute(query)
+        state: (count, int(held), int(owed), int(promised), still)
+        for state, count, held, owed, promised, still in db.session.execute(query)
     }
 
     def of(minor: int) -> Money:
         return Money(minor, programme.currency)
 
-    held = {state: of(rows[state][2] if state in rows else 0) for state in State}
+    held = {state: of(rows[state][1] if state in rows else 0) for state in State}
     ended = [row for state, row in rows.items() if state not in COMMITTED]
     return Waterfall(
         deposited=programme.deposited,
@@ -79,9 +80,10 @@ def waterfall(programme: FundingProgramme) -> Waterfall:
         earned=held[State.EARNED],
         claimed=held[State.CLAIMED],
         paid=held[State.PAID],
-        borne=of(sum(row[2] for row in ended)),
-        returned=of(sum(row[1] - row[2] for row in ended)),
-        owed=of(sum(row[3] for row in ended)),
+        borne=of(sum(row[1] for row in ended)),
+        # Also what came off a subsidy that goes on.
+        returned=of(sum(row[3] - row[1] for row in rows.values())),
+        owed=of(sum(row[2] for row in ended)),
         lines={state: row[0] for state, row in rows.items()},
         borne_lines=sum(row[4] for row in ended),
     )

@@ -110,7 +110,9 @@ class Subsidy(Model):
     """What a programme pays of one order line, by the version of the rule it was decided by.
 
     `committed_minor` is its part of the programme's counter; `owed_minor` what the learner owes since it lapsed, was
-    rejected or was taken back. Changed by the verbs of `subsidies` alone, under the programme's lock.
+    rejected or was taken back; `to_return_minor` what came off `amount_minor` after the funder was asked for it, and is
+    to be returned once the funder has paid it (`reducing`). Changed by the verbs of this room alone, under the
+    programme's lock.
     """
 
     __tablename__ = "subsidy"
@@ -124,6 +126,13 @@ class Subsidy(Model):
         Index("ix_subsidy_claim_by", "claim_by", postgresql_where=text("state = 'earned'")),
         Index("ix_subsidy_batch_id", "batch_id"),
         Index("ix_subsidy_owed", "id", postgresql_where=text("owed_minor > 0")),
+        # The claims page of a programme: what is owed back to its funder.
+        Index(
+            "ix_subsidy_owed_back",
+            "programme_id",
+            "id",
+            postgresql_where=text("state IN ('clawed_back', 'revoked') OR to_return_minor > 0"),
+        ),
     )
 
     id: Mapped[PrimaryKey]
@@ -142,6 +151,7 @@ class Subsidy(Model):
     amount_minor: Mapped[int]
     committed_minor: Mapped[int]
     owed_minor: Mapped[int] = mapped_column(default=0)
+    to_return_minor: Mapped[int] = mapped_column(default=0, server_default="0")
     currency: Mapped[str] = mapped_column(Text)
     applied_at: Mapped[datetime]
     # The first moments that are too late: midnights of the programme's zone.
@@ -164,6 +174,23 @@ class Subsidy(Model):
         return Money(self.amount_minor, self.currency)
 
     @property
+    def promised(self) -> Money:
+        """What was promised with the order, before anything came off."""
+        return Money(self.attempt.amount_minor, self.currency)
+
+    @property
+    def asked(self) -> Money:
+        """What a claim asked the funder for: what came off since is in it, until the funder has answered."""
+        return Money(self.amount_minor + (self.to_return_minor if self.state == State.CLAIMED else 0), self.currency)
+
+    @property
+    def owed_back(self) -> Money:
+        """What the funder paid and gets back: all that was clawed back, or what came off later."""
+        whole = self.amount_minor if self.state in subsidy_rules.OWED_BACK else 0
+        part = 0 if self.state == State.CLAIMED else self.to_return_minor
+        return Money(whole + part, self.currency)
+
+    @property
     def last_day(self) -> date | None:
         """The last day of the deadline it has in its present state, in the programme's zone."""
         deadline = {State.APPLIED: self.earn_by, State.RESERVED: self.earn_by, State.EARNED: self.claim_by}.get(
@@ -182,7 +209,8 @@ class SubsidyEvent(Model):
 
     The books pick it up: `amount_minor` is the subsidy's amount, `owed_minor` and `borne_minor` are what this step adds
     to (or, if negative, takes from) what the learner owes and what nobody pays of a place that stays: the programme
-    bears what lapsed or was rejected, the marketplace what the funder took back.
+    bears what lapsed or was rejected, the marketplace what the funder took back. `part_minor` is the part that a step
+    is about beside the amount: what came off it, was paid beyond it, or was returned of what came off.
     """
 
     __tablename__ = "subsidy_event"
@@ -199,6 +227,7 @@ class SubsidyEvent(Model):
     amount_minor: Mapped[int]
     owed_minor: Mapped[int] = mapped_column(default=0)
     borne_minor: Mapped[int] = mapped_column(default=0)
+    part_minor: Mapped[int] = mapped_column(default=0, server_default="0")
     deadline: Mapped[datetime | None]
     evidence: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
 

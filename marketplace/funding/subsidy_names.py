@@ -73,6 +73,8 @@ def acts() -> dict[str, str]:
         "release": _("Released: the order ended"),
         "claw_back": _("Taken back by the funder"),
         "send_back": _("Sent back to the funder"),
+        "reduce": _("Lowered: a part of the price went back"),
+        "return_part": _("What came off was sent back to the funder"),
         "extend": _("Deadline extended"),
         "reinstate": _("Reserved again: the payment came late"),
     }

@@ -62,6 +62,8 @@ def _ending(reason: str) -> str:
         "refunded": _("the money went back"),
         "deferred": _("moved to another date"),
         "transferred": _("passed on to another person"),
+        "staff": _("a part of the price was given back"),
+        "cheaper": _("moved to a cheaper date"),
     }
     return words.get(reason, reason)
 
@@ -78,6 +80,8 @@ def event_note(event: SubsidyEvent) -> str:
     if event.deadline is not None:
         last = subsidy_rules.last_day_before(event.deadline, event.subsidy.programme.zone)
         notes.append(_("until %(day)s", day=format_date(last)))
+    if event.part_minor > 0:
+        notes.append(_("a part of it: %(amount)s", amount=format_money(Money(event.part_minor, currency))))
     if event.owed_minor > 0:
         notes.append(_("owed: %(amount)s", amount=format_money(Money(event.owed_minor, currency))))
     if event.borne_minor > 0:

@@ -250,12 +250,19 @@ def resend_confirmation(order_id: int, *, reason: str, actor_id: int, now: datet
 
 
 def give_back(
-    order: Order, amount: Money, *, reason: str, ends_place: bool, actor_id: int, now: datetime
+    order: Order,
+    amount: Money,
+    *,
+    reason: str,
+    ends_place: bool,
+    actor_id: int,
+    now: datetime,
+    shown: str | None = None,
 ) -> Sequence[Refund]:
     """Ask for a refund at the desk: `refunds.request_refund`, with the act kept beside it."""
     with transaction():
         made = refunds.request_refund(
-            order.id, amount, reason=reason, ends_place=ends_place, actor_id=actor_id, now=now
+            order.id, amount, reason=reason, ends_place=ends_place, actor_id=actor_id, now=now, shown=shown
         )
         details = {"amount": amount.minor, "currency": amount.currency, "ends_place": ends_place}
         subject = f"order:{order.public_id}"

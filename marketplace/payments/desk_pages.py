@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marketplace.enrolment import pages
+from marketplace.enrolment.refund_rules import Payer, by_payer
+from marketplace.foundation.errors import Refused
 from marketplace.foundation.formats import format_money
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.money import Money
-from marketplace.payments import books, desk, desk_words, next_action_rules, waterfall_rules
+from marketplace.payments import books, desk, desk_words, next_action_rules, refunds, waterfall_rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from marketplace.enrolment.models import Order
     from marketplace.payments.desk import OrderFile
+    from marketplace.payments.forms import RefundForm
     from marketplace.payments.models import LedgerTransaction
     from marketplace.payments.next_action_rules import NextAction
     from marketplace.payments.waterfall_rules import Drawn
@@ -54,6 +58,25 @@ def file_page(file: OrderFile, *, now: datetime) -> FilePage:
         is_paid=file.order.confirmed_at is not None or standing.is_paid,
         is_frozen=desk.is_frozen(file),
     )
+
+
+def must_show_shares(order: Order, form: RefundForm, *, ends_place: bool) -> bool:
+    """Whether the page has yet to say how an amount is divided, because more than the learner has a share.
+
+    Then the form holds the shares, and is to be shown once more. What is wrong with the amount is said when it is done.
+    """
+    try:
+        shares = refunds.divide(order, form.money, ends_place=ends_place)
+    except Refused:
+        return False
+    told = refunds.told(shares)
+    if all(share.part.payer is Payer.LEARNER for share in shares) or form.shown.data == told:
+        return False
+    form.shown.data = told
+    names = desk_words.payer_names()
+    sums = by_payer(shares).items()
+    form.shares = [(names[payer], format_money(Money(minor, order.currency))) for payer, minor in sums]
+    return True
 
 
 def _order_lines(file: OrderFile) -> list[Line]:

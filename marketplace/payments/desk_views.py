@@ -75,10 +75,15 @@ def refund(public_id: str) -> ResponseReturnValue:
     """Give back all or part of what was paid."""
     order = books.get_order(public_id)
     form = RefundForm(currency=order.currency)
+    ends = form.place.data == "end"
+    if form.validate_on_submit() and desk_pages.must_show_shares(order, form, ends_place=ends):
+        return _file_page(public_id, refund_form=form)
 
     def give_back() -> None:
-        ends, why = form.place.data == "end", form.reason.data or ""
-        desk_of.give_back(order, form.money, reason=why, ends_place=ends, actor_id=person().id, now=clock.now())
+        why, shown, now = form.reason.data or "", form.shown.data, clock.now()
+        desk_of.give_back(
+            order, form.money, reason=why, ends_place=ends, actor_id=person().id, now=now, shown=shown or None
+        )
 
     return _act(public_id, form, "refund_form", give_back, _("The refund is on its way."))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from marketplace.enrolment.refund_rules import Payer
 from marketplace.foundation.formats import format_date, format_money
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import ngettext, pick
@@ -26,6 +27,15 @@ def actor_names() -> Mapping[Actor, str]:
         Actor.SYSTEM: _("The marketplace, by itself"),
         Actor.BANK: _("The bank"),
         Actor.NOBODY: _("Nobody"),
+    }
+
+
+def payer_names() -> Mapping[Payer, str]:
+    """Whose share of a refund it is, and what becomes of it."""
+    return {
+        Payer.LEARNER: _("Back to the learner"),
+        Payer.FUNDER: _("Off what the funding programme pays"),
+        Payer.VOUCHER: _("Back to the voucher"),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import RadioField, StringField, SubmitField
+from wtforms import HiddenField, RadioField, StringField, SubmitField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are of 3.2
 from wtforms.validators import AnyOf, InputRequired, Length
 
@@ -30,12 +30,16 @@ class RefundForm(FlaskForm):
         ],
         validators=[InputRequired(lazy("Say what becomes of the place."))],
     )
+    # The shares that the page has shown, where more than one payer has one.
+    shown = HiddenField()
     submit = SubmitField(lazy("Give back"))
 
     def __init__(self, *, currency: str) -> None:
         """The currency that the amount is read in."""
         super().__init__()
         self.currency = currency
+        # What the page says of the shares, once there is something to say: whose, and how much.
+        self.shares: list[tuple[str, str]] = []
 
     def validate_amount(self, field: StringField) -> None:
         """Refuse what is no amount in the currency."""

@@ -112,6 +112,7 @@ class Step:
 
     `owed` and `borne` are what the step adds to what the learner owes and to what else nobody pays of a place that
     stays: the programme bears it where it is lapsed or rejected, we where the funder took it back (revoked, repaid).
+    `part` is what the step is about beside the amount: see `_part`.
     """
 
     amount: Money
@@ -120,6 +121,8 @@ class Step:
     owed: Money
     borne: Money
     programme_id: int
+    act: str = ""
+    part: Money | None = None
 
 
 # What a subsidy is to us in each state, as an account for its whole amount; unearned_subsidy is the other side.
@@ -140,9 +143,25 @@ def subsidy_step(step: Step) -> Entries:
     moved = {
         account: after.get(account, nothing) - before.get(account, nothing) for account in sorted({*before, *after})
     }
+    for account, minor in _part(step).items():
+        moved[account] = moved.get(account, nothing) + minor
     unearned = Entry(Account.UNEARNED_SUBSIDY, Money(-sum(one.minor for one in moved.values()), step.amount.currency))
     entries = _kept([*from_amounts(moved), unearned])
     return tuple(replace(entry, programme_id=step.programme_id) for entry in entries)
+
+
+def _part(step: Step) -> dict[str, Money]:
+    """What came off a promise or a claim; was paid though it had come off; or was returned to the funder.
+
+    The funder's account goes below nothing by what came off after it had paid: that much is owed back to it.
+    """
+    part = step.part or Money(0, step.amount.currency)
+    if step.act == "reduce":
+        promised = step.after in {"applied", "reserved"}
+        return {Account.SUBSIDY_PROMISED if promised else Account.SUBSIDY_RECEIVABLE: -part}
+    if step.act == "pay":
+        return {Account.BANK: part, Account.SUBSIDY_RECEIVABLE: -part}
+    return {Account.BANK: -part, Account.SUBSIDY_RECEIVABLE: part}
 
 
 def _subsidy_stands(state: str | None, amount: Money, owed: Money, borne: Money) -> dict[str, Money]:

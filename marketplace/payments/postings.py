@@ -130,6 +130,8 @@ def _step_of(event: SubsidyEvent) -> Step:
         owed=Money(event.owed_minor, currency),
         borne=Money(event.borne_minor, currency),
         programme_id=event.subsidy.programme_id,
+        act=event.act,
+        part=Money(event.part_minor, currency),
     )
 
 

@@ -15,9 +15,9 @@ from marketplace.enrolment.refund_rules import (
     Part,
     Payer,
     Share,
+    by_payer,
     left_of,
     of_buyer,
-    split_refund,
 )
 from marketplace.foundation import clock, ids, jobs
 from marketplace.foundation.database import add, db, locked, transaction
@@ -122,25 +122,29 @@ def left(order_id: int) -> Money:
 
 
 def request_refund(
-    order_id: int, amount: Money, *, reason: str, ends_place: bool, actor_id: int, now: datetime
+    order_id: int,
+    amount: Money,
+    *,
+    reason: str,
+    ends_place: bool,
+    actor_id: int,
+    now: datetime,
+    shown: str | None = None,
 ) -> list[Refund]:
     """Give back all or part of what was paid for an order, by hand of finance staff; a job sends it.
 
-    The amount is divided between learner and voucher; the learner's part becomes the refunds returned here. Whether the
-    place ends is a decision of its own, taken and recorded now. Locks the order, its run if the place ends, then the
-    voucher. Raises Invalid for an amount beyond what is left, Refused for an order nobody paid for, one's own, or
-    while a bank decides about the payment.
+    The amount is divided between learner and voucher, and where the place stays as great a share comes off its subsidy;
+    the learner's part becomes the refunds returned here. Whether the place ends is a decision of its own, taken and
+    recorded now. Locks the order, its run if the place ends, then the voucher, then the programme. Raises Invalid for
+    an amount beyond what is left, Refused for an order nobody paid for, one's own, while a bank decides about the
+    payment, or when the shares are not those that were `shown` (see `told`).
     """
     with transaction():
         order = locked(Order, order_id)
         four_eyes.check_not_own(order_id, actor_id=actor_id)
-        parts = of_buyer(returns.parts_of([order_id]))
-        if not parts:
-            raise Refused("nothing_paid", lazy("Nothing has been paid for this order."))
-        if amount.currency != order.currency or not 0 < amount.minor <= left_of(parts):
-            message = lazy("Enter an amount between one cent and what has not been given back yet.")
-            raise Invalid("refund_amount", message, {"amount": message})
-        shares = split_refund(parts, amount.minor)
+        shares = divide(order, amount, ends_place=ends_place)
+        if shown is not None and shown != told(shares):
+            raise Refused("shares_changed", lazy("The shares have changed since you saw them. Please look again."))
         frozen.check(share.part.reference for share in shares if share.part.payer is Payer.LEARNER)
         if ends_place:
             places.lock_run_of(order_id)
@@ -149,11 +153,27 @@ def request_refund(
         for refund in made:
             refund.requested_by_id, refund.reason = actor_id, reason
             decide(refund, ends_place=ends_place, actor_id=actor_id, now=now)
-        details = {"amount": amount.minor, "refunds": [refund.public_id for refund in made]}
+        details = {"amount": amount.minor, "refunds": [refund.public_id for refund in made], "shares": told(shares)}
         orders.record(order, "refund_due", now=now, actor_id=actor_id, details=details)
         if ends_place:
             places.end_of_order(order_id, "refunded", now=now, actor_id=actor_id)
         return made
+
+
+def divide(order: Order, amount: Money, *, ends_place: bool) -> list[Share]:
+    """To whom an amount would go; raises Invalid for one beyond what is left, Refused where nothing was paid."""
+    parts = of_buyer(returns.parts_of([order.id]))
+    if not parts:
+        raise Refused("nothing_paid", lazy("Nothing has been paid for this order."))
+    if amount.currency != order.currency or not 0 < amount.minor <= left_of(parts):
+        message = lazy("Enter an amount between one cent and what has not been given back yet.")
+        raise Invalid("refund_amount", message, {"amount": message})
+    return returns.divide(order.id, amount.minor, place_stays=not ends_place)
+
+
+def told(shares: list[Share]) -> str:
+    """The shares as a page keeps them between showing and doing, and as the order's history does."""
+    return ", ".join(f"{payer} {minor}" for payer, minor in by_payer(shares).items())
 
 
 def decide(refund: Refund, *, ends_place: bool, actor_id: int, now: datetime) -> None:

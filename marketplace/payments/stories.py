@@ -59,10 +59,14 @@ def _subsidy(order: Order, line: OrderLine) -> list[str]:
         return []
     values = {
         "name": str(pick(found.programme, "name")),
-        "amount": format_money(Money(line.subsidy_minor, order.currency)),
+        "amount": format_money(found.amount),
         "owed": format_money(found.owed),
     }
-    return [_subsidy_sentence(found) % values]
+    told = [_subsidy_sentence(found) % values]
+    if found.amount_minor != line.subsidy_minor:
+        off = format_money(Money(line.subsidy_minor - found.amount_minor, order.currency))
+        told.append(_("%(amount)s came off what it pays, as its share of what went back.", amount=off))
+    return told
 
 
 def _subsidy_sentence(found: Subsidy) -> str:

@@ -10,7 +10,7 @@ from marketplace.foundation import clock
 from marketplace.foundation.database import db, savepoint, transaction
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.mail import OutgoingMail
-from marketplace.funding import clawing_back, programmes, subsidies
+from marketplace.funding import claims, clawing_back, programmes, subsidies
 from marketplace.funding.subsidies import SubsidyRefused
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt, SubsidyConsent, SubsidyEvent
 from marketplace.funding.subsidy_rules import Consequence, Rule, State
@@ -236,8 +236,8 @@ def test_what_was_not_claimed_in_time_is_never_the_learners():
     programme = make_programme()
     subsidy = earned(programme)
 
-    assert subsidies.sweep_claims(now=subsidy.claim_by - timedelta(seconds=1)) == 0
-    assert subsidies.sweep_claims(now=subsidy.claim_by) == 1
+    assert claims.sweep_claims(now=subsidy.claim_by - timedelta(seconds=1)) == 0
+    assert claims.sweep_claims(now=subsidy.claim_by) == 1
     assert (subsidy.state, subsidy.owed_minor, committed(programme)) == (State.LAPSED, 0, 64000)
     assert mails() == []
 

@@ -38,16 +38,17 @@ ALWAYS = {
     "every transaction of the ledger sums to zero": """
         SELECT transaction_id, currency FROM ledger_entry GROUP BY 1, 2 HAVING sum(amount_minor) <> 0""",
     "what learner, funder and voucher were asked for by other rows is the price": """
-        SELECT line.id, price_minor, subsidy.amount_minor AS subsidy, redemption.amount_minor AS voucher, asked
+        SELECT line.id, line.price_minor, promised.amount_minor AS subsidy, redemption.amount_minor AS voucher, asked
           FROM order_line AS line JOIN "order" ON "order".id = line.order_id
           LEFT JOIN subsidy ON subsidy.order_line_id = line.id
+          LEFT JOIN subsidy_attempt AS promised ON promised.id = subsidy.attempt_id
           LEFT JOIN voucher_redemption AS redemption ON redemption.order_line_id = line.id
          CROSS JOIN LATERAL (
             SELECT coalesce((SELECT attempt.amount_minor FROM order_event AS event
                                JOIN payment_attempt AS attempt ON attempt.public_id = event.details ->> 'attempt'
                               WHERE event.order_id = "order".id AND event.kind = 'confirmed'
                               ORDER BY event.id DESC LIMIT 1), total_minor) AS asked) AS learner
-         WHERE price_minor <> coalesce(subsidy.amount_minor, 0) + coalesce(redemption.amount_minor, 0) + asked""",
+         WHERE line.price_minor <> coalesce(promised.amount_minor, 0) + coalesce(redemption.amount_minor, 0) + asked""",
     "a subsidy stands where its steps led": """
         SELECT subsidy.id, state, owed_minor, told.* FROM subsidy CROSS JOIN LATERAL (
             SELECT sum(owed_minor) AS owed, sum(borne_minor) AS borne,
@@ -56,6 +57,16 @@ ALWAYS = {
          WHERE state <> last OR owed_minor <> owed
             OR borne <> CASE WHEN state IN ('lapsed', 'rejected', 'revoked', 'repaid')
                              THEN amount_minor - owed_minor ELSE 0 END""",
+    "a subsidy is what was promised less what came off, and no more is to be returned than that": """
+        SELECT subsidy.id, subsidy.amount_minor, promised.amount_minor AS promised, told.*, to_return_minor
+          FROM subsidy JOIN subsidy_attempt AS promised ON promised.id = attempt_id CROSS JOIN LATERAL (
+            SELECT coalesce(sum(part_minor) FILTER (WHERE act = 'reduce'), 0) AS off,
+                   coalesce(sum(part_minor) FILTER (
+                       WHERE (act = 'pay') OR (act = 'reduce' AND to_state = 'paid')), 0)
+                 - coalesce(sum(part_minor) FILTER (WHERE act IN ('send_back', 'return_part')), 0) AS unsent
+              FROM subsidy_event WHERE subsidy_id = subsidy.id) AS told
+         WHERE subsidy.amount_minor <> promised.amount_minor - off
+            OR (state <> 'claimed' AND to_return_minor <> unsent)""",
     "a batch is paid exactly when a line of it was": """
         SELECT batch.id, paid_at FROM claim_batch AS batch
          WHERE (paid_at IS NOT NULL) <> EXISTS (
@@ -180,11 +191,13 @@ AT_REST = {
              WHERE posted.order_id = line.order_id AND posted.kind = 'subsidy') AS book
          WHERE promised <> CASE WHEN state IN ('applied', 'reserved') THEN amount_minor ELSE 0 END
             OR receivable <> CASE WHEN state IN ('earned', 'claimed') THEN amount_minor
-                                  WHEN state IN ('clawed_back', 'revoked') THEN -amount_minor
+                                  WHEN state = 'paid' THEN -to_return_minor
+                                  WHEN state IN ('clawed_back', 'revoked') THEN -amount_minor - to_return_minor
                                   WHEN state IN ('lapsed', 'rejected') THEN amount_minor - owed_minor ELSE 0 END
             OR owed <> owed_minor
             OR cost <> CASE WHEN state IN ('revoked', 'repaid') THEN amount_minor - owed_minor ELSE 0 END
-            OR bank <> CASE WHEN state IN ('paid', 'clawed_back', 'revoked') THEN amount_minor ELSE 0 END
+            OR bank <> CASE WHEN state IN ('paid', 'clawed_back', 'revoked') THEN amount_minor + to_return_minor
+                            ELSE 0 END
             OR unearned <> CASE WHEN state IN ('cancelled', 'released', 'clawed_back', 'sent_back') THEN 0
                                 ELSE -amount_minor END""",
 }

@@ -1,0 +1,151 @@
+"""A part of a price goes back to all who paid it: the learner, the voucher, the programme that pays the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from marketplace.enrolment import returns
+from marketplace.enrolment.refund_rules import by_payer
+from marketplace.enrolment.subsidising import Agreed
+from marketplace.foundation.database import db
+from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import speaking
+from marketplace.foundation.money import Money
+from marketplace.funding import subsidies
+from marketplace.funding.subsidy_models import Subsidy
+from marketplace.funding.subsidy_rules import State
+from marketplace.payments import desk, postings, refunds, stories
+from marketplace.payments.waterfall_rules import Step, waterfall
+from tests.buying import buy_as_quoted
+from tests.factories import make_person, make_run, make_staff, sign_in
+from tests.funding.made import committed, make_programme
+from tests.payments.test_debts import transaction_paid, yuan
+
+PRICE = 128_000
+
+
+@pytest.fixture
+def programme(app):
+    return make_programme()
+
+
+@pytest.fixture
+def order(programme, now):
+    """Half of CN¥1,280 is paid by the learner, half promised by a programme."""
+    run, person = make_run(price_minor=PRICE, is_subsidised=True), make_person(region="310000")
+    given = {"programme": programme.public_id, "agreed": Agreed(1, is_given=True)}
+    order = buy_as_quoted(run, person, now=now, locale="en", **given)
+    transaction_paid(order, now=now)
+    return order
+
+
+@pytest.fixture
+def subsidy(order):
+    return db.session.query(Subsidy).filter_by(order_line_id=order.lines[0].id).one()
+
+
+def give_back(order, amount, *, now, ends_place=False, **how):
+    officer = make_staff("finance_officer")
+    named = {"reason": "x", "ends_place": ends_place, "actor_id": officer.id, "now": now} | how
+    return refunds.request_refund(order.id, yuan(amount), **named)
+
+
+def steps_of(order):
+    postings.post_facts()
+    bars = waterfall(desk.sold_of(order), desk.moved_of(desk.open_file(order.public_id)))
+    return {bar.step: bar.amount.minor for bar in bars if bar.amount.minor}
+
+
+def test_a_place_that_stays_costs_its_programme_less_by_as_great_a_share(programme, order, subsidy, now):
+    [refund] = give_back(order, 160, now=now)
+
+    assert (refund.amount.minor, subsidy.state, subsidy.amount_minor) == (16_000, State.RESERVED, 48_000)
+    assert committed(programme) == 48_000
+    facts = {(one.payer, one.amount_minor) for one in returns.list_facts(order.id)}
+    assert facts == {("learner", 16_000), ("funder", 16_000)}
+    steps = steps_of(order)
+    assert steps[Step.FUNDED] == 48_000
+    with speaking("en"):
+        told = " ".join(stories.story_of(order))
+    assert "pays CN¥480.00 of it, if you meet the conditions." in told
+    assert "CN¥160.00 came off what it pays, as its share of what went back." in told
+
+
+def test_a_place_that_ends_lets_the_whole_promise_go(programme, order, subsidy, now):
+    [refund] = give_back(order, 160, now=now, ends_place=True)
+
+    assert (refund.amount.minor, subsidy.state, committed(programme)) == (16_000, State.RELEASED, 0)
+
+
+def test_a_place_whose_learner_gets_all_back_costs_its_programme_nothing(programme, order, subsidy, now):
+    give_back(order, 320, now=now)
+    give_back(order, 320, now=now)
+
+    assert (subsidy.state, committed(programme)) == (State.RELEASED, 0)
+    with pytest.raises(Refused, match="refund_amount"):
+        give_back(order, 1, now=now)
+
+
+def test_thirds_never_add_up_to_more_than_there_was(programme, order, subsidy, now):
+    for minor in (33_333, 33_333 - 3_000, 1):
+        refunds.request_refund(
+            order.id,
+            Money(minor, "CNY"),
+            reason="x",
+            ends_place=False,
+            actor_id=make_staff("finance_officer").id,
+            now=now,
+        )
+
+    # Each rounded down: what comes off never exceeds the share of what went back.
+    assert 64_000 - 63_667 <= subsidy.amount_minor <= 64_000 - 63_667 + 3
+
+
+def test_a_refund_that_failed_lowers_the_subsidy_once(order, subsidy, now):
+    [refund] = give_back(order, 160, now=now)
+    fact = next(one for one in returns.list_facts(order.id) if one.id == refund.refund_due_id)
+    returns.void(fact, now=now)
+
+    give_back(order, 160, now=now)
+    assert subsidy.amount_minor == 48_000
+
+
+def test_what_a_learner_owes_for_a_rejected_subsidy_is_no_part_of_a_refund(order, subsidy, now):
+    subsidies.reject(subsidy.id, reason="no", actor_id=make_staff("funding_officer").id, now=now)
+
+    give_back(order, 160, now=now)
+    assert (subsidy.state, subsidy.amount_minor) == (State.REJECTED, 64_000)
+
+
+def test_the_shares_are_checked_under_the_lock(order, subsidy, now):
+    shown = refunds.told(returns.divide(order.id, 16_000, place_stays=True))
+    assert shown == "learner 16000, funder 16000"
+    subsidies.reject(subsidy.id, reason="no", actor_id=make_staff("funding_officer").id, now=now)
+
+    with pytest.raises(Refused, match="shares_changed"):
+        give_back(order, 160, now=now, shown=shown)
+    assert by_payer(returns.divide(order.id, 16_000, place_stays=True)) == {"learner": 16_000}
+
+
+def test_the_desk_shows_the_shares_before_anything_goes_back(client, order, subsidy):
+    sign_in(client, make_staff("finance_officer"))
+    address = f"/staff/orders/{order.public_id}?lang=en"
+    data = {"amount": "160", "reason": "two sessions were missed", "place": "keep"}
+    assert "as great a share comes off what the funding programme pays" in client.get(address).text
+
+    page = client.post(address, data=data)
+
+    assert page.status_code == 200
+    assert "Nothing has gone back yet. This is how it is divided:" in page.text
+    assert "Off what the funding programme pays" in page.text
+    assert page.text.count("two sessions were missed") == 1
+    assert returns.list_facts(order.id) == []
+
+    # Another amount than the one whose shares were shown is shown anew.
+    assert client.post(address, data=data | {"shown": "learner 1, funder 1"}).status_code == 200
+    assert returns.list_facts(order.id) == []
+
+    done = client.post(address, data=data | {"shown": "learner 16000, funder 16000"})
+    assert done.status_code == 303
+    db.session.refresh(subsidy)
+    assert subsidy.amount_minor == 48_000
