@@ -173,8 +173,10 @@ def expire_orders(*, now: datetime) -> int:
 
 @jobs.periodic(cron="* * * * *", name="enrolment.expire_orders")
 def expire() -> None:
-    """Every minute: end the orders nobody paid in time."""
-    ended = expire_orders(now=clock.now())
+    """Every minute: end the orders nobody paid in time, all of them: codes and budgets wait for those of a rush."""
+    ended = 0
+    while found := expire_orders(now=clock.now()):
+        ended += found
     if ended:
         log.info("unpaid orders expired", orders=ended)
 

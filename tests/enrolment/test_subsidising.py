@@ -117,6 +117,18 @@ def test_an_order_that_ends_unpaid_gives_the_subsidy_back(end):
     assert (subsidy_of(order).state, committed(programme)) == (State.RELEASED, 0)
 
 
+def test_after_a_rush_every_unpaid_order_gives_its_part_of_the_budget_back_at_once(monkeypatch):
+    monkeypatch.setattr(orders, "SWEEP_BATCH", 2)
+    programme, run = make_programme(), make_run()
+    for _ in range(5):
+        place(run, make_person(), programme)
+
+    clock.set_to(clock.now() + timedelta(minutes=16))
+    orders.expire(timestamp=0)
+
+    assert committed(programme) == 0
+
+
 @pytest.mark.parametrize(("budget", "verdict", "state"), [
     (128000, Settlement.REHOLD_AND_CONFIRM, "reserved"), (64000, Settlement.REFUND_DUE, "released")
 ])  # fmt: skip
