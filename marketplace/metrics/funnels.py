@@ -34,10 +34,13 @@ class Step:
 def funnel(programme_id: int) -> list[Step]:
     """Every step with its count, in two queries; each step counts seats of the one before it, and no others.
 
-    Of several marks of a person in a session the latest speaks, as it does in the figures.
+    Of several marks of a person in a session the latest speaks, as it does in the figures. What a programme took as
+    earned has passed its conditions, whatever they ask for: so what was claimed and paid is what its other pages say.
     """
     asked = select(func.count()).select_from(SubsidyAttempt).where(SubsidyAttempt.programme_id == programme_id)
-    conditions = (_has_place(), _has_place(_came()), _has_place(_completed()), _was_claimed(), _is_paid())
+    earned = _was("earn")
+    came, completed = _has_place(_came()) | earned, _has_place(_completed()) | earned
+    conditions = (_has_place(), came, completed, _was("claim"), _is_paid())
     # `and_` of the first one, two, three …: a seat that misses a step is in none of those after it.
     steps = [and_(*conditions[: number + 1]) for number in range(len(conditions))]
     counts = [func.count(), *(func.count().filter(step) for step in steps)]
@@ -80,8 +83,8 @@ def _completed() -> ColumnElement[bool]:
     return exists().where(Completion.enrolment_id == EnrolmentSource.enrolment_id)
 
 
-def _was_claimed() -> ColumnElement[bool]:
-    return exists().where(SubsidyEvent.subsidy_id == Subsidy.id, SubsidyEvent.act == "claim")
+def _was(act: str) -> ColumnElement[bool]:
+    return exists().where(SubsidyEvent.subsidy_id == Subsidy.id, SubsidyEvent.act == act)
 
 
 def _is_paid() -> ColumnElement[bool]:
@@ -94,8 +97,8 @@ def _names() -> list[tuple[str, str]]:
         (_("Asked for it"), _("buyers who pressed the button with this programme, refused ones too")),
         (_("Applied"), _("seats ordered at the subsidised price")),
         (_("Took a place"), _("orders paid, or free after the subsidy")),
-        (_("Came"), _("at least one session attended, by the latest mark")),
-        (_("Completed"), _("the rule of the run satisfied")),
+        (_("Came"), _("at least one session attended, by the latest mark, or the programme's conditions met")),
+        (_("Completed"), _("the rule of the run satisfied, or the programme's conditions met")),
         (_("Claimed"), _("claimed of the funder")),
         (_("Granted and paid"), _("paid by the funder and not clawed back")),
     ]

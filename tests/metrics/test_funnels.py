@@ -9,7 +9,8 @@ import pytest
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, OrderLine
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
-from marketplace.funding import claims, subsidies
+from marketplace.funding import claims, subsidies, subsidy_lists
+from marketplace.funding.subsidy_rules import Rule
 from marketplace.metrics import funnels
 from marketplace.participation.models import Attendance, Completion
 from tests.factories import make_staff
@@ -83,9 +84,24 @@ def test_no_step_counts_a_seat_that_the_step_before_does_not():
     programme = make_programme()
     nowhere, absent = make_subsidy(programme), make_subsidy(programme)
     enrol(absent, (0, "present"), (0, "absent"), completed=True)
-    claimed(programme, nowhere, absent, paid=True)
+    claimed(programme, nowhere, paid=True)
 
     assert counts(programme) == [2, 2, 1, 0, 0, 0, 0]
+
+
+def test_what_was_claimed_and_paid_is_what_claims_and_budget_say():
+    """A programme may ask for less than a completion, and a mark may be corrected after the money was claimed."""
+    programme = make_programme(rule=Rule(percent=50, attendance_percent=50, needs_completion=False))
+    came, corrected, waiting = (make_subsidy(programme) for _ in range(3))
+    for one in (came, waiting):
+        enrol(one, (0, "present"))
+    enrol(corrected, (0, "present"), (0, "absent"))
+    claimed(programme, came, corrected, paid=True)
+    claimed(programme, waiting)
+
+    assert counts(programme) == [3, 3, 3, 3, 3, 3, 2]
+    assert sum(one.lines for one in claims.list_batches(programme)) == 3
+    assert subsidy_lists.waterfall(programme).lines["paid"] == 2
 
 
 def test_what_was_paid_and_clawed_back_is_not_counted_as_paid():
