@@ -61,6 +61,8 @@ class Person(UserMixin, Model):
         UniqueConstraint("public_id"),
         UniqueConstraint("email"),
         UniqueConstraint("fs_uniquifier"),
+        # desk_search._people in payments: a part of a name or address.
+        Index("ix_person_bigrams", text("bigrams((lower(name) || ' '::text) || email)"), postgresql_using="gin"),
     )
 
     id: Mapped[PrimaryKey]

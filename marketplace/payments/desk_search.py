@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, func, literal_column, or_, select, union
 from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.accounts.models import Person
@@ -26,7 +26,7 @@ from marketplace.payments.unmatched_models import BankMoney, UnmatchedAnswer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement, CompoundSelect, Select
 
 MOST_HITS = 50
 LONGEST_QUERY = 200
@@ -164,24 +164,40 @@ def _by_invoice(text: str) -> Select[int] | None:
 
 def _by_fapiao(text: str) -> Select[int]:
     """By the number of a fapiao or of the one that reverses it, or a part of who it is made out to."""
-    is_it = or_(FapiaoRequest.number == text, FapiaoRequest.reversal_number == text)
+    named = [FapiaoRequest.number == text, FapiaoRequest.reversal_number == text]
     if len(text) >= SHORTEST_NAME:
-        is_it = is_it | func.lower(FapiaoRequest.title).like(_part(text))
-    return select(FapiaoRequest.order_id).where(is_it).order_by(FapiaoRequest.id.desc())
+        title = func.lower(FapiaoRequest.title)
+        named.append(_has_bigrams(title, text) & title.like(_part(text)))
+    found = union(*(select(FapiaoRequest.id).where(is_it) for is_it in named))
+    return select(FapiaoRequest.order_id).where(FapiaoRequest.id.in_(found)).order_by(FapiaoRequest.id.desc())
 
 
 def _part(text: str) -> str:
     return "%" + text.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
 
 
-def _is_person(text: str) -> ColumnElement[bool]:
-    return or_(Person.public_id == text, func.lower(Person.name).like(_part(text)), Person.email.like(_part(text)))
+def _has_bigrams(words: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    """Whether any two characters next to each other in a text are so in the words: where it may be a part of them.
+
+    An index tells this, and the words themselves cost much more to ask: so it stands in a query of its own.
+    """
+    return func.bigrams(words).bool_op("@>")(func.bigrams(text.lower()))
+
+
+def _people(text: str) -> CompoundSelect[int]:
+    """The ids of people by their key, or by a part of name or mail address."""
+    name = func.lower(Person.name)
+    # As ix_person_bigrams has it.
+    words = name.concat(literal_column("' '")).concat(Person.email)
+    is_part = or_(name.like(_part(text)), Person.email.like(_part(text)))
+    by_key = select(Person.id).where(Person.public_id == text)
+    return by_key.union(select(Person.id).where(_has_bigrams(words, text), is_part))
 
 
 def _by_person(text: str) -> Select[int] | None:
     if len(text) < SHORTEST_NAME:
         return None
-    return select(Order.id).join(Order.person).where(_is_person(text)).order_by(Order.id.desc())
+    return select(Order.id).where(Order.person_id.in_(_people(text))).order_by(Order.id.desc())
 
 
 def _by_taker(text: str) -> Select[int] | None:
@@ -193,8 +209,7 @@ def _by_taker(text: str) -> Select[int] | None:
         .join(OrderLine, OrderLine.order_id == Order.id)
         .join(EnrolmentSource, EnrolmentSource.order_line_id == OrderLine.id)
         .join(Enrolment, Enrolment.id == EnrolmentSource.enrolment_id)
-        .join(Person, Person.id == Enrolment.person_id)
-        .where(Enrolment.person_id != Order.person_id, _is_person(text))
+        .where(Enrolment.person_id != Order.person_id, Enrolment.person_id.in_(_people(text)))
         .order_by(Order.id.desc())
     )
 
@@ -204,7 +219,7 @@ def _people_without_orders(text: str) -> Sequence[Person]:
         return []
     has_order = exists().where(Order.person_id == Person.id)
     has_place = exists().where(Enrolment.person_id == Person.id)
-    query = select(Person).where(_is_person(text), ~has_order, ~has_place).order_by(Person.id.desc())
+    query = select(Person).where(Person.id.in_(_people(text)), ~has_order, ~has_place).order_by(Person.id.desc())
     return db.session.scalars(query.limit(MOST_PEOPLE)).all()
 
 

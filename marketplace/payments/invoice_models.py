@@ -134,6 +134,7 @@ class FapiaoRequest(Model):
         # desk_search._by_fapiao: what staff read from a paper.
         Index("ix_fapiao_request_number", "number", postgresql_where=text("number IS NOT NULL")),
         Index("ix_fapiao_request_reversal_number", "reversal_number", postgresql_where=REVERSED),
+        Index("ix_fapiao_request_title_bigrams", text("bigrams(lower(title))"), postgresql_using="gin"),
     )
 
     id: Mapped[PrimaryKey]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from marketplace.enrolment import places, transfers
 from marketplace.foundation import clock
@@ -94,3 +95,36 @@ def test_a_search_costs_the_same_however_much_it_finds(order, now, queries, text
     before = len(queries)
     desk_search.search(text)
     assert len(queries) - before == few <= 15
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("李娜", {"李娜"}),
+        ("娜 l", {"李娜"}),
+        ("100%", {"A 100%_B"}),
+        ("%_b", {"A 100%_B"}),
+        ("O'B\\", {"o'b\\x"}),
+        ("mail.example", {"李娜", "o'b\\x"}),
+        ("娜 two@", set()),
+        ("zz", set()),
+    ],
+)
+def test_parts_of_names_and_addresses_are_found_in_any_case(app, text, names):
+    make_person(name="李娜 Li Na", email="two@mail.example")
+    make_person(name="A 100%_B", email="one@example.cn")
+    make_person(name="o'b\\x", email="three@mail.example")
+    found = {one.name.replace(" Li Na", "") for one in desk_search.search(text).people}
+    assert found == names
+
+
+def test_parts_of_names_are_looked_up_in_an_index(app):
+    """With tables so small it must be told to; what the test holds is that query and index speak of the same words."""
+    db.session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+    queries = [desk_search._by_person("李娜"), desk_search._by_fapiao("画室")]
+    plans = []
+    for query in queries:
+        sql = query.compile(db.engine, compile_kwargs={"literal_binds": True})
+        plans += db.session.connection().exec_driver_sql(f"EXPLAIN {sql}").scalars()
+    for name in ("ix_person_bigrams", "ix_fapiao_request_title_bigrams"):
+        assert any(name in line for line in plans)
