@@ -1,4 +1,4 @@
-"""Funding officers are told in time what ends if nobody acts, and which batches a funder has not paid in time."""
+"""Officers are told in time what ends if nobody acts, and what a funder has not paid; learners, what lapses soon."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from marketplace.accounts import letters
 from marketplace.accounts.models import Person, Role, StaffAppointment
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, locked, transaction
-from marketplace.funding import programmes
+from marketplace.funding import programmes, subsidy_letters
 from marketplace.funding.programme_models import FundingProgramme, ProgrammeEvent
 from marketplace.funding.subsidy_models import ClaimBatch, Subsidy
 from marketplace.funding.subsidy_rules import State, last_day_before
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("deadlines")
 
+BATCH = 200
 TOLD_BEFORE = timedelta(days=7)
 TOLD_AGAIN_BEFORE = timedelta(days=2)
 # Of a batch that stays unpaid they hear again and again.
@@ -93,6 +94,37 @@ def _tell(officers: Sequence[Person], ending: Ending, when: str) -> int:
     key = f"deadline:{ending.programme.public_id}:{ending.state}:{when}"
     written = [letters.write(officer, "funding/deadlines", key=key, ending=ending) for officer in officers]
     return sum(letter is not None for letter in written)
+
+
+@jobs.periodic(cron="52 0 * * *", name="funding.tell_learners", queue="mail")
+def tell_learners() -> None:
+    """Every morning of Shanghai: write to those whose subsidy lapses within a week."""
+    told = tell_of_lapsing(now=clock.now())
+    if told:
+        log.info("learners told of deadlines", mails=told)
+
+
+def tell_of_lapsing(*, now: datetime) -> int:
+    """Write to each learner, once a deadline, in the week before what is promised lapses unearned; how many mails.
+
+    Whoever did their part can still have it recorded; afterwards they may owe the money.
+    """
+    told = last = 0
+    while found := _lapsing(last, now=now):
+        for subsidy_id in found:
+            last = subsidy_id
+            with transaction():
+                subsidy = db.session.get_one(Subsidy, subsidy_id, populate_existing=True)
+                if subsidy.state == State.RESERVED:
+                    told += subsidy_letters.send_lapses_soon(subsidy)
+    return told
+
+
+def _lapsing(after: int, *, now: datetime) -> Sequence[int]:
+    query = select(Subsidy.id).where(
+        Subsidy.state == State.RESERVED, Subsidy.earn_by > now, Subsidy.earn_by <= now + TOLD_BEFORE, Subsidy.id > after
+    )
+    return db.session.scalars(query.order_by(Subsidy.id).limit(BATCH)).all()
 
 
 def list_ending(*, now: datetime) -> list[Ending]:

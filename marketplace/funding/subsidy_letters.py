@@ -24,11 +24,19 @@ def send_ended(subsidy: Subsidy, *, reason: str, was_earned: bool = False) -> No
     _send("funding/ended", subsidy, reason=reason, was_earned=was_earned)
 
 
-def _send(message: str, subsidy: Subsidy, *, reason: str = "", was_earned: bool = False) -> None:
-    letters.write(
+def send_lapses_soon(subsidy: Subsidy) -> bool:
+    """Nothing shows yet that the conditions are met: what is to be done by when, and what follows otherwise.
+
+    Once for each deadline; whether it was written now.
+    """
+    return _send("funding/lapses_soon", subsidy, when=f"earn:{int(subsidy.earn_by.timestamp())}")
+
+
+def _send(message: str, subsidy: Subsidy, *, reason: str = "", was_earned: bool = False, when: str = "") -> bool:
+    written = letters.write(
         subsidy.person,
         message,
-        key=f"subsidy:{subsidy.public_id}:{subsidy.state}",
+        key=f"subsidy:{subsidy.public_id}:{when or subsidy.state}",
         subsidy=subsidy,
         programme=subsidy.programme,
         rule=subsidy.rule_version.rule,
@@ -36,3 +44,4 @@ def _send(message: str, subsidy: Subsidy, *, reason: str = "", was_earned: bool 
         reason=reason,
         was_earned=was_earned,
     )
+    return written is not None

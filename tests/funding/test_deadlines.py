@@ -125,3 +125,26 @@ def test_a_new_officer_hears_of_what_is_overdue_the_next_morning(programme, read
     late = make_staff("funding_officer", locale="en")
     assert len(told(batch.pay_by + timedelta(days=1), late)) == 1
     assert told(batch.pay_by + timedelta(days=2), late) == []
+
+
+def test_a_learner_hears_in_time_of_what_lapses_unearned(app):
+    programme = make_programme(rule=Rule(percent=50, attendance_percent=80))
+    waiting = make_subsidy(programme, make_person(locale="en"))
+    earned, released = (make_subsidy(programme, make_person()) for _ in range(2))
+    subsidies.earn(earned.id, {}, now=clock.now())
+    subsidies.release(released.order_line_id, "cancelled", now=clock.now())
+    ends = waiting.earn_by
+
+    assert deadlines.tell_of_lapsing(now=ends - timedelta(days=7, seconds=1)) == 0
+    assert deadlines.tell_of_lapsing(now=ends - timedelta(days=7)) == 1
+    assert deadlines.tell_of_lapsing(now=ends - timedelta(days=6)) == 0
+    assert deadlines.tell_of_lapsing(now=ends) == 0
+
+    mail = db.session.scalars(select(OutgoingMail).where(OutgoingMail.message == "funding/lapses_soon")).one()
+    last = waiting.last_day
+    assert (mail.recipient, mail.subject) == (waiting.person.email, "Your subsidy is not earned yet: Course")
+    for words in (f"{last:%B} {last.day}, {last.year}", "at least 80%", "you owe CN¥640.00", "/my/funding"):
+        assert words in mail.text
+
+    subsidies.extend(waiting.id, last + timedelta(days=30), reason="illness", actor_id=None, now=clock.now())
+    assert deadlines.tell_of_lapsing(now=waiting.earn_by - timedelta(days=1)) == 1
