@@ -115,4 +115,12 @@ GROUPS = (
     ),
     _group("其他", "Other", (OTHER, "其他行业", "Another sector")),
 )
+# What a rule may ask for in one word: the divisions of section R.
+DIVISIONS = {
+    "86": Industry("86", "新闻和出版业", "News and publishing"),
+    "87": Industry("87", "广播、电视、电影和录音制作业", "Radio, television, film and sound recording"),
+    "88": Industry("88", "文化艺术业", "Culture and the arts"),
+    "89": Industry("89", "体育", "Sport"),
+    "90": Industry("90", "娱乐业", "Entertainment"),
+}
 INDUSTRIES = {industry.code: industry for group in GROUPS for industry in group.industries}

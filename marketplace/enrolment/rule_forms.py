@@ -17,7 +17,7 @@ from marketplace.foundation.filling import NumberField, check_amount, choice, ch
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import lazy, pick
 from marketplace.foundation.money import Money
-from marketplace.funding.subsidy_names import MODES, name_of
+from marketplace.funding.subsidy_names import MODES, joined, name_of, name_of_value
 from marketplace.funding.subsidy_rules import SECTIONS, WHOLE, Consequence, Named, Rule
 
 if TYPE_CHECKING:
@@ -100,6 +100,11 @@ class RuleForm(FlaskForm):
         self.provider_kinds.choices = [choice(kind, ORGANISATION_KINDS[kind]) for kind in sorted(PROVIDER_KINDS)]
         for name in NAMED:
             self[name].choices = [choice(str(one.id), name_of(one)) for one in self.names[name].values()]
+
+    @property
+    def sector_names(self) -> str:
+        """What the codes of sectors are called."""
+        return joined(name_of_value("industry", code) for code in _codes(self.industries))
 
     def validate_industries(self, field: StringField) -> None:
         """Codes that somebody's profile can begin with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from marketplace.accounts.industries import INDUSTRIES
+from marketplace.accounts.industries import DIVISIONS, INDUSTRIES
 from marketplace.accounts.names import EMPLOYER_SIZES, EXPERIENCE_BANDS, ORGANISATION_KINDS
 from marketplace.accounts.regions import DISTRICTS, REGIONS
 from marketplace.foundation.formats import format_date, format_money
@@ -294,7 +294,7 @@ def name_of_value(code: str, value: str) -> str:
     places: Mapping[str, Mapping[str, object]] = {"region": REGIONS, "district": DISTRICTS, "industry": INDUSTRIES}
     if code in places:
         known = places[code].get(value)
-        return str(SECTION_NAMES.get(value, value)) if known is None else str(pick(known, "name"))
+        return _sector(value) if known is None else str(pick(known, "name"))
     words: dict[str, Mapping[Any, LazyString]] = {
         "employer_size": EMPLOYER_SIZES,
         "experience": EXPERIENCE_BANDS,
@@ -302,6 +302,15 @@ def name_of_value(code: str, value: str) -> str:
         "mode": MODES,
     }
     return str(words[code].get(value, value))
+
+
+def _sector(beginning: str) -> str:
+    """What the beginning of a sector's code is called: the section, the division, or all that begin with it."""
+    if beginning in SECTION_NAMES:
+        return str(SECTION_NAMES[beginning])
+    if beginning in DIVISIONS:
+        return str(pick(DIVISIONS[beginning], "name"))
+    return joined(str(pick(one, "name")) for code, one in INDUSTRIES.items() if code.startswith(beginning)) or beginning
 
 
 def _day(written: str) -> str:

@@ -208,8 +208,35 @@ def movement_kinds() -> dict[str, str]:
         "payment_refund": _("Refund"),
         "adjustment": _("Dispute"),
         "payout": _("Payout"),
+        "refund_failure": _("Failed refund"),
+        "payment_failure_refund": _("Failed refund"),
         "payout_failure": _("Failed payout"),
+        "payout_cancel": _("Payout called off"),
         "stripe_fee": _("Fee of Stripe's"),
+        "stripe_fx_fee": _("Fee of Stripe's for an exchange"),
+        "tax_fee": _("Tax that Stripe keeps"),
+    }
+
+
+def event_names() -> dict[str, str]:
+    """What Stripe tells of, by its own word for it: those that can be about nothing of ours."""
+    return {
+        "checkout.session.completed": _("A payment page was completed"),
+        "checkout.session.async_payment_succeeded": _("A delayed payment arrived"),
+        "checkout.session.async_payment_failed": _("A delayed payment failed"),
+        "checkout.session.expired": _("A payment page was closed"),
+        "payment_intent.succeeded": _("A payment succeeded"),
+        "payment_intent.payment_failed": _("A payment failed"),
+        "payment_intent.processing": _("A payment is on its way"),
+        "charge.dispute.created": _("A dispute was opened"),
+        "charge.dispute.updated": _("A dispute has changed"),
+        "charge.dispute.funds_withdrawn": _("A dispute took its money"),
+        "charge.dispute.funds_reinstated": _("A dispute gave its money back"),
+        "charge.dispute.closed": _("A dispute was decided"),
+        "refund.created": _("A refund was made"),
+        "refund.updated": _("A refund has changed"),
+        "refund.failed": _("A refund failed"),
+        "charge.refund.updated": _("A refund has changed"),
     }
 
 

@@ -51,6 +51,7 @@ def _queues_page(queue: str, *, after: int, refused: tuple[str, BankRefundForm] 
         pages=pages,
         answers=unmatched.standing([one.id for one in strays]),
         kinds=books.discrepancy_names(),
+        event_names=desk_pages.event_names(),
         job_names=desk_pages.job_names(),
         dispute_states=desk_pages.dispute_names(),
         person=person(),

@@ -9,7 +9,8 @@ from sqlalchemy import event, select
 
 from marketplace.foundation import bank_days, clock
 from marketplace.foundation.database import db
-from marketplace.funding import claims, programmes, subsidies, subsidy_lists
+from marketplace.foundation.i18n import speaking
+from marketplace.funding import claims, programmes, subsidies, subsidy_lists, subsidy_names
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import ClaimBatch
 from marketplace.funding.subsidy_rules import Rule, State
@@ -124,6 +125,7 @@ def test_a_rule_is_drafted_and_published(client, officer):
     assert client.post(f"{address}/rule", data=filled | {"industries": "XY"}).status_code == 422
     assert client.post(f"{address}/rule", data=filled | {"percent": "30", "fixed": "10"}).status_code == 422
     assert client.post(f"{address}/rule", data=filled).status_code == 303
+    assert "Culture, sports and entertainment (section R), Museums" in page(client, f"{address}/rule")
     assert programmes.rule_in_force(programme.id).version == 1
     assert "Publish version 2" in page(client, address)
     assert client.post(f"{address}/publish").status_code == 303
@@ -324,3 +326,19 @@ def test_the_funnel_of_a_programme_is_a_page(client, officer):
     make_subsidy(programme)
 
     assert "Seats at each step" in page(client, f"/staff/funding/{programme.public_id}/funnel")
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("R", "文化、体育和娱乐业（R 门类）"),
+        ("8850", "博物馆"),
+        ("885", "博物馆"),
+        ("88", "文化艺术业"),
+        ("883", "图书馆、档案馆"),
+        ("00", "00"),
+    ],
+)
+def test_the_beginning_of_a_sector_has_words(app, code, name):
+    with app.test_request_context(), speaking("zh"):
+        assert subsidy_names.name_of_value("industry", code) == name

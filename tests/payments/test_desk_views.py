@@ -8,9 +8,11 @@ import pytest
 from marketplace.enrolment.models import RefundDue
 from marketplace.foundation import bank_days, clock, jobs
 from marketplace.foundation.database import add, db, transaction
+from marketplace.foundation.i18n import speaking
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import discrepancies, ledger, reconciliation
+from marketplace.payments import desk_pages, discrepancies, events, ledger, reconciliation
+from marketplace.payments import matching_rules as rules
 from marketplace.payments.desk_models import OfflinePayment, StaffAct
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 from tests.factories import make_person, make_run, make_staff, sign_in
@@ -460,3 +462,13 @@ def test_a_refund_is_not_sent_before_it_was_asked_for_and_the_form_is_kept(clien
     assert refund.state == "requested"
     assert client.post(answer.request.path, data=data | {"sent_on": today()}).status_code == 303
     assert refund.state == "succeeded"
+
+
+def test_whatever_stripe_tells_or_lists_has_words(app):
+    with app.test_request_context(), speaking("zh"):
+        told = events.SESSIONS | events.INTENTS | events.DISPUTES | events.REFUNDS
+        assert set(desk_pages.event_names()) == told
+        listed = rules.PAYMENTS | rules.REFUNDS | rules.REFUND_FAILURES | rules.PAYOUTS | rules.PAYOUT_FAILURES
+        assert set(desk_pages.movement_kinds()) == listed | rules.FEES | rules.ADJUSTMENTS
+        names = [*desk_pages.event_names().values(), *desk_pages.movement_kinds().values()]
+        assert [name for name in names if not re.search("[一-鿿]", name)] == []
