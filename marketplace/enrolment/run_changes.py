@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, func, or_, select
 
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person
@@ -28,6 +28,8 @@ from marketplace.foundation.i18n import lazy
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
     from datetime import datetime
+
+    from sqlalchemy import ColumnElement
 
 log = structlog.get_logger("run_changes")
 
@@ -271,12 +273,60 @@ def resume_disputed(order_id: int, *, kinds: Container[str], now: datetime) -> i
 
 @jobs.periodic(cron="*/10 * * * *", name="enrolment.work_run_changes")
 def work_all() -> None:
-    """Every ten minutes: the changes whose job was lost or whose time to answer is over."""
+    """Every ten minutes: the changes whose job was lost, whose time to answer is over, or that somebody missed."""
+    take_in_late(now=clock.now())
     open_ones = select(RunChange.id).where(RunChange.finished_at.is_(None))
     due = or_(RunChange.answer_by <= clock.now(), RunChange.people_told < RunChange.people_in_all)
     for change_id in db.session.scalars(open_ones.where(due)).all():
         with transaction():
             jobs.enqueue(work, key=f"run-change:{change_id}", change_id=change_id)
+
+
+def take_in_late(*, now: datetime) -> int:
+    """Ask those too who had ordered before a run was moved and paid after it, by a bank transfer say; how many.
+
+    Each in a transaction of its own, which locks the change. They have as long to answer as everyone had.
+    """
+    pairs = db.session.execute(_who_came_late(now).order_by(RunChange.id, Enrolment.id).limit(BATCH)).all()
+    for change_id, enrolment_id in pairs:
+        with transaction():
+            change = locked(RunChange, change_id)
+            if db.session.scalar(select(exists().where(*_is_answer(change_id, enrolment_id)))):
+                continue
+            add(RunChangeAnswer(run_change_id=change_id, enrolment_id=enrolment_id))
+            until = run_change_rules.answer_by(change.kind, starts_at=change.run.starts_at or now, now=now)
+            change.answer_by = max(change.answer_by, until)
+            change.people_in_all += 1
+            change.finished_at = None
+    return len(pairs)
+
+
+def _who_came_late(now: datetime) -> Any:
+    return (
+        select(RunChange.id, Enrolment.id)
+        .join(CourseRun, CourseRun.id == RunChange.run_id)
+        .join(Enrolment, Enrolment.run_id == RunChange.run_id)
+        .join(EnrolmentSource, EnrolmentSource.enrolment_id == Enrolment.id)
+        .join(OrderLine, OrderLine.id == EnrolmentSource.order_line_id)
+        .join(Order, Order.id == OrderLine.order_id)
+        .where(
+            RunChange.kind == RunChangeKind.MOVED,
+            CourseRun.state == RunState.SCHEDULED,
+            CourseRun.starts_at > now,
+            Enrolment.ended_at.is_(None),
+            EnrolmentSource.revoked_at.is_(None),
+            # Not who took a place over, or moved here, knowing the new date.
+            OrderLine.run_id == RunChange.run_id,
+            Order.person_id == Enrolment.person_id,
+            Order.placed_at < RunChange.decided_at,
+            ~exists().where(*_is_answer(RunChange.id, Enrolment.id)),
+        )
+        .distinct()
+    )
+
+
+def _is_answer(change_id: Any, enrolment_id: Any) -> tuple[ColumnElement[bool], ...]:
+    return RunChangeAnswer.run_change_id == change_id, RunChangeAnswer.enrolment_id == enrolment_id
 
 
 def get(public_id: str) -> RunChange:

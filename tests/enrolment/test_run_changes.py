@@ -268,6 +268,37 @@ def test_a_minimum_must_fit_the_run(now):
     assert minimums.set_minimum(run.id, 3, decide_by=run.starts_at, now=now)
 
 
+def test_who_ordered_before_a_run_was_moved_and_paid_after_it_chooses_as_well(now):
+    run, _target, _people = filled(1, now=now)
+    order = place_order(
+        run.id, make_person().id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now
+    )
+    orders.payment_pending(order.id, now=now)
+    moved = now + timedelta(minutes=1)
+    change = announce(run, RunChangeKind.MOVED, now=moved, starts_at=run.starts_at + timedelta(days=7))
+    clock.set_to(change.answer_by)
+    jobs.run_pending()
+    assert (change.finished_at, told()) == (clock.now(), 1)
+    later = place_order(
+        run.id, make_person().id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=clock.now()
+    )
+    for one in (order, later):
+        orders.confirm_payment(one.id, attempt_public_id=f"late {one.id}", amount=one.total, now=clock.now())
+
+    for _twice in range(2):
+        run_changes.work_all(timestamp=0)
+        jobs.run_pending()
+
+    db.session.expire_all()
+    place = db.session.query(Enrolment).filter_by(person_id=order.person_id).one()
+    answer, change = answer_of(place), db.session.query(RunChange).one()
+    assert (answer.state, told(), change.people_in_all, change.finished_at) == ("told", 2, 2, None)
+    assert db.session.query(RunChangeAnswer).count() == 2
+    assert change.answer_by == clock.now() + timedelta(days=7)
+    run_changes.choose(answer.public_id, "refund", target_run_id=None, actor_id=order.person_id, now=clock.now())
+    assert (place.end_reason, change.finished_at) == ("cancelled", clock.now())
+
+
 def test_every_default_can_be_chosen_and_settled_leads_nowhere():
     assert all(DEFAULTS[kind] in CHOICES[kind] for kind in RunChangeKind)
     assert TRANSITIONS[AnswerState.SETTLED] == frozenset()
