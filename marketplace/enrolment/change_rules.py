@@ -40,25 +40,20 @@ TRANSITIONS: dict[ChangeState, frozenset[ChangeState]] = {
 OPEN = (ChangeState.OFFERED, ChangeState.AWAITING_PAYMENT)
 
 
-def check_may_defer(terms: Terms, *, starts_at: datetime, zone: str, is_paid_by_others: bool, now: datetime) -> None:
+def check_may_defer(terms: Terms, *, starts_at: datetime, zone: str, now: datetime) -> None:
     """Raise the Refused that says why a place cannot be moved to another run now."""
     if now >= min(days_before(starts_at, zone, terms.deferral_days), starts_at):
         raise Refused("deferral_too_late", lazy("It is too late to move this place to another date."))
-    _check_payers(is_paid_by_others=is_paid_by_others)
 
 
 def check_may_transfer(*, starts_at: datetime, is_paid_by_others: bool, now: datetime) -> None:
     """Raise the Refused that says why a place cannot be passed on to another person now."""
     if now >= starts_at:
         raise Refused("transfer_too_late", lazy("The run has started, so the place cannot be passed on any more."))
-    _check_payers(is_paid_by_others=is_paid_by_others)
-
-
-def _check_payers(*, is_paid_by_others: bool) -> None:
     if is_paid_by_others:
         raise Refused(
             "paid_by_others",
-            lazy("A funding programme or a voucher pays for you in this run, and not for another. Cancel, then enrol."),
+            lazy("A funding programme or a voucher pays for you, and not for somebody else. Cancel, and they enrol."),
         )
 
 

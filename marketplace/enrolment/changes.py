@@ -39,21 +39,33 @@ from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from flask_babel import LazyString
     from sqlalchemy.sql.elements import ColumnElement
 
 
 @dataclass(frozen=True)
 class Move:
-    """A run one could move to, and what it would cost: positive to pay, negative goes back."""
+    """A run one could move to, and what it would cost: positive to pay, negative goes back.
+
+    `kept` is what programmes pay of it, in minor units by line of the order; `obstacle` says why one cannot go there by
+    oneself.
+    """
 
     run: CourseRun
     price: Money
     difference: Money
     seats_left: int
-    is_held: bool = False
+    kept: Mapping[int, int]
+    is_subsidy_over: bool = False
+    obstacle: LazyString | None = None
+
+    @property
+    def subsidy(self) -> Money:
+        """What programmes pay of it."""
+        return Money(sum(self.kept.values()), self.price.currency)
 
 
 def check_may_defer(place: Place, *, now: datetime) -> None:
@@ -66,18 +78,23 @@ def check_may_defer(place: Place, *, now: datetime) -> None:
         policies.terms_of(place.lines[0].policy_id),
         starts_at=place.run.starts_at or now,
         zone=place.run.zone,
-        is_paid_by_others=_is_paid_by_others(place),
         now=now,
     )
 
 
-def _is_paid_by_others(place: Place) -> bool:
-    return any(line.subsidy_minor or line.voucher_minor for line in place.lines)
+def _obstacle(place: Place, step: Move) -> LazyString | None:
+    """Why a person cannot move there by themselves: someone else pays for them, and not for that run."""
+    if step.is_subsidy_over:
+        return lazy("What a funding programme pays for you cannot go along to this date. Cancel, then enrol.")
+    if not claims.are_for(place.lines, step.run.id):
+        return lazy("Your code is not for this date. Cancel, then enrol.")
+    return None
 
 
 def list_moves(place: Place, *, now: datetime) -> list[Move]:
     """The other runs of the course that can be booked now, soonest first, with the difference to pay."""
-    return _list_moves(place, CourseRun.enrol_opens_at <= now, CourseRun.enrol_closes_at > now, now=now)
+    found = _list_moves(place, CourseRun.enrol_opens_at <= now, CourseRun.enrol_closes_at > now, now=now)
+    return [replace(step, obstacle=_obstacle(place, step)) for step in found]
 
 
 def list_moves_by_provider(place: Place, *, now: datetime) -> list[Move]:
@@ -116,8 +133,10 @@ def _paid(place: Place) -> int:
 
 def _move_to(place: Place, run: CourseRun, paid: int, *, now: datetime, expired: int = 0) -> Move:
     price = quotes.quote(quotes.sale_of(run, place.enrolment.person_id), now=now).price
-    minor = change_rules.difference(paid, price.minor)
-    return Move(run, price, Money(minor, price.currency), run.seats_left(expired))
+    kept = claims.goes_along(place.lines, run.id, price)
+    minor = change_rules.difference(paid + sum(kept.values()), price.minor)
+    is_over = any(line.subsidy_minor and line.id not in kept for line in place.lines)
+    return Move(run, price, Money(minor, price.currency), run.seats_left(expired), kept, is_subsidy_over=is_over)
 
 
 def defer(
@@ -126,8 +145,9 @@ def defer(
     """Move a place to another run of the course. Locks the orders behind it and both runs.
 
     Cheaper or the same: moved at once, the difference goes back. Dearer: a seat is held and an order for the difference
-    made; the old place stands until that is paid. `shown` is the difference that the page told. Raises Refused: too
-    late, full, enrolled there already, StatementChanged.
+    made; the old place stands until that is paid. A subsidy goes along, as much of it as its rule pays there. `shown`
+    is the difference that the page told. Raises Refused: too late, full, enrolled there already, paid by others who do
+    not pay there, StatementChanged.
     """
     with transaction():
         place = places.lock(enrolment_id, also_runs=[to_run_id])
@@ -136,6 +156,9 @@ def defer(
         _check_target(place, target, now=now)
         offers.settle(target, now=now)
         step = _move_to(place, target, _paid(place), now=now)
+        obstacle = _obstacle(place, step)
+        if obstacle is not None:
+            raise Refused("paid_by_others", obstacle)
         if step.difference != shown:
             raise StatementChanged
         close_over(enrolment_id, now=now)
@@ -216,29 +239,29 @@ def _await_payment(change: EnrolmentChange, place: Place, step: Move, *, locale:
     return change
 
 
-def _defer_now(
-    change: EnrolmentChange, place: Place, step: Move, *, now: datetime, carries: bool = False
-) -> EnrolmentChange:
+def _defer_now(change: EnrolmentChange, place: Place, step: Move, *, now: datetime) -> EnrolmentChange:
     person_id = place.enrolment.person_id
     if counting.find_live_hold(step.run.id, person_id) is not None:
         raise Refused("held_already", lazy("You have an order for that date. Finish or cancel it first."))
     pool_id = counting.take_seat(step.run, person_id)
     new = add(Enrolment(run_id=step.run.id, person_id=person_id, enrolled_at=now, pool_id=pool_id))
     offers.end_wait(step.run, person_id, now=now)
-    # Before the place moves: a voucher is locked before a funding programme.
-    carried = claims.carry(place.lines, step.run.id, now=now) if carries else frozenset()
+    # Only now: seats are locked before codes, and these before funding programmes.
+    if claims.goes_along(place.lines, step.run.id, step.price, is_locked=True) != step.kept:
+        raise StatementChanged
     parts = returns.parts_of(place.order_ids)
     back = refund_rules.split_refund(refund_rules.of_buyer(parts), max(0, -step.difference.minor))
+    off = refund_rules.off_moved(parts, step.kept)
     returns.leave(
-        [*back, *(share for share in refund_rules.let_go(parts) if share.part.line_id not in carried)],
+        [*back, *off],
         currency=step.difference.currency,
         reason="deferral_difference",
         key=f"change:{change.public_id}",
         now=now,
     )
+    carried = claims.follow(step.kept, step.run.id, now=now)
     moves.move(place, new, "deferred", actor_id=change.requested_by_id, now=now, carried=carried)
-    is_let_go = any(share.part.line_id not in carried for share in refund_rules.let_go(parts))
-    moves.finish(change, new, now=now, is_subsidy_over=is_let_go)
+    moves.finish(change, new, now=now, is_subsidy_over=any(not share.lowers for share in off))
     return change
 
 
@@ -246,8 +269,8 @@ def move_by_provider(place: Place, target: CourseRun, *, actor_id: int | None, n
     """Move a locked place because its run is off or changed: a cheaper run pays back, a dearer one costs nothing more.
 
     Call inside a transaction with both runs locked. A subsidy goes along where its programme pays for the other run
-    too, and that costs no less; else it is let go, and nobody is asked for it. Locks codes, then programmes. Raises
-    Refused: another course or currency, cancelled, begun, full, enrolled there already.
+    too, as much of it as it pays there; else it is let go, and nobody is asked for it. Locks codes, then programmes.
+    Raises Refused: another course or currency, cancelled, begun, full, enrolled there already.
     """
     _check_other_date(place, target)
     if target.state != RunState.SCHEDULED:
@@ -258,9 +281,7 @@ def move_by_provider(place: Place, target: CourseRun, *, actor_id: int | None, n
     offers.settle(target, now=now)
     step = _uncharged(_move_to(place, target, _paid(place), now=now))
     close_over(place.enrolment.id, now=now)
-    change = add(_deferral(place, step, actor_id=actor_id, now=now))
-    costs_no_less = step.price.minor >= sum(line.price_minor for line in place.lines)
-    return _defer_now(change, place, step, now=now, carries=costs_no_less)
+    return _defer_now(add(_deferral(place, step, actor_id=actor_id, now=now)), place, step, now=now)
 
 
 def close_over(enrolment_id: int, *, now: datetime) -> None:

@@ -105,11 +105,31 @@ def give_back(line_id: int, reason: str, *, now: datetime) -> None:
     subsidies.release(line_id, reason, now=now)
 
 
-def carry(lines: Sequence[OrderLine], to_run_id: int, *, now: datetime) -> frozenset[int]:
-    """The lines of these whose subsidy goes along to a place in another run. Locks their codes, then programmes."""
-    vouchers.lock_of([line.id for line in lines])
+def goes_along(lines: Sequence[OrderLine], to_run_id: int, price: Money, *, is_locked: bool = False) -> dict[int, int]:
+    """What programmes pay of a place in another run at this price, in minor units, by the lines they pay it for.
+
+    `is_locked` locks the codes of these lines, then the programmes.
+    """
+    subsidised = [line.id for line in lines if line.subsidy_minor]
+    if is_locked:
+        vouchers.lock_of([line.id for line in lines])
+    if not subsidised:
+        return {}
     offer = course_facts.seat_of(to_run_id)
-    return frozenset(line.id for line in lines if line.subsidy_minor and subsidy_moves.carry(line.id, offer, now=now))
+    paid = {line_id: subsidy_moves.would_pay(line_id, offer, price, is_locked=is_locked) for line_id in subsidised}
+    return {line_id: minor for line_id, minor in paid.items() if minor}
+
+
+def follow(line_ids: Iterable[int], to_run_id: int, *, now: datetime) -> frozenset[int]:
+    """Let the subsidies of these lines hold for a place in another run; those that do. Locks the programmes."""
+    return frozenset(
+        line_id for line_id in line_ids if subsidy_moves.follow(line_id, course_facts.seat_of(to_run_id), now=now)
+    )
+
+
+def are_for(lines: Sequence[OrderLine], run_id: int) -> bool:
+    """Whether the codes that pay for these lines may be used for a place in this run, too."""
+    return all(vouchers.is_for(line.id, course_facts.seat_of(run_id)) for line in lines if line.voucher_minor)
 
 
 def promised_in(run_id: int) -> tuple[int, int]:

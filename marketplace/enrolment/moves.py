@@ -12,12 +12,13 @@ from sqlalchemy import select
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
-from marketplace.enrolment import places, refund_rules, returns
+from marketplace.enrolment import claims, places, refund_rules, returns
 from marketplace.enrolment.change_models import EnrolmentChange
 from marketplace.enrolment.change_rules import ChangeState
 from marketplace.enrolment.models import Enrolment, EnrolmentSource
 from marketplace.enrolment.places import Place
 from marketplace.foundation.database import add, db, locked
+from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +41,8 @@ def lock_run(order: Order) -> CourseRun:
 def stands(order: Order) -> bool:
     """Whether the money of an order can still do what it was for; runs are locked.
 
-    A deferral needs its old place, and all that was paid for it: together they are the price of the new one.
+    A deferral needs its old place, and all that was paid for it: together they are the price of the new one. What a
+    programme promised for the old one counts as far as it goes along.
     """
     change = find_change(order.id)
     if change is None:
@@ -48,9 +50,16 @@ def stands(order: Order) -> bool:
     enrolment = locked(Enrolment, change.enrolment_id)
     if change.state != ChangeState.AWAITING_PAYMENT or enrolment.ended_at is not None:
         return False
-    behind = {line.order_id for line in places.lines_of(enrolment.id)}
-    left = refund_rules.left_of(refund_rules.of_buyer(returns.parts_of(behind)))
-    return left + order.total_minor >= int(order.lines[0].price_rule["price_minor"])
+    lines = places.lines_of(enrolment.id)
+    left = refund_rules.left_of(refund_rules.of_buyer(returns.parts_of({line.order_id for line in lines})))
+    price = _price(order)
+    left += sum(claims.goes_along(lines, order.lines[0].run_id, price).values())
+    return left + order.total_minor >= price.minor
+
+
+def _price(order: Order) -> Money:
+    """Of the date that an order pays the difference to."""
+    return Money(int(order.lines[0].price_rule["price_minor"]), order.currency)
 
 
 def complete(order: Order, new: Enrolment, *, now: datetime) -> None:
@@ -61,8 +70,10 @@ def complete(order: Order, new: Enrolment, *, now: datetime) -> None:
     old = change.enrolment
     lines = places.lines_of(old.id)
     place = Place(old, old.run, lines, [line.order for line in lines])
-    move(place, new, "deferred", actor_id=order.person_id, now=now)
-    finish(change, new, now=now)
+    carried = claims.follow(claims.goes_along(lines, new.run_id, _price(order)), new.run_id, now=now)
+    move(place, new, "deferred", actor_id=order.person_id, now=now, carried=carried)
+    is_over = any(line.subsidy_minor and line.id not in carried for line in lines)
+    finish(change, new, now=now, is_subsidy_over=is_over)
 
 
 def move(

@@ -204,6 +204,16 @@ def off_subsidies(parts: Sequence[Part], payable: Mapping[int, int], amount: int
     return found
 
 
+def off_moved(parts: Sequence[Part], kept: Mapping[int, int]) -> list[Share]:
+    """What comes off the funders' parts when a place moves and so much of each line's goes along: the rest, or all."""
+    found = []
+    for part in parts:
+        off = part.left - kept.get(part.line_id, 0)
+        if part.payer is Payer.FUNDER and off > 0:
+            found.append(Share(part, off, lowers=part.line_id in kept))
+    return found
+
+
 def by_payer(shares: Sequence[Share]) -> dict[Payer, int]:
     """The sum of each payer's shares, in the order of the waterfall; those who get nothing are not here."""
     sums = {payer: sum(share.minor for share in shares if share.part.payer is payer) for payer in Payer}

@@ -1,4 +1,4 @@
-"""A subsidy goes along when a place is moved because its run is off or changed."""
+"""A subsidy goes along when its place moves to another run: as much of it as its rule pays there."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Select
 
+    from marketplace.foundation.money import Money
     from marketplace.funding.facts import Offer
 
 # What is still a promise. What was earned, claimed or paid was so in the run it was for.
@@ -24,7 +25,23 @@ PROMISED = (State.APPLIED, State.RESERVED)
 ABOUT_THE_RUN = frozenset({"run_dates", "skill", "category", "provider", "provider_kind", "mode"})
 
 
-def carry(order_line_id: int, offer: Offer, *, now: datetime) -> bool:
+def would_pay(order_line_id: int, offer: Offer, price: Money, *, is_locked: bool = False) -> int:
+    """What the programme of a line pays of a seat in another run at `price`, in minor units: never more than promised.
+
+    0 where nothing was promised, or the rule does not pay for that run; what the person has had besides is not asked
+    again. `is_locked` locks the programme, so that it stays so until the transaction ends.
+    """
+    subsidy = db.session.scalar(select(Subsidy).filter_by(order_line_id=order_line_id))
+    if subsidy is None:
+        return 0
+    if is_locked:
+        subsidy, _programme = subsidies.locked_subsidy(subsidy.id)
+    if subsidy.state not in PROMISED or price.currency != subsidy.currency or not _covers(subsidy, offer):
+        return 0
+    return min(subsidy.amount_minor, subsidy_rules.granted_minor(subsidy.rule_version.rule, price.minor, Left(0)))
+
+
+def follow(order_line_id: int, offer: Offer, *, now: datetime) -> bool:
     """Let the promise for a line hold for a seat in another run, if its programme pays for that run too.
 
     The deadline follows the run to a later day, never to an earlier one. Whether it goes along; a line without a

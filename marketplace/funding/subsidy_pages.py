@@ -63,7 +63,7 @@ def _ending(reason: str) -> str:
         "deferred": _("moved to another date"),
         "transferred": _("passed on to another person"),
         "staff": _("a part of the price was given back"),
-        "cheaper": _("moved to a cheaper date"),
+        "deferral_difference": _("moved to another date"),
     }
     return words.get(reason, reason)
 

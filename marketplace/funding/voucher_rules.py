@@ -168,13 +168,17 @@ def _check_bounds(terms: Terms, buyer: Buyer, offer: Offer) -> None:
         raise VoucherRefused(
             "voucher_not_for_you", lazy("This code is for people with another e-mail address than yours.")
         )
-    is_for_run = (
+    if not is_for_seat(terms, offer):
+        raise VoucherRefused("voucher_not_for_run", lazy("This code is not for this run. It may be for other courses."))
+
+
+def is_for_seat(terms: Terms, offer: Offer) -> bool:
+    """Whether a code that is bound to runs, courses or providers is for this seat."""
+    return (
         (not terms.run_ids or offer.run_id in terms.run_ids)
         and (not terms.course_ids or offer.course_id in terms.course_ids)
-        and (not terms.provider_ids or offer.provider_ids & terms.provider_ids)
+        and (not terms.provider_ids or bool(offer.provider_ids & terms.provider_ids))
     )
-    if not is_for_run:
-        raise VoucherRefused("voucher_not_for_run", lazy("This code is not for this run. It may be for other courses."))
 
 
 def _check_uses(terms: Terms, standing: Standing) -> None:

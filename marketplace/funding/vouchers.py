@@ -198,6 +198,16 @@ def lock_of(order_line_ids: Sequence[int]) -> None:
         locked(Voucher, voucher_id)
 
 
+def is_for(order_line_id: int, offer: Offer) -> bool:
+    """Whether the code that pays a part of a line may be used for this seat, too; True for a line without one.
+
+    When it may be used and by whom was asked when it was redeemed, and is not asked again.
+    """
+    query = select(VoucherRedemption).where(VoucherRedemption.order_line_id == order_line_id)
+    redemption = db.session.scalar(query.options(joinedload(VoucherRedemption.voucher).joinedload(Voucher.batch)))
+    return redemption is None or voucher_rules.is_for_seat(redemption.voucher.batch.terms, offer)
+
+
 def find_redemption(order_line_id: int) -> VoucherRedemption | None:
     """What a code paid for this line, if one did."""
     return db.session.scalar(select(VoucherRedemption).where(VoucherRedemption.order_line_id == order_line_id))

@@ -147,7 +147,8 @@ def move_words(one: Move) -> str:
     back = (
         _("%(amount)s goes back", amount=format_money(-one.difference)) if one.difference.minor else _("nothing to pay")
     )
-    return f"{day} · {pick(one.run, 'place')} · {format_money(one.price)} · {seats} · {back}"
+    told = [day, str(pick(one.run, "place")), format_money(one.price), seats, back]
+    return " · ".join([*told, _("without the subsidy")] if one.is_subsidy_over else told)
 
 
 def hit_names() -> Mapping[str, str]:

@@ -20,7 +20,7 @@ def utc(*parts):
 def may_defer(starts_at, now, *, zone, days):
     terms = Terms(version=1, tiers=(), withdrawal_days=0, deferral_days=days)
     try:
-        change_rules.check_may_defer(terms, starts_at=starts_at, zone=zone, is_paid_by_others=False, now=now)
+        change_rules.check_may_defer(terms, starts_at=starts_at, zone=zone, now=now)
     except Refused as refused:
         return refused.code
     return "may"
