@@ -9,11 +9,12 @@ from marketplace.accounts.permissions import current_person
 from marketplace.catalog.models import Course
 from marketplace.enrolment import course_facts, quotes
 from marketplace.foundation import clock
+from marketplace.foundation.keeping import Shelf
 from marketplace.funding import estimates, programmes, subsidy_names
 from marketplace.funding.subsidy_rules import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from marketplace.catalog.course_pages import RunFacts
     from marketplace.catalog.pricing_rules import Price
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 # Told in one breath; the programme's page has all of them.
 MOST_CONDITIONS = 3
+# So long pages of visitors may tell of a programme that was closed, paused or given another rule.
+KEPT_SECONDS = 5
+_open_now = Shelf(KEPT_SECONDS, largest=1)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,15 @@ def notes(course_public_id: str, runs: Sequence[RunFacts], prices: Mapping[int, 
         if best is not None:
             told[run.id] = Note(best, price - best.amount, best.decision.is_granted, _conditions(best))
     return told
+
+
+def open_now() -> Hashable:
+    """Which rules decide now, for which days, at most KEPT_SECONDS old: pages kept for visitors differ by it."""
+    found: Hashable | None = _open_now.find("open")
+    if found is None:
+        found = tuple((version.id, version.programme.frame) for version in programmes.list_open(now=clock.now()))
+        _open_now.put("open", found)
+    return found
 
 
 def _conditions(estimate: Estimate) -> str:

@@ -34,7 +34,7 @@ from marketplace.enrolment import (
 )
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.forms import STALE, EnrolForm, PressForm
-from marketplace.foundation import clock, ids
+from marketplace.foundation import clock, ids, kept_pages
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import language
@@ -69,6 +69,7 @@ def init_app(app: Flask, _settings: Settings) -> None:
     """Let the course page, which belongs to a lower room, tell how its seats stand and what programmes would pay."""
     app.jinja_env.globals["availability_of"] = lambda runs: availability.of_runs(runs, now=clock.now())
     app.jinja_env.globals["funding_notes"] = course_funding.notes
+    kept_pages.tell_beside("catalog/course.html", course_funding.open_now)
     app.jinja_env.globals["days_before"] = policy_pages.days_before
     app.extensions[till.NAME] = till.Till()
 

@@ -1,8 +1,9 @@
 """Pages of visitors kept as they were written: the same facts, in the same language, give the same page.
 
 Facts are read anew for every request, or PostgreSQL is asked whether they are those the page was written from: a kept
-page is used when they are. What a template asks besides the facts it is given (names of categories, estimates of open
-programmes, the ways on from an empty list) may be so old as a page is kept.
+page is used when they are. What a template asks besides the facts it is given (names of categories, how far a budget
+still reaches, the ways on from an empty list) may be so old as a page is kept; what a room above the page's tells on it
+can say by itself whether it is the same (`tell_beside`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from marketplace.foundation.keeping import Shelf
 from marketplace.foundation.web import csp_nonce
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from datetime import datetime
 
 KEPT_SECONDS = 60
@@ -26,6 +27,12 @@ MOST_PAGES = 64
 # Prices may change with the day, and somewhere a day begins at each quarter of an hour.
 DAYS_BEGIN_SECONDS = 900
 _pages = Shelf(KEPT_SECONDS, largest=MOST_PAGES)
+_beside: dict[str, Callable[[], Hashable]] = {}
+
+
+def tell_beside(template: str, state: Callable[[], Hashable]) -> None:
+    """Keep a template's pages apart by what `state` says. It is asked for every visitor: what it says must be kept."""
+    _beside[template] = state
 
 
 class _Kept(NamedTuple):
@@ -47,7 +54,8 @@ class Page:
         is_signed_in: bool = current_user.is_authenticated  # type: ignore[attr-defined]
         self._may_be_kept = not is_signed_in and "_flashes" not in session
         quarter = int(now.timestamp()) // DAYS_BEGIN_SECONDS
-        self._key = (template, request.url_root, request.full_path, language(), quarter)
+        beside = _beside[template]() if self._may_be_kept and template in _beside else None
+        self._key = (template, request.url_root, request.full_path, language(), quarter, beside)
         self._kept: _Kept | None = _pages.find(self._key) if self._may_be_kept else None
 
     @property

@@ -1,17 +1,19 @@
 """What buyers see of funding: an estimate at the course, then the net price with its reasons before they press."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
+from marketplace.enrolment import course_funding
 from marketplace.enrolment.models import Order
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
 from marketplace.funding import programmes
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt
 from marketplace.funding.subsidy_rules import Rule
-from tests.factories import make_person, make_run, sign_in
+from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.funding.made import make_programme
 
 SHANGHAI = Rule(percent=50, regions=("310000",), industries=("R",), attendance_percent=80, owed_percent=50)
@@ -43,6 +45,27 @@ def test_a_visitor_sees_an_estimate_with_its_conditions(client):
     assert "You may pay from CN¥640.00" in page
     assert "You work in Shanghai; Your sector is Culture" in page
     assert f"/funding/{programme.public_id}" in page
+
+
+def test_a_visitor_sees_no_estimate_of_a_programme_that_was_closed_or_pays_less_now(client, queries):
+    run, officer = make_run(), make_staff("funding_officer")
+    programme = make_programme(rule=SHANGHAI)
+    address = f"/courses/{run.course.public_id}"
+
+    def told():
+        # As a few seconds later.
+        course_funding._open_now.values.clear()
+        return re.findall("You may pay from (CN¥[0-9.]+)", client.get(address).text)
+
+    assert told() == ["CN¥640.00"]
+    queries.clear()
+    client.get(address)
+    assert len(queries) == 1
+    programmes.write_draft(programme.id, replace(SHANGHAI, percent=25), actor_id=officer.id, now=clock.now())
+    programmes.publish_draft(programme.id, actor_id=officer.id, now=clock.now())
+    assert told() == ["CN¥960.00"]
+    programmes.close(programme.id, is_closed=True, actor_id=officer.id, now=clock.now())
+    assert told() == []
 
 
 def test_the_course_page_tells_the_net_price_to_who_has_signed_in(client):
