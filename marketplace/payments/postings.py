@@ -15,6 +15,7 @@ from sqlalchemy import Text, cast, exists, false, func, or_, select
 from sqlalchemy.orm import contains_eager
 
 from marketplace.catalog.models import CourseProvider, CourseRun
+from marketplace.enrolment import returns
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, RefundDue
 from marketplace.enrolment.refund_rules import NEVER_SOLD
 from marketplace.foundation import clock, jobs
@@ -220,8 +221,23 @@ PLACES = select(
 ).subquery("place")
 
 
+# What a bank holds while it decides: the books say so from the opening of the dispute until its outcome is posted.
+_HELD = (
+    select(Dispute.amount_minor, Dispute.currency, PaymentAttempt.public_id, PaymentAttempt.order_id)
+    .join(Dispute.attempt)
+    .where(
+        PaymentAttempt.purpose == Purpose.ORDER,
+        _is_posted("dispute_opened:" + Dispute.public_id),
+        ~_is_posted("dispute_closed:" + Dispute.public_id),
+    )
+)
+
+
 def earn_due(*, now: datetime) -> int:
-    """Earn every order of an ended run that has anything unearned, each in a transaction of its own; how many."""
+    """Earn every order of an ended run that has anything unearned, each in a transaction of its own; how many.
+
+    What a bank holds is not earned until it has decided; shares of it that were posted before are taken back.
+    """
     query = (
         select(LedgerTransaction.order_id)
         .join(LedgerTransaction.entries)
@@ -235,18 +251,25 @@ def earn_due(*, now: datetime) -> int:
         .group_by(LedgerTransaction.order_id, LedgerEntry.account)
         .having(func.sum(LedgerEntry.amount_minor) != 0)
     )
-    due = sorted({order_id for order_id in db.session.scalars(query) if order_id is not None})
-    return sum(earn(order_id, now=now) for order_id in due[:BATCH])
+    held = _HELD.where(Dispute.state == DisputeState.OPEN).subquery()
+    due = {*db.session.scalars(query), *db.session.scalars(select(held.c.order_id))} - {None}
+    done = 0
+    for order_id in sorted(due):
+        done += earn(order_id, now=now)
+        if done == BATCH:
+            break
+    return done
 
 
 def earn(order_id: int, *, now: datetime) -> bool:
     """Turn what stands as unearned for an order into shares; False when nothing does. Locks the order.
 
-    A refund after the end leaves a debit behind, which this takes back from the same shares.
+    A refund after the end leaves a debit behind, which this takes back from the same shares. So it does with what a
+    bank holds, until it has decided.
     """
     with transaction():
         order = locked(Order, order_id)
-        unearned = _unearned_of(order_id)
+        unearned = _less_held(_unearned_of(order_id), _held_of(order_id, order.currency))
         if not unearned:
             return False
         before = _earned_before(order_id, order.currency)
@@ -288,6 +311,19 @@ def _unearned_of(order_id: int) -> list[Entry]:
     ]
 
 
+def _held_of(order_id: int, currency: str) -> Money:
+    """What a bank holds of what was paid for the order; money that bought nothing is on its way back anyway."""
+    found = db.session.execute(_HELD.where(PaymentAttempt.order_id == order_id, Dispute.currency == currency)).all()
+    return Money(sum(one.amount_minor for one in found if returns.has_bought(order_id, one.public_id)), currency)
+
+
+def _less_held(unearned: list[Entry], held: Money) -> list[Entry]:
+    """The balances to earn: what is held stays unearned, or becomes so again where it was earned before."""
+    paid = sum((one.amount for one in unearned if one.account == Account.UNEARNED_REVENUE), held)
+    others = [one for one in unearned if one.account != Account.UNEARNED_REVENUE]
+    return others if paid.is_zero else [*others, Entry(Account.UNEARNED_REVENUE, paid)]
+
+
 def _earned_before(order_id: int, currency: str) -> tuple[int, Money]:
     """How many times and how much of the order was earned so far."""
     query = (
@@ -304,10 +340,11 @@ def _earned_before(order_id: int, currency: str) -> tuple[int, Money]:
 
 
 def _last_moved(order_id: int) -> datetime:
-    """When the latest fact behind the unearned balance occurred: nothing is earned before it was paid."""
+    """When the latest fact behind the unearned balance occurred: nothing is earned before it was paid or let go."""
+    accounts = (*UNEARNED, Account.DISPUTES_HELD)
     query = select(func.max(LedgerTransaction.occurred_at)).where(
         LedgerTransaction.order_id == order_id,
-        exists().where(LedgerEntry.transaction_id == LedgerTransaction.id, LedgerEntry.account.in_(UNEARNED)),
+        exists().where(LedgerEntry.transaction_id == LedgerTransaction.id, LedgerEntry.account.in_(accounts)),
     )
     moment: datetime = db.session.scalars(query).one()
     return moment
