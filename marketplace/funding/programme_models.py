@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import date, datetime
 from typing import Any
 
@@ -133,6 +135,11 @@ class FundingRule(Model):
     def rule(self) -> Rule:
         """What it says."""
         return kept_rules.from_json(self.content)
+
+    @property
+    def mark(self) -> str:
+        """Another one for other words: by it a page tells which draft its reader saw."""
+        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class ProgrammeEvent(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import flash, redirect, render_template, url_for
+from flask import flash, redirect, render_template, request, url_for
 
 from marketplace.accounts.permissions import permission, person
 from marketplace.foundation import clock
@@ -105,10 +105,11 @@ def record_deposit(public_id: str) -> ResponseReturnValue:
 @blueprint.post("/staff/funding/<public_id>/publish")
 @permission(OFFICER)
 def publish_rule(public_id: str) -> ResponseReturnValue:
-    """Put the draft of the rule in force."""
+    """Put the draft of the rule in force, as the officer read it."""
+    shown = request.form.get("shown", "")
     return _act(
         public_id,
-        lambda programme_id: programmes.publish_draft(programme_id, actor_id=person().id, now=clock.now()),
+        lambda programme_id: programmes.publish_draft(programme_id, shown=shown, actor_id=person().id, now=clock.now()),
         _("The rule is published. It decides from now on and cannot be changed."),
     )
 

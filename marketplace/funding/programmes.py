@@ -113,13 +113,19 @@ def write_draft(programme_id: int, rule: Rule, *, actor_id: int, now: datetime) 
         return draft
 
 
-def publish_draft(programme_id: int, *, actor_id: int, now: datetime) -> FundingRule:
-    """Put the draft in force: from now on it decides, and nobody can change it. Raises Refused without a draft."""
+def publish_draft(programme_id: int, *, shown: str | None = None, actor_id: int, now: datetime) -> FundingRule:
+    """Put the draft in force: from now on it decides, and nobody can change it.
+
+    Raises Refused without a draft, and for another one than `shown`, the mark of what the officer read.
+    """
     with transaction():
         programme = locked(FundingProgramme, programme_id)
         draft = find_draft(programme_id)
         if draft is None:
             raise Refused("no_draft", lazy("There is no draft to publish."))
+        if shown is not None and shown != draft.mark:
+            message = lazy("Another officer has changed the draft since you read it. Please read it again.")
+            raise Refused("draft_changed", message)
         draft.published_at, draft.published_by_id = now, actor_id
         db.session.flush()
         record(programme, "rule_published", actor_id=actor_id, now=now, details={"version": draft.version})

@@ -128,7 +128,13 @@ def test_a_rule_is_drafted_and_published(client, officer):
     assert "Culture, sports and entertainment (section R), Museums" in page(client, f"{address}/rule")
     assert programmes.rule_in_force(programme.id).version == 1
     assert "Publish version 2" in page(client, address)
-    assert client.post(f"{address}/publish").status_code == 303
+    read = re.search(r'name="shown" value="(\w+)"', page(client, address))[1]
+    assert client.post(f"{address}/rule", data=filled | {"percent": "90"}).status_code == 303
+    assert client.post(f"{address}/publish", data={"shown": read}).status_code == 303
+    assert programmes.rule_in_force(programme.id).version == 1
+    assert "changed the draft since you read it" in page(client, address)
+    assert client.post(f"{address}/rule", data=filled).status_code == 303
+    assert client.post(f"{address}/publish", data={"shown": read}).status_code == 303
 
     rule = programmes.rule_in_force(programme.id).rule
     assert rule == Rule(
