@@ -200,6 +200,18 @@ class Market(RuleBasedStateMachine):
     def send_back_subsidy(self, which):
         self.world.send_back_subsidy(which)
 
+    @rule(which=ANY, pays=st.sampled_from((True, True, False)))
+    def pay_debt(self, which, pays):
+        self.world.pay_debt(which, pays)
+
+    @rule(which=ANY, percent=PERCENT)
+    def transfer_debt(self, which, percent):
+        self.world.transfer_debt(which, percent)
+
+    @rule(which=ANY, percent=PERCENT)
+    def write_off(self, which, percent):
+        self.world.write_off(which, percent)
+
     @rule(act=st.sampled_from(("work", "work", "chores", "reconcile")), commits=st.integers(1, 12))
     def cut_power(self, act, commits):
         self.world.cut_power(act, commits)

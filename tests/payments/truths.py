@@ -117,7 +117,7 @@ ALWAYS = {
          WHERE book <> waits""",
     "a payment buys its place or goes back": """
         SELECT attempt.public_id FROM payment_attempt AS attempt
-         WHERE attempt.state = 'paid'
+         WHERE attempt.state = 'paid' AND purpose = 'order'
            AND NOT EXISTS (SELECT 1 FROM order_event WHERE order_id = attempt.order_id AND kind = 'confirmed'
                               AND details ->> 'attempt' = attempt.public_id)
            AND NOT EXISTS (SELECT 1 FROM refund_due WHERE attempt_public_id = attempt.public_id)""",
@@ -163,9 +163,12 @@ AT_REST = {
               JOIN ledger_transaction ON ledger_transaction.id = transaction_id
              WHERE order_id = "order".id AND account = 'unearned_revenue') AS book CROSS JOIN LATERAL (
             SELECT coalesce(sum(amount_minor), 0) AS paid FROM payment_attempt
-             WHERE order_id = "order".id AND payment_attempt.state = 'paid') AS came CROSS JOIN LATERAL (
-            SELECT coalesce(sum(amount_minor), 0) AS back FROM refund_due
-             WHERE order_id = "order".id AND payer = 'learner' AND voided_at IS NULL) AS went
+             WHERE order_id = "order".id AND payment_attempt.state = 'paid' AND purpose = 'order') AS came
+         CROSS JOIN LATERAL (
+            SELECT coalesce(sum(due.amount_minor), 0) AS back FROM refund_due AS due
+              LEFT JOIN payment_attempt AS attempt ON attempt.public_id = attempt_public_id
+             WHERE due.order_id = "order".id AND payer = 'learner' AND voided_at IS NULL
+               AND purpose IS DISTINCT FROM 'debt') AS went
          WHERE kept < 0 OR kept > total_minor OR kept > paid - back""",
     "money in dispute is that of open disputes": """
         SELECT held, disputed FROM (

@@ -46,7 +46,17 @@ from marketplace.foundation.money import Money
 from marketplace.funding import voucher_batches
 from marketplace.funding.voucher_batches import NewBatch
 from marketplace.funding.voucher_rules import Terms, ValueKind
-from marketplace.payments import attempts, events, offline, postings, queues, reconciliation, refunds, stripe_matching
+from marketplace.payments import (
+    attempts,
+    debts,
+    events,
+    offline,
+    postings,
+    queues,
+    reconciliation,
+    refunds,
+    stripe_matching,
+)
 from marketplace.payments.models import PaymentAttempt, Refund, StripeEvent
 from marketplace.payments.offline import Transfer
 from marketplace.payments.sandbox import checkout
@@ -57,16 +67,16 @@ from tests.factories import make_course, make_person, make_run, make_staff
 from tests.funding.made import make_programme
 from tests.payments.conftest import signed
 from tests.payments.funders import RULE, Funders
+from tests.payments.owing import BACK, Owing
 from tests.payments.truths import ALWAYS, AT_REST, hold_true
 from tests.payments.upsets import SEAT_CODE, Upsets
 
-BACK = {"return_url": "http://localhost/back", "cancel_url": "http://localhost/cancel"}
 PRICES = (100_000, 150_001, 0, 120_000)
 # The first seat of the first run costs less.
 FIRST_SEAT = PriceRule(0, RuleKind.FIRST_SEATS, "CNY", price=70_000, first_seats=1)
 
 
-class World(Upsets, Funders):
+class World(Upsets, Funders, Owing):
     """The market and its people; acts take small numbers and pick by them, so that any number is a choice."""
 
     def __init__(self, app, sandbox, move_clock):
@@ -328,6 +338,7 @@ class World(Upsets, Funders):
             offers.offer_all,
             pools.release_due,
             attempts.close_dead_sessions,
+            debts.return_overpaid,
             refunds.take_up_refunds,
         ):
             self._try(chore, now=self.now)
@@ -384,6 +395,7 @@ class World(Upsets, Funders):
         self.read_stripes_list()
         self.check()
         hold_true(AT_REST)
+        self.debts_agree()
         self._agree_with_stripe()
 
     def _go_on(self, *, minutes):
