@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person
-from marketplace.catalog.models import CourseRun, RunState
+from marketplace.catalog.models import CourseRun, CourseState, RunState
 from marketplace.enrolment import counting
 from marketplace.enrolment.letters import in_zone_of
 from marketplace.enrolment.models import HoldEnd, SeatHold
@@ -45,7 +45,8 @@ def settle(run: CourseRun, *, now: datetime) -> None:
 def pass_on(run: CourseRun, *, now: datetime) -> int:
     """Offer the free seats of a locked run to those who wait, in their order; returns how many offers were made.
 
-    A free seat of a pool is offered to the first who is of its audience. Nothing is offered outside the window.
+    A free seat of a pool is offered to the first who is of its audience. Nothing is offered outside the window, or of a
+    course that was withdrawn: nobody could take it.
     """
     is_open = run.enrol_opens_at is not None and run.enrol_closes_at is not None
     if run.state != RunState.SCHEDULED or not is_open or not run.enrol_opens_at <= now < run.enrol_closes_at:  # type: ignore[operator]
@@ -53,7 +54,7 @@ def pass_on(run: CourseRun, *, now: datetime) -> int:
     made = 0
     while run.seats_left() or run.seats_kept:
         chosen = _next(run)
-        if chosen is None:
+        if chosen is None or run.course.state != CourseState.PUBLISHED:
             break
         _offer(chosen, run, now=now)
         made += 1

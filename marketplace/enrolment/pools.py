@@ -44,9 +44,13 @@ class PoolWish:
 
 
 def create_pool(run_id: int, wish: PoolWish, *, actor_id: int | None, now: datetime) -> SeatPool:
-    """Keep seats of a run for an audience. Locks the run; raises Invalid when fewer seats than that are free."""
+    """Keep seats of a run for an audience. Locks the run.
+
+    Raises Invalid when fewer seats than that are free, and for a day that is over.
+    """
     with transaction():
         run = locked(CourseRun, run_id)
+        _check_ahead(wish, now)
         _check_size(run, wish.size)
         pool = SeatPool(run_id=run_id, taken=0, created_at=now, created_by_id=actor_id)
         _fill(pool, wish)
@@ -59,12 +63,14 @@ def create_pool(run_id: int, wish: PoolWish, *, actor_id: int | None, now: datet
 def change_pool(pool_id: int, wish: PoolWish, *, actor_id: int | None, now: datetime) -> SeatPool:
     """Change size, audience or release day of a pool that is not released; seats it gives up go to who waits.
 
-    A pool of vouchers stays its holders', whatever audience is wished for.
+    A pool of vouchers stays its holders', whatever audience is wished for. Raises Invalid as `create_pool` does, and
+    for a pool that is released.
     """
     with transaction():
         run, pool = _locked_with_run(pool_id)
         if pool.released_at is not None:
             raise Invalid("pool_released", lazy("These seats have been released; keep new ones instead."))
+        _check_ahead(wish, now)
         _check_size(run, wish.size - pool.size)
         before = _told(pool)
         _fill(pool, replace(wish, audience=pool.audience) if pool.audience == Audience.VOUCHER else wish)
@@ -154,6 +160,13 @@ def _record(
 
 def _trail(kind: str, run: CourseRun, changed: dict[str, Any], *, actor_id: int | None, now: datetime) -> None:
     trail.record(kind, course_id=run.course_id, run_id=run.id, actor_id=actor_id, now=now, changed=changed)
+
+
+def _check_ahead(wish: PoolWish, now: datetime) -> None:
+    """Seats kept until a day that is over would be everyone's a minute later."""
+    if wish.release_at <= now:
+        sentence = lazy("Choose a day that is not over.")
+        raise Invalid("release_over", sentence, {"last_day": sentence})
 
 
 def _check_size(run: CourseRun, more: int) -> None:

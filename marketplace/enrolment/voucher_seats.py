@@ -31,7 +31,8 @@ class KeptSeats:
 def issue(wanted: NewBatch, seats: KeptSeats | None, *, actor_id: int, now: datetime) -> VoucherBatch:
     """Issue a batch of codes, and keep seats for their holders; the codes are for that run alone then.
 
-    Locks the run. Raises Invalid by field, beside `kept_seats` when fewer are free.
+    Locks the run. Raises Invalid by field, beside `kept_seats` when fewer are free, beside
+    `kept_until` for a day that is over.
     """
     with transaction():
         if seats is None:
@@ -47,7 +48,8 @@ def _keep(wanted: NewBatch, seats: KeptSeats, *, actor_id: int, now: datetime) -
     try:
         return pools.create_pool(seats.run_id, wish, actor_id=actor_id, now=now)
     except Invalid as wrong:
-        raise Invalid(wrong.code, wrong.message, {"kept_seats": wrong.message}) from wrong
+        field = "kept_until" if "last_day" in (wrong.fields or {}) else "kept_seats"
+        raise Invalid(wrong.code, wrong.message, {field: wrong.message}) from wrong
 
 
 def end_batch(batch: VoucherBatch, *, reason: str, actor_id: int, now: datetime) -> int:

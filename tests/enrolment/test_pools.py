@@ -198,6 +198,17 @@ def test_a_pool_is_not_made_smaller_than_what_is_taken(now, sponsor):
         )
 
 
+def test_seats_are_not_kept_until_a_day_that_is_over(now, sponsor):
+    run = make_run(capacity=2)
+    with pytest.raises(Invalid, match="release_over"):
+        keep(run, now, organisation_id=sponsor.id, release_at=now)
+    pool = keep(run, now, organisation_id=sponsor.id)
+    wish = PoolWish("sponsor", "organisation", 2, now, organisation_id=sponsor.id)
+    with pytest.raises(Invalid, match="release_over"):
+        pools.change_pool(pool.id, wish, actor_id=None, now=now)
+    assert counted(run) == (0, 1, [(0, 1)])
+
+
 def test_releasing_by_hand_and_twice(now, sponsor):
     run = make_run(capacity=2)
     pool = keep(run, now, size=2, organisation_id=sponsor.id)

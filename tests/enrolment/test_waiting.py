@@ -68,6 +68,20 @@ def test_a_seat_given_up_is_offered_to_the_first_who_waits(full, now):
     assert mail.subject.startswith("为您保留了一个名额")
 
 
+def test_no_seat_of_a_withdrawn_course_is_offered(full, now):
+    run, order = full
+    wait(run, now=now)
+    with transaction():
+        run.course.state = "withdrawn"
+    cancel(order, now=now)
+    assert (states(run), offers.offer_all(now=now)) == (["waiting"], 0)
+
+    # Back in the catalogue, it is.
+    with transaction():
+        run.course.state = "published"
+    assert (offers.offer_all(now=now), states(run)) == (1, ["offered"])
+
+
 def test_a_seat_on_offer_is_sold_to_nobody_else(full, now):
     run, order = full
     first = make_person()
