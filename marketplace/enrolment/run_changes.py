@@ -18,7 +18,7 @@ from marketplace.catalog import search
 from marketplace.catalog.models import CourseRun, RunState
 from marketplace.enrolment import cancellations, changes, orders, places, run_change_rules
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine, OrderState
-from marketplace.enrolment.run_change_models import RunChange, RunChangeAnswer
+from marketplace.enrolment.run_change_models import RunChange, RunChangeAnswer, RunMinimum
 from marketplace.enrolment.run_change_rules import CHOICES, DEFAULTS, AnswerState, Choice, RunChangeKind
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, savepoint, transaction
@@ -118,6 +118,10 @@ def _move(run: CourseRun, wanted: Wanted) -> None:
             session.starts_at, session.ends_at = moved(session.starts_at), moved(session.ends_at)
         run.starts_at, run.ends_at = wanted.starts_at, moved(run.ends_at) if run.ends_at else None
         run.enrol_closes_at = moved(run.enrol_closes_at) if run.enrol_closes_at else None
+        minimum = db.session.get(RunMinimum, run.id)
+        if minimum is not None and minimum.decided_at is None and minimum.decide_by > run.starts_at:
+            # Decided before the start, as it was set: else nobody would be reminded in time.
+            minimum.decide_by, minimum.reminded_at = run.starts_at, None
     run.place_zh, run.place_en = wanted.place_zh or run.place_zh, wanted.place_en or run.place_en
 
 

@@ -231,6 +231,16 @@ def test_nobody_is_reminded_of_a_run_that_is_off_or_has_begun(now):
     assert minimums.remind_all(now=run.starts_at) == 0
 
 
+def test_a_run_that_is_moved_to_an_earlier_day_is_decided_about_before_it_starts(now):
+    run, _target, _people = filled(1, now=now)
+    minimums.set_minimum(run.id, 2, decide_by=run.starts_at - timedelta(days=1), now=now)
+    earlier = run.starts_at - timedelta(days=5)
+    announce(run, RunChangeKind.MOVED, now=now, starts_at=earlier)
+
+    assert minimums.get(run.id).decide_by == earlier
+    assert minimums.remind_all(now=earlier - timedelta(days=1)) == 1
+
+
 def test_there_is_nothing_to_decide_about_a_run_that_is_off_or_has_begun(now):
     off, _target, _people = filled(1, now=now)
     run = make_run()
