@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from marketplace.foundation.database import add, db
-from marketplace.foundation.errors import Invalid
+from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.payments.desk_models import StaffAct
 
@@ -45,6 +45,16 @@ def record(
             occurred_at=now,
         )
     )
+
+
+def check_unchanged(seen: int | None, left: int) -> None:
+    """Raise Refused where what is left, in minor units, is not what the page showed: pressed twice, it is done once.
+
+    Call with everything locked; None for a caller that showed nothing.
+    """
+    if seen not in {None, left}:
+        message = lazy("What is left has changed since you saw this page. Please look again: it may be done already.")
+        raise Refused("left_changed", message)
 
 
 def list_of_order(order_id: int) -> Sequence[StaffAct]:

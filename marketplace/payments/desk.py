@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from marketplace.payments.dispute_models import Dispute
     from marketplace.payments.invoice_models import FapiaoRequest
     from marketplace.payments.models import Refund
+    from marketplace.payments.refunds import Seen
 
 MONEY_IN = frozenset({Account.STRIPE_BALANCE, Account.BANK})
 
@@ -257,12 +258,18 @@ def give_back(
     ends_place: bool,
     actor_id: int,
     now: datetime,
-    shown: str | None = None,
+    seen: Seen | None = None,
 ) -> Sequence[Refund]:
     """Ask for a refund at the desk: `refunds.request_refund`, with the act kept beside it."""
     with transaction():
         made = refunds.request_refund(
-            order.id, amount, reason=reason, ends_place=ends_place, actor_id=actor_id, now=now, shown=shown
+            order.id,
+            amount,
+            reason=reason,
+            ends_place=ends_place,
+            actor_id=actor_id,
+            now=now,
+            seen=seen,
         )
         details = {"amount": amount.minor, "currency": amount.currency, "ends_place": ends_place}
         subject = f"order:{order.public_id}"

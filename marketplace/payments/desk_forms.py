@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flask_wtf import FlaskForm
-from wtforms import Field, RadioField, SelectField, StringField, SubmitField, TextAreaField
+from wtforms import Field, HiddenField, RadioField, SelectField, StringField, SubmitField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from marketplace.foundation import bank_days
@@ -131,6 +131,8 @@ class WriteOffForm(ReasonForm):
     """A part of what a learner owes that is given up."""
 
     amount = StringField(lazy("Amount"), validators=[InputRequired(lazy("Enter an amount, like 1280.00."))])
+    # What was owed when the page was made, in minor units.
+    left = HiddenField()
     submit = SubmitField(lazy("Write it off"))
 
     def __init__(self, left: Money) -> None:

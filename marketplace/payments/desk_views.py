@@ -9,7 +9,7 @@ from flask import flash, redirect, render_template, request, url_for
 from marketplace.accounts.permissions import permission, person
 from marketplace.enrolment import pages
 from marketplace.foundation import clock, ids
-from marketplace.foundation.filling import attempt
+from marketplace.foundation.filling import attempt, text
 from marketplace.foundation.i18n import gettext as _
 from marketplace.payments import books, debts, desk_pages, desk_search, desk_words, offline, queues, write_offs
 from marketplace.payments import desk as desk_of
@@ -17,6 +17,7 @@ from marketplace.payments.blueprint import blueprint
 from marketplace.payments.desk_forms import ReasonForm, TransferForm, WriteOffForm
 from marketplace.payments.forms import RefundForm
 from marketplace.payments.models import Purpose
+from marketplace.payments.refunds import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,9 +81,16 @@ def refund(public_id: str) -> ResponseReturnValue:
         return _file_page(public_id, refund_form=form)
 
     def give_back() -> None:
-        why, shown, now = form.reason.data or "", form.shown.data, clock.now()
+        why, now = form.reason.data or "", clock.now()
+        seen = Seen(form.shown.data or None, _seen(form))
         desk_of.give_back(
-            order, form.money, reason=why, ends_place=ends, actor_id=person().id, now=now, shown=shown or None
+            order,
+            form.money,
+            reason=why,
+            ends_place=ends,
+            actor_id=person().id,
+            now=now,
+            seen=seen,
         )
 
     return _act(public_id, form, "refund_form", give_back, _("The refund is on its way."))
@@ -121,7 +129,7 @@ def write_off(public_id: str) -> ResponseReturnValue:
 
     def give_up() -> None:
         why, actor_id = form.reason.data or "", person().id
-        write_offs.propose(order.id, form.money, reason=why, actor_id=actor_id, now=clock.now())
+        write_offs.propose(order.id, form.money, reason=why, actor_id=actor_id, now=clock.now(), left_seen=_seen(form))
 
     return _act(public_id, form, "write_off_form", give_up, _("The write-off is entered."))
 
@@ -157,6 +165,11 @@ def _act(public_id: str, form: FlaskForm, name: str, act: Callable[[], None], do
     return redirect(url_for("payments.order_money", public_id=public_id), 303)
 
 
+def _seen(form: RefundForm | WriteOffForm) -> int | None:
+    """What the page said that was left."""
+    return int(text(form.left)) if text(form.left).isdecimal() else None
+
+
 def _file_page(public_id: str, **forms: FlaskForm) -> str:
     now = clock.now()
     file = desk_of.open_file(public_id)
@@ -168,10 +181,16 @@ def _file_page(public_id: str, **forms: FlaskForm) -> str:
     if file.debt is not None:
         given["debt_form"] = TransferForm(file.debt.left, now=now, purpose=Purpose.DEBT)
         given["write_off_form"] = WriteOffForm(file.debt.left)
+    given |= forms
+    # As it is now, also for a form that was refused because it had changed.
+    owed = file.debt.left if file.debt is not None else None
+    for name, left in (("refund_form", file.money.left), ("write_off_form", owed)):
+        if left is not None:
+            given[name].left.data = str(left.minor)
     return render_template(
         "payments/order_file.html",
         file=file,
         page=desk_pages.file_page(file, now=now),
         names=desk_pages.names(),
-        **given | forms,
+        **given,
     )

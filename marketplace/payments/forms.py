@@ -32,6 +32,8 @@ class RefundForm(FlaskForm):
     )
     # The shares that the page has shown, where more than one payer has one.
     shown = HiddenField()
+    # What was left to give back when the page was made, in minor units.
+    left = HiddenField()
     submit = SubmitField(lazy("Give back"))
 
     def __init__(self, *, currency: str) -> None:

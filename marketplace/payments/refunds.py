@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,6 +26,7 @@ from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
 from marketplace.payments import (
+    acts,
     external_refunds,
     fapiao_gate,
     four_eyes,
@@ -121,6 +123,14 @@ def left(order_id: int) -> Money:
     return Money(left_of(of_buyer(returns.parts_of([order_id]))), order.currency)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a page showed before it was pressed: the shares as `told` has them, what was left in minor units."""
+
+    shares: str | None = None
+    left: int | None = None
+
+
 def request_refund(
     order_id: int,
     amount: Money,
@@ -129,7 +139,7 @@ def request_refund(
     ends_place: bool,
     actor_id: int,
     now: datetime,
-    shown: str | None = None,
+    seen: Seen | None = None,
 ) -> list[Refund]:
     """Give back all or part of what was paid for an order, by hand of finance staff; a job sends it.
 
@@ -137,13 +147,15 @@ def request_refund(
     the learner's part becomes the refunds returned here. Whether the place ends is a decision of its own, taken and
     recorded now. Locks the order, its run if the place ends, then the voucher, then the programme. Raises Invalid for
     an amount beyond what is left, Refused for an order nobody paid for, one's own, while a bank decides about the
-    payment, or when the shares are not those that were `shown` (see `told`).
+    payment, or when shares or what is left are not what was `seen`.
     """
     with transaction():
         order = locked(Order, order_id)
         four_eyes.check_not_own(order_id, actor_id=actor_id)
+        seen = seen or Seen()
+        acts.check_unchanged(seen.left, left(order_id).minor)
         shares = divide(order, amount, ends_place=ends_place)
-        if shown is not None and shown != told(shares):
+        if seen.shares not in {None, told(shares)}:
             raise Refused("shares_changed", lazy("The shares have changed since you saw them. Please look again."))
         frozen.check(share.part.reference for share in shares if share.part.payer is Payer.LEARNER)
         if ends_place:

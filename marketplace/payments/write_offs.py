@@ -25,14 +25,18 @@ if TYPE_CHECKING:
     from marketplace.foundation.money import Money
 
 
-def propose(order_id: int, amount: Money, *, reason: str, actor_id: int, now: datetime) -> WriteOff:
+def propose(
+    order_id: int, amount: Money, *, reason: str, actor_id: int, now: datetime, left_seen: int | None = None
+) -> WriteOff:
     """Give up a part of a debt; up to the limit for all its parts at once. Locks the order and its subsidy.
 
-    Raises Invalid for more than is owed or no reason, Refused for one's own and while another waits.
+    Raises Invalid for more than is owed or no reason, Refused for one's own, while another waits, and when what is left
+    is not what was seen.
     """
     with transaction():
         four_eyes.check_not_own(order_id, actor_id=actor_id)
         debt = debts.lock(order_id)
+        acts.check_unchanged(left_seen, debt.left.minor)
         if not 0 < amount.minor <= debt.left.minor:
             message = lazy("Enter an amount between one cent and what is still owed.")
             raise Invalid("wrong_amount", message, {"amount": message})

@@ -13,10 +13,11 @@ from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
 from marketplace.payments import desk_pages, discrepancies, events, ledger, reconciliation
 from marketplace.payments import matching_rules as rules
-from marketplace.payments.desk_models import OfflinePayment, StaffAct
+from marketplace.payments.desk_models import OfflinePayment, StaffAct, WriteOff
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.funding.test_vouchers import codes, issue, use
+from tests.payments.test_debts import indebted
 from tests.payments.test_payments import paid, place, start
 from tests.payments.test_stripe_matching import reconcile
 
@@ -472,3 +473,32 @@ def test_whatever_stripe_tells_or_lists_has_words(app):
         assert set(desk_pages.movement_kinds()) == listed | rules.FEES | rules.ADJUSTMENTS
         names = [*desk_pages.event_names().values(), *desk_pages.movement_kinds().values()]
         assert [name for name in names if not re.search("[一-鿿]", name)] == []
+
+
+def left_on(client, address):
+    """What the forms of an order's page keep of what is left, in their order."""
+    return re.findall(r'name="(?:write-off-)?left"[^>]*value="([^"]*)"', client.get(address).text)
+
+
+def test_a_refund_that_is_pressed_twice_is_made_once(client, officer, sandbox, order, now):
+    paid(sandbox, order, now)
+    address = f"/staff/orders/{order.public_id}?lang=en"
+    [left] = left_on(client, address)
+    data = {"amount": "280", "reason": "ill", "place": "keep", "left": left}
+    assert client.post(address, data=data).status_code == 303
+    again = client.post(address, data=data)
+    assert (again.status_code, "it may be done already" in again.text) == (409, True)
+    assert db.session.query(Refund).count() == 1
+    # What was refused stands there with what is left by now, so that it can be meant.
+    assert client.post(address, data=data | {"left": left_on(client, address)[0]}).status_code == 303
+    assert sorted(one.amount_minor for one in db.session.query(Refund)) == [28000, 28000]
+
+
+def test_a_write_off_that_is_pressed_twice_is_made_once(client, officer, now):
+    order = indebted(now=now)
+    address = f"/staff/orders/{order.public_id}?lang=en"
+    left = left_on(client, address)[-1]
+    data = {"write-off-amount": "100", "write-off-reason": "ill", "write-off-left": left}
+    path = f"/staff/orders/{order.public_id}/write-off"
+    assert [client.post(path, data=data).status_code for _ in range(2)] == [303, 409]
+    assert [one.amount_minor for one in db.session.query(WriteOff)] == [10000]

@@ -123,7 +123,7 @@ def test_the_shares_are_checked_under_the_lock(order, subsidy, now):
     subsidies.reject(subsidy.id, reason="no", actor_id=make_staff("funding_officer").id, now=now)
 
     with pytest.raises(Refused, match="shares_changed"):
-        give_back(order, 160, now=now, shown=shown)
+        give_back(order, 160, now=now, seen=refunds.Seen(shown))
     assert by_payer(returns.divide(order.id, 16_000, place_stays=True)) == {"learner": 16_000}
 
 
