@@ -44,6 +44,7 @@ PAGE = f"""
                        'capacity', capacity, 'seats_taken', seats_taken, 'seats_kept', seats_kept,
                        'price_minor', price_minor,
                        'currency', currency, 'is_subsidised', is_subsidised, 'rules', {RULES},
+                       'is_completable', completion_attendance_percent IS NOT NULL OR completion_needs_pass,
                        'sessions', (SELECT json_agg(json_build_array(starts_at, ends_at, title_zh, title_en)
                                                     ORDER BY position)
                                       FROM run_session WHERE run_id = run.id),
@@ -116,6 +117,8 @@ class RunFacts:
     seats_kept: int
     price: Money
     is_subsidised: bool
+    # Whether it says what completes it.
+    is_completable: bool
     rules: Sequence[Rule]
     sessions: tuple[SessionOnPage, ...]
 

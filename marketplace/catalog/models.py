@@ -295,6 +295,11 @@ class CourseRun(Model):
     )
 
     @property
+    def is_completable(self) -> bool:
+        """Whether it says what completes it: a run that asks for nothing is completed by nobody."""
+        return self.completion_attendance_percent is not None or self.completion_needs_pass
+
+    @property
     def price(self) -> Money:
         """What one seat costs before any subsidy."""
         return Money(self.price_minor, self.currency)

@@ -58,7 +58,14 @@ def _course(
 def seat_in(course: Offer, run: CourseRun | RunFacts) -> Offer:
     """The facts of a seat in one run of the course, its days those of the run's own zone."""
     starts_on, ends_on = (_day(moment, run.tzinfo) for moment in (run.starts_at, run.ends_at))
-    return replace(course, run_id=run.id, starts_on=starts_on, ends_on=ends_on, mode=run.mode)
+    return replace(
+        course,
+        run_id=run.id,
+        starts_on=starts_on,
+        ends_on=ends_on,
+        mode=run.mode,
+        is_completable=run.is_completable,
+    )
 
 
 def _day(moment: datetime | None, zone: ZoneInfo) -> date | None:
@@ -71,7 +78,8 @@ SELECT course.id, course.category_id,
        ARRAY(SELECT kind FROM course_provider JOIN organisation ON organisation.id = organisation_id
               WHERE course_provider.course_id = course.id),
        ARRAY(SELECT skill_id FROM course_skill WHERE course_skill.course_id = course.id AND skill_id IS NOT NULL),
-       run.starts_at, run.ends_at, run.zone, run.mode
+       run.starts_at, run.ends_at, run.zone, run.mode,
+       run.completion_attendance_percent IS NOT NULL OR run.completion_needs_pass
   FROM course_run AS run JOIN course ON course.id = run.course_id
  WHERE run.id = %(run)s
 """
@@ -82,6 +90,7 @@ def seat_of(run_id: int) -> Offer:
     row = keeping.once(("seat", run_id), lambda: one_row(_SEAT, {"run": run_id}))
     if row is None:
         raise NotFound
-    *course, starts_at, ends_at, zone, mode = row
+    *course, starts_at, ends_at, zone, mode, is_completable = row
     starts_on, ends_on = (_day(moment, ZoneInfo(zone)) for moment in (starts_at, ends_at))
-    return replace(_course(*course), run_id=run_id, starts_on=starts_on, ends_on=ends_on, mode=mode)
+    found = replace(_course(*course), run_id=run_id, starts_on=starts_on, ends_on=ends_on, mode=mode)
+    return replace(found, is_completable=is_completable)

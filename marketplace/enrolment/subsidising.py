@@ -128,6 +128,16 @@ def for_visitors(seats: Sequence[tuple[Offer, Money]], *, now: datetime) -> list
 
 def _is_near(estimate: Estimate) -> bool:
     """Whether a programme that does not pay is worth explaining: it is about such a course, and not merely closed."""
-    about_the_seat = {"applications", "run_dates", "skill", "category", "provider", "provider_kind", "mode", "currency"}
+    about_the_seat = {
+        "applications",
+        "run_dates",
+        "skill",
+        "category",
+        "provider",
+        "provider_kind",
+        "mode",
+        "completion",
+        "currency",
+    }
     failed = {reason.code for reason in estimate.decision.reasons if reason.verdict is Verdict.FAILED}
     return not failed & (about_the_seat | {"price"})

@@ -41,6 +41,8 @@ class Offer:
     starts_on: date | None
     ends_on: date | None
     mode: str
+    # Whether the run says what completes it: else nobody can.
+    is_completable: bool = True
 
 
 @dataclass(frozen=True)

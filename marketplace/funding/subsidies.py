@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from marketplace.funding.programme_models import FundingRule
     from marketplace.funding.subsidy_rules import Decision
 
+NOBODY_COULD = lazy("The provider asks for nothing that would complete the course. That is not your fault.")
 ENDED = frozenset({State.CANCELLED, State.RELEASED, State.CLAWED_BACK, State.SENT_BACK})
 
 
@@ -83,14 +84,10 @@ def reserve(ask: Ask, line: Line, *, now: datetime) -> Subsidy:
         programme = locked(FundingProgramme, ask.programme_id)
         version, decision, agreed = _decide(programme, ask, now=now)
         attempt = add(_attempt(ask, version.id, decision, line=line, refusal="", now=now))
+        given = asdict(agreed) | {"facts": list(agreed.facts)}
         consent = add(
-            SubsidyConsent(
-                person_id=ask.buyer.person_id,
-                programme_id=programme.id,
-                given_at=now,
-                **asdict(agreed) | {"facts": list(agreed.facts)},
-            )
-        )
+            SubsidyConsent(person_id=ask.buyer.person_id, programme_id=programme.id, given_at=now, **given)
+        )  # fmt: skip
         subsidy = add(_subsidy(programme, version, ask, line, attempt, consent, now=now))
         programme.committed_minor += decision.amount.minor
         db.session.flush()
@@ -229,9 +226,8 @@ def approve(subsidy_id: int, *, note: str, actor_id: int, now: datetime) -> Subs
 def reject(subsidy_id: int, *, reason: str, actor_id: int, now: datetime) -> Subsidy:
     """Refuse what is applied for, reserved, earned or claimed, and write to the person what the rule says follows."""
     if not reason.strip():
-        raise Invalid(
-            "no_reason", lazy("Say why: the person reads it."), {"reason": lazy("Say why: the person reads it.")}
-        )
+        sentence = lazy("Say why: the person reads it.")
+        raise Invalid("no_reason", sentence, {"reason": sentence})
     with transaction():
         subsidy, programme = locked_subsidy(subsidy_id)
         reviewers.check(subsidy, actor_id)
@@ -253,30 +249,35 @@ def earn(subsidy_id: int, evidence: dict[str, Any], *, now: datetime, actor_id: 
         return subsidy
 
 
-def lapse(subsidy_id: int, evidence: dict[str, Any], *, now: datetime) -> Subsidy:
+def lapse(subsidy_id: int, evidence: dict[str, Any], *, could_earn: bool = True, now: datetime) -> Subsidy:
     """End a subsidy whose deadline has passed, by the rule it was decided by, and write to the person.
 
-    Raises Refused before the deadline. Locks the programme; a subsidy that moved on meanwhile stays as it is.
+    Where nobody could have met the conditions, not `could_earn`, the learner owes nothing. Raises Refused before the
+    deadline. Locks the programme; a subsidy that moved on meanwhile stays as it is.
     """
     with transaction():
         subsidy, programme = locked_subsidy(subsidy_id)
         if subsidy.state not in {State.RESERVED, State.EARNED}:
             return subsidy
-        deadline = subsidy.earn_by if subsidy.state == State.RESERVED else subsidy.claim_by
+        was_earned = subsidy.state == State.EARNED
+        deadline = subsidy.claim_by if was_earned else subsidy.earn_by
         if deadline is None or now < deadline:
             raise Refused("not_lapsed", lazy("The deadline has not passed yet."))
-        was_earned = subsidy.state == State.EARNED
-        step(subsidy, programme, "lapse", actor_id=None, now=now, evidence=evidence, deadline=deadline)
+        event = step(subsidy, programme, "lapse", actor_id=None, now=now, evidence=evidence, deadline=deadline)
+        if not could_earn:
+            _bear(subsidy, programme, event)
         if not was_earned:
-            subsidy_letters.send_ended(subsidy, reason="")
+            subsidy_letters.send_ended(subsidy, reason="" if could_earn else NOBODY_COULD)
         return subsidy
 
 
-def lapse_unreviewed(subsidy_id: int, evidence: dict[str, Any], *, is_earned: bool, now: datetime) -> Subsidy:
+def lapse_unreviewed(
+    subsidy_id: int, evidence: dict[str, Any], *, is_earned: bool, could_earn: bool = True, now: datetime
+) -> Subsidy:
     """End an application that nobody reviewed before its deadline, and write to the person. Locks the programme.
 
-    Without the conditions it lapses as if it had been reserved. Where they are met, `is_earned`, only staff are late:
-    the learner agreed to no such case and owes nothing, so the programme bears it. Raises Refused before the deadline;
+    Without the conditions it lapses as `lapse` says. Where they are met, `is_earned`, only staff are late: the learner
+    agreed to no such case and owes nothing, so the programme bears it. Raises Refused before the deadline;
     one that moved on meanwhile stays as it is.
     """
     with transaction():
@@ -285,15 +286,19 @@ def lapse_unreviewed(subsidy_id: int, evidence: dict[str, Any], *, is_earned: bo
             return subsidy
         if now < subsidy.earn_by:
             raise Refused("not_lapsed", lazy("The deadline has not passed yet."))
-        said = evidence | {"reviewed": False}
-        event = step(subsidy, programme, "lapse", actor_id=None, now=now, evidence=said, deadline=subsidy.earn_by)
-        if is_earned:
-            owed, subsidy.owed_minor = subsidy.owed_minor, 0
-            subsidy.committed_minor += owed
-            programme.committed_minor += owed
-            event.owed_minor, event.borne_minor = 0, subsidy.committed_minor
-        subsidy_letters.send_ended(subsidy, reason="", was_earned=is_earned)
+        said, deadline = evidence | {"reviewed": False}, subsidy.earn_by
+        event = step(subsidy, programme, "lapse", actor_id=None, now=now, evidence=said, deadline=deadline)
+        if is_earned or not could_earn:
+            _bear(subsidy, programme, event)
+        subsidy_letters.send_ended(subsidy, reason="" if could_earn else NOBODY_COULD, was_earned=is_earned)
         return subsidy
+
+
+def _bear(subsidy: Subsidy, programme: FundingProgramme, event: SubsidyEvent) -> None:
+    owed, subsidy.owed_minor = subsidy.owed_minor, 0
+    subsidy.committed_minor += owed
+    programme.committed_minor += owed
+    event.owed_minor, event.borne_minor = 0, subsidy.committed_minor
 
 
 def extend(subsidy_id: int, last_day: date, *, reason: str, actor_id: int | None, now: datetime) -> Subsidy:

@@ -8,6 +8,8 @@ from marketplace.accounts import letters
 from marketplace.funding import subsidy_names
 
 if TYPE_CHECKING:
+    from flask_babel import LazyString
+
     from marketplace.funding.subsidy_models import Subsidy
 
 
@@ -16,7 +18,7 @@ def send_approved(subsidy: Subsidy) -> None:
     _send("funding/approved", subsidy)
 
 
-def send_ended(subsidy: Subsidy, *, reason: str, was_earned: bool = False) -> None:
+def send_ended(subsidy: Subsidy, *, reason: str | LazyString, was_earned: bool = False) -> None:
     """It lapsed or was rejected: why, and what the person owes now, or that they owe nothing.
 
     `was_earned`: the conditions were met, and only the review did not come in time.
@@ -32,7 +34,9 @@ def send_lapses_soon(subsidy: Subsidy) -> bool:
     return _send("funding/lapses_soon", subsidy, when=f"earn:{int(subsidy.earn_by.timestamp())}")
 
 
-def _send(message: str, subsidy: Subsidy, *, reason: str = "", was_earned: bool = False, when: str = "") -> bool:
+def _send(
+    message: str, subsidy: Subsidy, *, reason: str | LazyString = "", was_earned: bool = False, when: str = ""
+) -> bool:
     written = letters.write(
         subsidy.person,
         message,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # What is still a promise. What was earned, claimed or paid was so in the run it was for.
 PROMISED = (State.APPLIED, State.RESERVED)
 # The conditions of `subsidy_rules.decide` that another run may not meet.
-ABOUT_THE_RUN = frozenset({"run_dates", "skill", "category", "provider", "provider_kind", "mode"})
+ABOUT_THE_RUN = frozenset({"run_dates", "skill", "category", "provider", "provider_kind", "mode", "completion"})
 
 
 def would_pay(order_line_id: int, offer: Offer, price: Money, *, is_locked: bool = False) -> int:

@@ -123,6 +123,7 @@ def condition(reason: Reason, rule: Rule, currency: str) -> str:
         "provider": _("The course is given by %(names)s", names=names),
         "provider_kind": _("The course is given by: %(names)s", names=names),
         "mode": _("The course takes place: %(names)s", names=names),
+        "completion": _("The course says what completes it"),
         "currency": _("The price is in %(names)s", names=currency),
         "budget": _("The programme's budget still covers it"),
         "price": _("There is a price of which a part can be paid"),

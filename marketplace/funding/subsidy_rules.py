@@ -299,6 +299,8 @@ def _about_offer(rule: Rule, offer: Offer) -> list[Reason]:
         found.append(Reason("provider_kind", _verdict(fits), rule.provider_kinds))
     if rule.modes:
         found.append(Reason("mode", _verdict(offer.mode in rule.modes), rule.modes, offer.mode))
+    if rule.needs_completion and not offer.is_completable:
+        found.append(Reason("completion", Verdict.FAILED))
     return found
 
 
@@ -357,9 +359,7 @@ def owed_minor(rule: Rule, state: State, to: State, amount_minor: int) -> int:
 
     A claim that staff failed to file in time is never the learner's: who earned a subsidy keeps it.
     """
-    if to is State.LAPSED and state is State.EARNED:
-        return 0
-    if to not in UNPAID:
+    if to not in UNPAID or (to is State.LAPSED and state is State.EARNED):
         return 0
     consequence = rule.if_lapsed if to is State.LAPSED else rule.if_rejected
     return amount_minor * rule.owed_percent // WHOLE if consequence is Consequence.LEARNER_OWES else 0

@@ -79,23 +79,23 @@ def _weigh(subsidy_id: int, enrolment_id: int, *, now: datetime) -> Earning:
     completed_at = line.completion.completed_at if line.completion else None
     is_over = rosters.is_over(line.enrolment.run, now)
     found = Evidence(is_over, line.progress.percent, completed_at)
-    verdict = subsidy_rules.weigh(subsidy.rule_version.rule, found, earn_by=earn_by, now=now)
+    rule = subsidy.rule_version.rule
+    verdict = subsidy_rules.weigh(rule, found, earn_by=earn_by, now=now)
+    # A provider may have taken back what completed the run; one that asks for nothing is completed by nobody.
+    could_earn = line.enrolment.run.is_completable or not rule.needs_completion
     if subsidy.state == State.APPLIED:
-        return _end_unreviewed(subsidy, line, verdict, is_late=now >= earn_by, now=now)
+        if now < earn_by:
+            # Nobody earns without a review; it may still come, and a moved run takes the deadline along.
+            return Earning.OPEN
+        is_earned = verdict is Earning.EARNED
+        known = _recorded(line)
+        subsidies.lapse_unreviewed(subsidy.id, known, is_earned=is_earned, could_earn=could_earn or is_earned, now=now)
+        return Earning.LAPSED
     if verdict is Earning.EARNED:
         subsidies.earn(subsidy_id, _recorded(line), now=now)
     elif verdict is Earning.LAPSED:
-        subsidies.lapse(subsidy_id, _recorded(line), now=now)
+        subsidies.lapse(subsidy_id, _recorded(line), could_earn=could_earn, now=now)
     return verdict
-
-
-def _end_unreviewed(subsidy: Subsidy, line: RosterLine, verdict: Earning, *, is_late: bool, now: datetime) -> Earning:
-    """Nobody earns without a review; it may still come until the deadline, which a moved run takes along."""
-    if not is_late:
-        return Earning.OPEN
-    is_earned = verdict is Earning.EARNED
-    subsidies.lapse_unreviewed(subsidy.id, _recorded(line), is_earned=is_earned, now=now)
-    return Earning.LAPSED
 
 
 def _enrolment(enrolment_id: int) -> Enrolment:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from marketplace.enrolment import course_funding
 from marketplace.enrolment.models import Order
 from marketplace.foundation import clock
-from marketplace.foundation.database import db
+from marketplace.foundation.database import db, transaction
 from marketplace.funding import programmes
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt
 from marketplace.funding.subsidy_rules import Rule
@@ -45,6 +45,16 @@ def test_a_visitor_sees_an_estimate_with_its_conditions(client):
     assert "You may pay from CN¥640.00" in page
     assert "You work in Shanghai; Your sector is Culture" in page
     assert f"/funding/{programme.public_id}" in page
+
+
+def test_no_estimate_is_shown_where_the_run_says_nothing_that_completes_it(client):
+    run = make_run()
+    make_programme(rule=SHANGHAI)
+    address = f"/courses/{run.course.public_id}"
+    assert "You may pay from" in client.get(address).text
+    with transaction():
+        run.completion_attendance_percent = None
+    assert "You may pay from" not in client.get(address).text
 
 
 def test_a_visitor_sees_no_estimate_of_a_programme_that_was_closed_or_pays_less_now(client, queries):

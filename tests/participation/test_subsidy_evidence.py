@@ -92,6 +92,33 @@ def test_who_came_too_rarely_keeps_it_until_the_last_moment_of_the_deadline(plac
     assert last_step(subsidy).evidence["attendance_percent"] == 50
 
 
+@pytest.mark.parametrize("needs_review", [False, True])
+def test_where_the_provider_asks_for_nothing_any_more_the_learner_owes_nothing(needs_review):
+    run = make_run(sessions=4)
+    subsidy = buy(run, make_person(locale="en"), Rule(percent=100, needs_review=needs_review))
+    run.completion_attendance_percent = None
+
+    assert subsidy_evidence.take_up(now=subsidy.earn_by) == {"earned": 0, "lapsed": 1}
+
+    assert (subsidy.state, subsidy.owed_minor, committed(subsidy.programme)) == (State.LAPSED, 0, 128000)
+    assert (last_step(subsidy).owed_minor, last_step(subsidy).borne_minor) == (0, 128000)
+    mail = db.session.scalars(select(OutgoingMail).filter_by(message="funding/ended")).one()
+    assert "asks for nothing that would complete the course" in mail.text
+    assert "You owe nothing: the programme bears it." in mail.text
+
+
+def test_no_programme_that_asks_for_a_completion_pays_where_nobody_can_complete():
+    run = make_run()
+    with transaction():
+        run.completion_attendance_percent = None
+    with pytest.raises(Refused, match="subsidy_refused"):
+        buy(run, make_person(), Rule(percent=100))
+    assert buy(run, make_person(), Rule(percent=100, attendance_percent=50, needs_completion=False))
+    with transaction():
+        run.completion_needs_pass = True
+    assert buy(run, make_person(), Rule(percent=100))
+
+
 def suspend(run, *, is_suspended, now):
     enrolment = db.session.scalars(select(Enrolment).filter_by(run_id=run.id)).one()
     places.suspend_of_order(enrolment.sources[0].order_line.order_id, is_suspended=is_suspended, now=now)
