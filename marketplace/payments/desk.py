@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from marketplace.payments.models import Refund
     from marketplace.payments.refunds import Seen
 
-MONEY_IN = frozenset({Account.STRIPE_BALANCE, Account.BANK})
+# Where money of a learner is put: what stood in suspense until staff said whose it is comes out of that.
+MONEY_IN = frozenset({Account.STRIPE_BALANCE, Account.BANK, Account.UNMATCHED_MONEY})
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,11 @@ def standing_of(file: OrderFile) -> Standing:
     failed = {one.reference for one in file.discrepancies if one.kind == "refund_failed"}
     fapiao_states = {one.state for one in file.undecided.fapiao}
     open_ones = [one for one in file.money.disputes if one.closed_at is None]
+    moved = moved_of(file)
     return Standing(
         state=order.state,
         is_paid=any(one.state == AttemptState.PAID and one.purpose == Purpose.ORDER for one in file.money.attempts),
+        is_given_back=moved.paid <= moved.refunded + moved.disputed,
         was_confirmed=order.confirmed_at is not None,
         expires_at=order.expires_at,
         run_ends_at=file.line.run.ends_at,

@@ -76,6 +76,8 @@ class Standing:
     was_confirmed: bool
     expires_at: datetime | None
     run_ends_at: datetime | None
+    # Nothing of what was paid is here any more.
+    is_given_back: bool = False
     has_discrepancy: bool = False
     has_failed_refund: bool = False
     has_bank_refund: bool = False
@@ -127,7 +129,7 @@ def next_action(order: Standing, *, now: datetime) -> NextAction:
         (order.has_proposed_transfer, Action.APPROVE_TRANSFER),
         (order.has_proposed_write_off, Action.APPROVE_WRITE_OFF),
         (order.has_discrepancy, Action.RESOLVE_DISCREPANCY),
-        (order.is_paid and not order.was_confirmed and not order.has_refund_on_its_way, Action.DECIDE_MONEY),
+        (_has_idle_money(order), Action.DECIDE_MONEY),
         (order.has_fapiao_to_issue, Action.ISSUE_FAPIAO),
     )
     for applies, action in staff:
@@ -140,6 +142,11 @@ def next_action(order: Standing, *, now: datetime) -> NextAction:
     if order.state in {"awaiting_payment", "payment_pending"}:
         return _open(order, now=now)
     return _settled(order, now=now)
+
+
+def _has_idle_money(order: Standing) -> bool:
+    """Whether money that bought nothing is here, and nothing sends it back."""
+    return order.is_paid and not (order.was_confirmed or order.is_given_back or order.has_refund_on_its_way)
 
 
 def _open(order: Standing, *, now: datetime) -> NextAction:

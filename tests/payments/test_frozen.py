@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from marketplace.enrolment import rules
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.formats import format_date
 from marketplace.foundation.i18n import speaking
 from marketplace.foundation.money import Money
-from marketplace.payments import desk, desk_pages, disputes, external_refunds, fapiao, postings, queues, refunds
+from marketplace.payments import (
+    attempts,
+    desk,
+    desk_pages,
+    disputes,
+    external_refunds,
+    fapiao,
+    postings,
+    queues,
+    refunds,
+)
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import PlaceDecision
 from marketplace.payments.fapiao import FapiaoWish
@@ -19,8 +30,9 @@ from marketplace.payments.sandbox import disputes as bank
 from marketplace.payments.sandbox import refunds as dashboard
 from tests.factories import make_run, make_staff, sign_in
 from tests.payments.test_disputes import charge_of, disputed
-from tests.payments.test_payments import deliver, paid, place
+from tests.payments.test_payments import deliver, paid, place, start
 from tests.payments.test_stories import told
+from tests.payments.test_unmatched import record, say, waiting
 
 
 @pytest.fixture
@@ -197,3 +209,25 @@ def test_the_buyer_is_told_what_the_bank_does(app, client, sandbox, order, now, 
         else f"Your bank decided on {day} that CN¥1,280.00 goes back to you; you have it from your bank, not from us."
     )
     assert len(told(app, order)) == 3
+
+
+def test_late_money_that_went_back_is_nothing_to_decide_about(app, sandbox, order, now):
+    attempt, late = start(order, now=now), now + rules.HOLD_FOR
+    place(order.lines[0].run, now=late)
+    clock.set_to(late)
+    sandbox.pay(attempt)
+    attempts.settle_returned(order.id, now=late)
+    assert page_of(app, order)[0].next.action == "wait_for_refund"
+    jobs.run_pending()
+    assert db.session.query(Refund).one().state == "succeeded"
+    page, bars = page_of(app, order)
+    assert (page.next.action, bars["paid"], bars["refunded"], bars["kept"]) == ("nothing", 128000, -128000, 0)
+
+
+def test_money_that_was_assigned_from_suspense_is_money_paid(app, order, now):
+    officer = make_staff("finance_officer")
+    record(officer, now)
+    say(waiting(), officer, now, "order", order_number=order.public_id)
+    bars = page_of(app, order)[1]
+    assert (bars["paid"], bars["kept"]) == (128000, 128000)
+    assert not {"unpaid", "funded"} & set(bars)

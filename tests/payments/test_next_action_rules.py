@@ -43,6 +43,7 @@ LOST = Standing("expired", is_paid=True, was_confirmed=False, expires_at=PAST, r
         (replace(LOST, has_fapiao_to_issue=True), "decide_money", None),
         (LOST, "decide_money", None),
         (replace(LOST, has_refund_on_its_way=True), "wait_for_refund", None),
+        (replace(LOST, is_given_back=True), "nothing", None),
         (replace(LOST, is_paid=False), "nothing", None),
     ],
 )
