@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import joinedload
 
-from marketplace.catalog.models import CourseRun
+from marketplace.catalog.models import CourseRun, RunState
 from marketplace.enrolment.models import Enrolment, EnrolmentSource
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
@@ -59,6 +59,8 @@ def _waiting(now: datetime) -> Iterator[tuple[int, int]]:
             .join(CourseRun, CourseRun.id == Enrolment.run_id)
             .where(
                 is_due,
+                # A place in a run that is off ends by itself, and its subsidy with it, however long a bank may take.
+                CourseRun.state == RunState.SCHEDULED,
                 EnrolmentSource.revoked_at.is_(None),
                 Enrolment.suspended_at.is_(None),
                 Subsidy.id > last,

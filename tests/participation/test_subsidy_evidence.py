@@ -107,6 +107,16 @@ def test_where_the_provider_asks_for_nothing_any_more_the_learner_owes_nothing(n
     assert "You owe nothing: the programme bears it." in mail.text
 
 
+def test_nothing_lapses_in_a_run_that_is_off(place):
+    """Whoever is still in it is settled later: a bank decides about their payment, say."""
+    run, subsidy, _instructor = place
+    with transaction():
+        run.state = "cancelled"
+
+    assert subsidy_evidence.take_up(now=subsidy.earn_by) == {"earned": 0, "lapsed": 0}
+    assert (subsidy.state, subsidy.owed_minor) == (State.RESERVED, 0)
+
+
 def test_no_programme_that_asks_for_a_completion_pays_where_nobody_can_complete():
     run = make_run()
     with transaction():
