@@ -192,7 +192,12 @@ def evidence_file(public_id: str) -> ResponseReturnValue:
 def _decide(
     public_id: str, form: FlaskForm, act: Callable[[int], object], done: str
 ) -> ResponseReturnValue:  # fmt: skip
-    subsidy_id = subsidy_lists.get(public_id).id
+    subsidy = subsidy_lists.get(public_id)
+    subsidy_id = subsidy.id
+    if request.form.get("seen", subsidy.state) != subsidy.state:
+        # Rejecting means another thing, and costs the learner something else, than when the page was written.
+        flash(_("This has moved on since you opened the page. Please look at it again."), "error")
+        return redirect(url_for("funding.application", public_id=public_id), 303)
     tried = attempt(form, lambda: act(subsidy_id))
     if not tried.is_done:
         return _application_page(public_id, form), tried.status

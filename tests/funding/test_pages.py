@@ -267,6 +267,19 @@ def test_an_officers_own_subsidy_is_not_theirs_to_choose(client, officer):
     assert f"subsidy-{other.public_id}" in told
 
 
+def test_an_officer_decides_about_what_they_saw(client, officer):
+    subsidy = make_subsidy(make_programme(rule=Rule(percent=50, needs_review=True)))
+    address = f"/staff/subsidies/{subsidy.public_id}"
+    assert page(client, address).count('name="seen" value="applied"') == 3
+    subsidies.approve(subsidy.id, note="", actor_id=make_staff("funding_officer").id, now=clock.now())
+
+    seen = {"reason": "incomplete", "seen": "applied"}
+    answer = client.post(f"{address}/reject", data=seen, follow_redirects=True)
+    assert ("moved on since you opened the page" in answer.text, subsidy.state) == (True, State.RESERVED)
+    client.post(f"{address}/reject", data=seen | {"seen": "reserved"})
+    assert subsidy.state == State.REJECTED
+
+
 def test_claims_and_budget_say_the_same_of_what_was_paid(client, officer):
     programme = make_programme()
     made = [subsidies.earn(make_subsidy(programme).id, EVIDENCE, now=clock.now()) for _ in range(2)]
