@@ -19,6 +19,8 @@ WHOLE = 100
 # Money for which no place was ever given: the payment is owed back as it came, and was never revenue.
 # The last but one is one that somebody else gave back: in Stripe's dashboard, or a bank that decided a dispute.
 NEVER_SOLD = frozenset({"seat_gone", "paid_twice", "claim_gone", "never_sold", "debt_gone"})
+# Of these: it was paid for a debt that was not owed, or is no more.
+DEBT_GONE = "debt_gone"
 # What a learner paid beside the price, for a subsidy they owed, and that went back from outside: it is owed again.
 DEBT_RETURNED = "debt_returned"
 BESIDE_THE_PRICE = NEVER_SOLD | {DEBT_RETURNED}

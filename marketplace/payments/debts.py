@@ -14,13 +14,14 @@ from sqlalchemy.orm import joinedload
 
 from marketplace.enrolment import orders
 from marketplace.enrolment.models import Order, OrderLine, RefundDue
+from marketplace.enrolment.refund_rules import DEBT_GONE
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.money import Money
 from marketplace.funding import subsidies
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
 from marketplace.payments import debt_letters, ledger, posting_rules, refunds
 from marketplace.payments.desk_models import OfflineState, WriteOff
-from marketplace.payments.kept import PAID_FOR_DEBT, RETURNED_OF_DEBT, total
+from marketplace.payments.kept import PAID_FOR_DEBT, RETURNED_OF_DEBT, credited, total
 from marketplace.payments.models import AttemptState, LedgerEntry, LedgerTransaction, PaymentAttempt, Purpose, Refund
 from marketplace.payments.posting_rules import Account
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 PAGE = 50
-GONE = "debt_gone"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def take_in(attempt: PaymentAttempt, paid: Money, *, into: str, occurred_at: dat
     ledger.post(key, "debt_payment", entries, order_id=attempt.order_id, occurred_at=occurred_at)
     orders.record(debt.order, "debt_paid", now=now, details={"attempt": attempt.public_id, "amount": kept.minor})
     if surplus.minor:
-        _leave_refund(attempt, surplus, key=f"{attempt.public_id}:{GONE}", now=now)
+        _leave_refund(attempt, surplus, key=f"{attempt.public_id}:{DEBT_GONE}", now=now)
     if kept.minor:
         debt_letters.send_settled(lock(attempt.order_id), kept, attempt.public_id)
 
@@ -165,7 +165,7 @@ def _leave_refund(attempt: PaymentAttempt, amount: Money, *, key: str, now: date
             attempt_public_id=attempt.public_id,
             amount_minor=amount.minor,
             currency=amount.currency,
-            reason=GONE,
+            reason=DEBT_GONE,
             recorded_at=now,
         )
     )
@@ -211,9 +211,10 @@ def _return(debt: Debt, over: Money, *, now: datetime) -> None:
     """Leave the facts of what goes back, newest payment first; what was given up needlessly is taken back too."""
     programme_id, left = debt.subsidy.programme_id, over
     for attempt in _paid_attempts(debt.order.id):
-        amount = min(left, refunds.refundable(attempt))
+        has = credited(attempt)
+        amount = min(left, has)
         if amount.minor > 0:
-            key = f"{attempt.public_id}:{GONE}:{refunds.refundable(attempt).minor}"
+            key = f"{attempt.public_id}:{DEBT_GONE}:{has.minor}"
             entries = posting_rules.debt_gone(amount, programme_id=programme_id)
             ledger.post(key, "debt_gone", entries, order_id=debt.order.id, occurred_at=now)
             _leave_refund(attempt, amount, key=key, now=now)

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from marketplace.enrolment import returns
 from marketplace.enrolment.models import Order, OrderLine, RefundDue
-from marketplace.enrolment.refund_rules import Payer, left_of
+from marketplace.enrolment.refund_rules import DEBT_GONE, DEBT_RETURNED, Payer, left_of
 from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
 from marketplace.funding.subsidy_models import Subsidy
-from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose
+from marketplace.payments.dispute_models import Dispute
+from marketplace.payments.models import (
+    AttemptState,
+    LedgerEntry,
+    LedgerTransaction,
+    PaymentAttempt,
+    Purpose,
+    Refund,
+)
+from marketplace.payments.posting_rules import Account
+
+# How the key begins of a fact that asks once more for a refund that failed.
+AGAIN = "again:"
 
 
 def total(column: Any) -> Any:
@@ -27,13 +39,71 @@ PAID_FOR_DEBT = (
     .correlate(Order)
     .scalar_subquery()
 )
-RETURNED_OF_DEBT = (
+# Of a payment for a debt: what was found to be owed back of it, once, whether or not it has gone.
+_SURRENDERED = (
     select(total(RefundDue.amount_minor))
-    .join(PaymentAttempt, PaymentAttempt.public_id == RefundDue.attempt_public_id)
-    .where(PaymentAttempt.order_id == Order.id, PaymentAttempt.purpose == Purpose.DEBT, RefundDue.voided_at.is_(None))
+    .where(RefundDue.attempt_public_id == PaymentAttempt.public_id, RefundDue.reason == DEBT_GONE)
+    .where(~RefundDue.key.startswith(AGAIN))
+    .correlate(PaymentAttempt)
+    .scalar_subquery()
+)
+_WENT_OUTSIDE = (
+    select(total(RefundDue.amount_minor))
+    .where(RefundDue.attempt_public_id == PaymentAttempt.public_id, RefundDue.reason == DEBT_RETURNED)
+    .where(RefundDue.voided_at.is_(None))
+    .correlate(PaymentAttempt)
+    .scalar_subquery()
+)
+_SENT = (
+    select(total(Refund.amount_minor))
+    .join(RefundDue, RefundDue.id == Refund.refund_due_id)
+    .where(Refund.attempt_id == PaymentAttempt.id, Refund.state == "succeeded", RefundDue.reason == DEBT_GONE)
+    .correlate(PaymentAttempt)
+    .scalar_subquery()
+)
+_GONE = _WENT_OUTSIDE + _SENT
+# Whatever goes back, by whomever it is sent, first pays what is owed back; only what goes beyond it opens the debt.
+OWED_BACK_OF_DEBT = func.greatest(_SURRENDERED - _GONE, 0)
+RETURNED_OF_DEBT = (
+    select(total(func.greatest(_SURRENDERED, _GONE)))
+    .where(PaymentAttempt.order_id == Order.id, PaymentAttempt.purpose == Purpose.DEBT)
+    .where(PaymentAttempt.state == AttemptState.PAID)
     .correlate(Order)
     .scalar_subquery()
 )
+
+
+def booked_as_owed_back(attempt: PaymentAttempt) -> Money:
+    """What of a payment for a debt stands in the books as owed back: what is booked next as gone pays that first."""
+    refunds = select("refund:" + Refund.public_id).where(Refund.attempt_id == attempt.id)
+    disputes = select("dispute_closed:" + Dispute.public_id).where(Dispute.attempt_id == attempt.id)
+    query = (
+        select(total(-LedgerEntry.amount_minor))
+        .join(LedgerEntry.transaction)
+        .where(LedgerTransaction.order_id == attempt.order_id, LedgerEntry.account == Account.REFUNDS_PAYABLE)
+        .where(
+            or_(
+                LedgerTransaction.key == f"payment:{attempt.public_id}",
+                LedgerTransaction.key.startswith(f"{attempt.public_id}:{DEBT_GONE}"),
+                LedgerTransaction.key.in_(refunds.union(disputes)),
+            )
+        )
+    )
+    return Money(max(0, int(db.session.scalar(query) or 0)), attempt.currency)
+
+
+def credited(attempt: PaymentAttempt) -> Money:
+    """What of a payment counts for its debt: all that was neither found to be owed back nor went back."""
+    query = (
+        select(func.greatest(_SURRENDERED, _GONE)).select_from(PaymentAttempt).where(PaymentAttempt.id == attempt.id)
+    )
+    return attempt.amount - Money(int(db.session.scalar(query) or 0), attempt.currency)
+
+
+def owed_back_of(attempt: PaymentAttempt) -> Money:
+    """What of a payment for a debt is owed back by the facts and has not gone."""
+    query = select(OWED_BACK_OF_DEBT).select_from(PaymentAttempt).where(PaymentAttempt.id == attempt.id)
+    return Money(int(db.session.scalar(query) or 0), attempt.currency)
 
 
 def kept_of(order: Order, purpose: Purpose) -> Money:

@@ -100,6 +100,13 @@ def debt_gone(amount: Money, *, programme_id: int) -> Entries:
     return _kept([owed, Entry(Account.REFUNDS_PAYABLE, -amount)])
 
 
+def debt_returned(amount: Money, owed_back: Money, *, out_of: str) -> Entries:
+    """Money paid for a debt went back: what was owed back of it, and beyond that the debt is open again."""
+    paid = min(amount, owed_back)
+    entries = [Entry(Account.REFUNDS_PAYABLE, paid), Entry(Account.LEARNER_RECEIVABLE, amount - paid)]
+    return _kept([*entries, Entry(out_of, -amount)])
+
+
 def written_off(amount: Money, *, programme_id: int) -> Entries:
     """A debt is given up and the marketplace bears it; negative when there was none after all."""
     owed = Entry(Account.LEARNER_RECEIVABLE, -amount, programme_id=programme_id)

@@ -24,7 +24,7 @@ from marketplace.foundation.money import Money
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
 from marketplace.funding.subsidy_rules import State
 from marketplace.funding.voucher_models import VoucherMovement, VoucherRedemption
-from marketplace.payments import ledger, posting_rules, revenue_terms
+from marketplace.payments import kept, ledger, posting_rules, revenue_terms
 from marketplace.payments.dispute_models import Dispute
 from marketplace.payments.dispute_rules import DisputeState
 from marketplace.payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, Purpose
@@ -178,18 +178,21 @@ def _dispute_facts(one: Dispute, attempt: PaymentAttempt, *, is_opened: bool, wa
         facts.append(Fact(f"dispute_opened:{one.public_id}", "dispute", entries, order_id, one.opened_at))
     if one.closed_at is not None:
         is_lost = one.state == DisputeState.LOST
-        lost = posting_rules.dispute_lost(one.amount, whose=_taken_from(attempt, was_kept=was_kept))
+        lost = _lost(one, attempt, was_kept=was_kept)
         closed = lost if is_lost else posting_rules.dispute_opened(-one.amount)
         kind = "dispute_lost" if is_lost else "dispute_won"
         facts.append(Fact(f"dispute_closed:{one.public_id}", kind, closed, order_id, one.closed_at))
     return facts
 
 
-def _taken_from(attempt: PaymentAttempt, *, was_kept: bool) -> Account:
-    """What stood for the money that a bank took back: a debt, a place, or that it was owed back."""
+def _lost(one: Dispute, attempt: PaymentAttempt, *, was_kept: bool) -> Entries:
+    """A bank took money back for which there was a debt, a place, or that it was owed back."""
     if attempt.purpose == Purpose.DEBT:
-        return Account.LEARNER_RECEIVABLE
-    return Account.UNEARNED_REVENUE if was_kept else Account.REFUNDS_PAYABLE
+        owed_back = kept.booked_as_owed_back(attempt)
+        return posting_rules.debt_returned(one.amount, owed_back, out_of=Account.DISPUTES_HELD)
+    return posting_rules.dispute_lost(
+        one.amount, whose=Account.UNEARNED_REVENUE if was_kept else Account.REFUNDS_PAYABLE
+    )
 
 
 SOURCES = (_voucher_movements, _subsidy_steps, _disputes)

@@ -11,7 +11,7 @@ from sqlalchemy import case, func, select
 from marketplace.enrolment import orders, places, returns
 from marketplace.enrolment.models import Order, RefundDue
 from marketplace.enrolment.refund_rules import (
-    DEBT_RETURNED,
+    DEBT_GONE,
     NEVER_SOLD,
     Part,
     Payer,
@@ -31,6 +31,7 @@ from marketplace.payments import (
     fapiao_gate,
     four_eyes,
     frozen,
+    kept,
     ledger,
     letters,
     posting_rules,
@@ -55,6 +56,7 @@ _GONE = (
     .scalar_subquery()
 )
 WENT_OTHERWISE = case(
+    (RefundDue.reason == DEBT_GONE, kept.OWED_BACK_OF_DEBT <= 0),
     (RefundDue.reason.in_(NEVER_SOLD), PaymentAttempt.amount_minor - _GONE <= 0),
     else_=PaymentAttempt.amount_minor - _GONE < Refund.amount_minor,
 )
@@ -204,7 +206,7 @@ def repeat(refund: Refund, *, actor_id: int, now: datetime) -> Refund:
     attempt = locked(PaymentAttempt, refund.attempt_id)
     order = locked(Order, attempt.order_id)
     before = db.session.get_one(RefundDue, refund.refund_due_id)
-    key = f"again:{refund.public_id}"
+    key = f"{kept.AGAIN}{refund.public_id}"
     if refund.state != "failed" or db.session.scalar(select(RefundDue.id).where(RefundDue.key.startswith(key))):
         raise Refused("not_failed", lazy("This refund does not wait to be sent again."))
     four_eyes.check_not_own(order.id, actor_id=actor_id)
@@ -212,6 +214,8 @@ def repeat(refund: Refund, *, actor_id: int, now: datetime) -> Refund:
     minor = refund.amount_minor
     if before.reason in NEVER_SOLD:
         minor = min(minor, refundable(attempt).minor)
+    if before.reason == DEBT_GONE:
+        minor = min(minor, kept.owed_back_of(attempt).minor)
     if not 0 < minor <= refundable(attempt).minor:
         raise Refused("gone_back", lazy("This money has gone back in another way already."))
     share = Share(Part(Payer.LEARNER, attempt.public_id, order.id, attempt.amount_minor), minor)
@@ -290,16 +294,17 @@ def _book_succeeded(
     order = db.session.get_one(Order, attempt.order_id)
     out_of = Account.BANK if attempt.method == "offline" else Account.STRIPE_BALANCE
     entries = posting_rules.given_back(refund.amount, out_of=out_of, whose=_account_of(fact.reason))
-    kind = "debt_refund" if attempt.purpose == Purpose.DEBT else "refund"
+    kind = "refund"
+    if attempt.purpose == Purpose.DEBT:
+        kind = "debt_refund"
+        entries = posting_rules.debt_returned(refund.amount, kept.booked_as_owed_back(attempt), out_of=out_of)
     ledger.post(f"refund:{refund.public_id}", kind, entries, order_id=order.id, occurred_at=occurred_at)
     orders.record(order, "refunded", now=now, details={"refund": refund.public_id})
     jobs.enqueue(letters.tell, refund_id=refund.id)
 
 
 def _account_of(reason: str) -> Account:
-    """What stood for the money until now: a place, a debt, or that it was owed back."""
-    if reason == DEBT_RETURNED:
-        return Account.LEARNER_RECEIVABLE
+    """What stood for the money of an order until now: a place, or that it was owed back."""
     return Account.REFUNDS_PAYABLE if reason in NEVER_SOLD else Account.UNEARNED_REVENUE
 
 

@@ -437,3 +437,77 @@ def test_there_are_no_papers_of_a_debt_that_never_was(client, now):
     sign_in(client, order.person)
 
     assert client.get(f"/orders/{order.public_id}/debt/invoice").status_code == 404
+
+
+def paid_twice(sandbox, officer, *, now):
+    """A debt that was paid by a bank transfer and then once more at Stripe: all of the second payment is owed back."""
+    order = indebted(now=now)
+    attempt = start(order, now=now)
+    transfer = Transfer(yuan(640), "ICBC-DEBT", bank_days.day_of(now), Purpose.DEBT)
+    offline.enter(order.id, transfer, reason="bank", actor_id=officer.id, now=now)
+    sandbox.pay(attempt)
+    attempts.settle_returned(order.id, now=now)
+    assert owed_back() == 64_000
+    return order, attempt
+
+
+def owed_back():
+    return -ledger.balances().get(("refunds_payable", "CNY"), 0)
+
+
+def refund_outside(sandbox, attempt, minor, *, now):
+    made = dashboard.create(sandbox.store, {"payment_intent": attempt.payment_intent_id, "amount": str(minor)})
+    assert refunds.sync(made["id"], now=now) is True
+
+
+def test_what_is_owed_back_and_went_back_outside_opens_no_debt(sandbox, officer, now):
+    order, attempt = paid_twice(sandbox, officer, now=now)
+    refund_outside(sandbox, attempt, 64_000, now=now)
+    jobs.run_pending()
+
+    # Our own refund came too late.
+    assert sorted(one.state for one in db.session.query(Refund)) == ["failed", "succeeded"]
+    assert (left_of(order), receivable(order), owed_back()) == ((64_000, 64_000, 0, 0), 0, 0)
+    clock.set_to(now + timedelta(hours=1))
+    reconciliation.reconcile(now=clock.now())
+    assert (found_wrong(), debts.return_overpaid(now=now)) == ([], 0)
+
+
+def test_what_is_left_of_money_owed_back_is_sent_again(sandbox, officer, now):
+    order, attempt = paid_twice(sandbox, officer, now=now)
+    refund_outside(sandbox, attempt, 20_000, now=now)
+    jobs.run_pending()
+    assert (left_of(order), receivable(order), owed_back()) == ((64_000, 64_000, 0, 0), 0, 44_000)
+    # What waits for staff is not taken for money that was paid for nothing.
+    assert debts.return_overpaid(now=now) == 0
+    clock.set_to(now + timedelta(hours=1))
+    reconciliation.reconcile(now=clock.now())
+    assert found_wrong() == ["refund_failed"]
+
+    failed = db.session.query(Refund).filter_by(state="failed").one()
+    with transaction():
+        again = refunds.repeat(failed, actor_id=officer.id, now=now)
+    assert again.amount.minor == 44_000
+    jobs.run_pending()
+    reconciliation.reconcile(now=clock.now())
+
+    assert (left_of(order), receivable(order), owed_back()) == ((64_000, 64_000, 0, 0), 0, 0)
+    assert found_wrong() == []
+
+
+def test_what_went_back_outside_beyond_what_was_owed_opens_the_debt(sandbox, officer, now):
+    order = indebted(now=now)
+    attempt = start(order, now=now)
+    write_offs.propose(order.id, yuan(140), reason="ill", actor_id=officer.id, now=now)
+    sandbox.pay(attempt)
+    attempts.settle_returned(order.id, now=now)
+    assert (left_of(order), owed_back()) == ((64_000, 50_000, 14_000, 0), 14_000)
+
+    # More than could be left for our own refund: it fails.
+    refund_outside(sandbox, attempt, 55_000, now=now)
+    jobs.run_pending()
+    assert (left_of(order), receivable(order), owed_back()) == ((64_000, 9_000, 14_000, 41_000), 41_000, 0)
+    reconciliation.reconcile(now=now)
+    clock.set_to(now + timedelta(hours=1))
+    reconciliation.reconcile(now=clock.now())
+    assert found_wrong() == []

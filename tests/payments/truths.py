@@ -142,9 +142,17 @@ AT_REST = {
             SELECT account, -sum(amount_minor) AS owed FROM ledger_entry
              WHERE account = 'refunds_payable' GROUP BY account) AS book
           CROSS JOIN LATERAL (
-            SELECT coalesce(sum(least(refund.amount_minor, attempt.amount_minor - (
+            SELECT coalesce(sum(least(refund.amount_minor, CASE WHEN purpose = 'order' THEN attempt.amount_minor - (
                        SELECT coalesce(sum(amount_minor), 0) FROM refund_due
-                        WHERE attempt_public_id = attempt.public_id AND voided_at IS NULL))), 0) AS queued
+                        WHERE attempt_public_id = attempt.public_id AND voided_at IS NULL)
+                   ELSE (SELECT coalesce(sum(amount_minor) FILTER (WHERE reason = 'debt_gone'
+                                                                     AND key NOT LIKE 'again:%'), 0)
+                              - coalesce(sum(amount_minor) FILTER (WHERE reason = 'debt_returned'), 0)
+                           FROM refund_due WHERE attempt_public_id = attempt.public_id)
+                      - (SELECT coalesce(sum(sent.amount_minor), 0) FROM refund AS sent
+                           JOIN refund_due AS due ON due.id = sent.refund_due_id
+                          WHERE sent.attempt_id = attempt.id AND sent.state = 'succeeded' AND due.reason = 'debt_gone')
+                   END)), 0) AS queued
               FROM refund JOIN payment_attempt AS attempt ON attempt.id = attempt_id
              WHERE refund.state = 'failed' AND refund.public_id IN (
                    SELECT reference FROM discrepancy WHERE kind = 'refund_failed' AND resolved_at IS NULL)
