@@ -7,10 +7,11 @@ the number back.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import Interval, and_, exists, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 PAGE = 50
 BATCH = 200
+# Each takes its time before it waits for the order's lock, or for Stripe: what is dated before an invoice may have come
+# to the order after it.
+SKEW = timedelta(minutes=10)
 KIND_OF = {Purpose.ORDER: PaperKind.INVOICE, Purpose.DEBT: PaperKind.DEBT_INVOICE}
 
 
@@ -231,9 +235,10 @@ def credit_refunds(*, now: datetime) -> int:
             RefundDue.id.not_in(noted),
             or_(of_order, of_debt),
             is_newest,
-            RefundDue.recorded_at > Invoice.issued_at,
+            RefundDue.recorded_at > Invoice.issued_at - literal(SKEW, Interval()),
         )
-        .order_by(RefundDue.id)
+        # The newest first: those of the last minutes before an invoice are looked at again and may need none.
+        .order_by(RefundDue.id.desc())
         .limit(BATCH)
     )
     found = db.session.execute(query).all()
@@ -246,7 +251,7 @@ def _credit_refund(refund_due_id: int, order_id: int, purpose: Purpose, *, now: 
         standing = find_standing(order_id, purpose)
         fact = db.session.get_one(RefundDue, refund_due_id)
         is_noted = db.session.scalar(select(Invoice.id).filter_by(refund_due_id=refund_due_id)) is not None
-        if standing is None or is_noted or fact.recorded_at <= standing.issued_at:
+        if standing is None or is_noted or fact.recorded_at <= standing.issued_at - SKEW:
             return False
         # Never below what is kept: whoever waited for the order's lock may have invoiced without this money.
         beyond = max(0, credit_left(standing).minor - kept_of(order, purpose).minor)

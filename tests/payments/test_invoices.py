@@ -296,6 +296,15 @@ def test_money_on_its_way_back_when_the_invoice_is_made_is_credited_never(order)
     assert invoices.credit_left(made) == Money(100000, "CNY")
 
 
+def test_what_was_dated_before_the_invoice_and_came_after_it_is_credited(order):
+    """Whoever gives money back takes the time, then waits for the lock that the invoice is made under."""
+    made = invoices.issue(order.id, WEN, actor_id=None, now=MARCH + timedelta(seconds=2))
+    give_back(order, 28000, at=MARCH + timedelta(seconds=1))
+    later = MARCH + timedelta(minutes=5)
+    assert [invoices.credit_refunds(now=later), invoices.credit_refunds(now=later)] == [1, 0]
+    assert invoices.credit_left(made) == kept_of(order, Purpose.ORDER) == Money(100000, "CNY")
+
+
 def test_whoever_waited_for_the_lock_is_not_credited_below_what_is_kept(order):
     """The decision to give back has a later time than the invoice, though it was there first."""
     give_back(order, 28000, at=MARCH + timedelta(seconds=1))
