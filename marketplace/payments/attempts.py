@@ -1,4 +1,7 @@
-"""Where a payment is started and settled. Locks go attempt → order → run → hold; no call to Stripe under a lock."""
+"""Where a payment is started and settled; no call to Stripe under a lock.
+
+Locks go attempt → movement at Stripe → order → run → hold.
+"""
 
 from __future__ import annotations
 
@@ -209,9 +212,15 @@ def _settle_paid(attempt: PaymentAttempt, session: Session, *, now: datetime) ->
 
 
 def _is_counted(attempt: PaymentAttempt) -> bool:
-    """Whether the money of this payment stands in the books already: for another order, or as staff have said."""
+    """Whether the money of this payment stands in the books already: for another order, or as staff have said.
+
+    Locks its movement at Stripe, where staff who say what it is in this moment are waited for.
+    """
     if attempt.payment_intent_id is None:
         return False
+    movements = select(StripeTransaction.id).filter_by(payment_intent_id=attempt.payment_intent_id)
+    for row_id in db.session.scalars(movements.order_by(StripeTransaction.id)).all():
+        locked(StripeTransaction, row_id)
     beside = select(PaymentAttempt.id).where(
         PaymentAttempt.payment_intent_id == attempt.payment_intent_id,
         PaymentAttempt.state == AttemptState.PAID,

@@ -2,7 +2,7 @@
 
 What came at the bank is recorded here; what moved at Stripe is found by `stripe_matching`. Both wait as discrepancies
 and stand on unmatched_money until an answer posts them away; above the limit of transfers a second officer decides.
-Locks: answer → movements at Stripe by id → discrepancies by id → attempt → order and what follows it.
+Locks: answer → movements at Stripe by id → discrepancies by id → order and what follows it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How money that belongs to nothing leaves suspense, once it is said what it is: locked, posted away, closed.
 
-Locks: movements at Stripe by id → discrepancies by id → attempt → order and what follows it.
+Locks: movements at Stripe by id → discrepancies by id → order and what follows it; no attempt but the one it makes.
 """
 
 from __future__ import annotations

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from marketplace.enrolment.models import Order
 from marketplace.foundation import bank_days, clock
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.money import Money
-from marketplace.payments import ledger, offline, stripe_matching, unmatched
-from marketplace.payments.models import Discrepancy
+from marketplace.payments import attempts, ledger, offline, stripe_matching, unmatched
+from marketplace.payments.models import Discrepancy, PaymentAttempt
 from marketplace.payments.offline import Transfer
+from marketplace.payments.stripe_gateway import Session
 from marketplace.payments.stripe_models import StripeTransaction
 from marketplace.payments.unmatched import Received, Said
 from marketplace.payments.unmatched_models import AnswerKind, UnmatchedAnswer
@@ -19,7 +23,7 @@ from tests.races.test_books import enter, place, together
 ROUNDS = 6
 
 
-def stray(name, minor, now):
+def stray(name, minor, now, intent=None):
     """A movement at Stripe that belongs to nothing; what it waits as."""
     with transaction():
         row = add(
@@ -29,6 +33,7 @@ def stray(name, minor, now):
                 amount_minor=minor,
                 fee_minor=0,
                 currency="CNY",
+                payment_intent_id=intent,
                 happened_at=now,
             )
         )
@@ -97,3 +102,39 @@ def test_pieces_that_one_officer_enters_for_an_order_at_once_count_together(race
 
     answers = together(race_app, *(piece(f"P {one}") for one in range(3)))
     assert sorted(answers) == ["proposed", "proposed", "settled"]
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+@pytest.mark.parametrize("kind", ["ours", "order"])
+def test_money_that_staff_answer_while_its_session_is_settled_is_counted_once(race_app, kind, number):
+    with race_app.app_context():
+        now = clock.now()
+        order_id, total, _run = place(price=128000)
+        other_id, _total, _run = place(price=128000)
+        with transaction():
+            attempt = add(
+                PaymentAttempt(
+                    order_id=order_id,
+                    state="open",
+                    session_id="cs_race",
+                    amount_minor=total.minor,
+                    currency="CNY",
+                    expires_at=now + timedelta(hours=1),
+                )
+            )
+        paid = Session("cs_race", None, "complete", "paid", total, "pi_race", "succeeded", None, attempt.public_id)
+        found = stray("txn_race", 128000, now, "pi_race")
+        officer, other = make_staff("finance_officer").id, db.session.get_one(Order, other_id).public_id
+        db.session.remove()
+    said = Said(AnswerKind(kind), order_number=other)
+
+    together(
+        race_app,
+        lambda: attempts.settle(paid, now=now) is not None,
+        lambda: unmatched.answer(found, said, reason="x", actor_id=officer, now=now).state,
+    )
+    with race_app.app_context():
+        stripe_matching.match_all(now=now)
+        assert ledger.balances()["stripe_balance", "CNY"] == 128000
+        assert ledger.balances().get(("unmatched_money", "CNY"), 0) == 0
+        assert db.session.query(Order).filter_by(state="confirmed").count() <= 1
