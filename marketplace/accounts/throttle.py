@@ -12,7 +12,7 @@ import ipaddress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from flask import current_app, request, session
+from flask import current_app, g, request, session
 from flask_limiter import Limiter
 from limits.storage import Storage
 from sqlalchemy import text
@@ -155,13 +155,17 @@ def mails_limited(view: View) -> View:
 
 
 def codes_limited(view: View) -> View:
-    """Limit wrong codes (the field `voucher_code`) typed by one account or from one network, at all doors together."""
+    """Limit wrong codes that one account or one network tries, at all doors together.
+
+    They are those of vouchers (the field `voucher_code`), and of kept seats (`seat_code`, or `seats` in a link); of
+    these the door says that one was wrong (`note_wrong_code`).
+    """
     for limit, key in (("200 per hour", address), ("15 per 10 minutes", account), ("60 per day", account)):
         shared = limiter.shared_limit(
             limit,
             scope="codes",
             key_func=key,
-            methods=["POST"],
+            methods=["GET", "POST"],
             deduct_when=_did_refuse,
             exempt_when=_sends_no_code,
         )
@@ -171,11 +175,20 @@ def codes_limited(view: View) -> View:
 
 def _sends_no_code() -> bool:
     """Nothing is guessed by a form without a code, and asking the counters would cost most orders three statements."""
-    return not request.form.get("voucher_code", "").strip()
+    return not (_sent("voucher_code") or _sent("seat_code") or request.args.get("seats", "").strip())
+
+
+def _sent(field: str) -> bool:
+    return bool(request.form.get(field, "").strip())
 
 
 def _did_refuse(response: Response) -> bool:
-    return response.status_code == UNPROCESSABLE
+    return g.get("has_wrong_code", False) or (_sent("voucher_code") and response.status_code == UNPROCESSABLE)
+
+
+def note_wrong_code() -> None:
+    """Let this request count as a wrong code, whatever its answer."""
+    g.has_wrong_code = True
 
 
 def _did_send(response: Response) -> bool:

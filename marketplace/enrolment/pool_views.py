@@ -8,6 +8,7 @@ from flask import flash, redirect, render_template, url_for
 
 from marketplace.accounts import organisations
 from marketplace.accounts.permissions import permission, person, require
+from marketplace.accounts.throttle import note_wrong_code
 from marketplace.catalog import desk, run_rules
 from marketplace.enrolment import availability, pools, waiting
 from marketplace.enrolment.blueprint import blueprint
@@ -29,6 +30,12 @@ def _run(public_id: str) -> CourseRun:
     run = desk.get_run(public_id)
     require(*SEATS, organisation_ids=run.course.organisation_ids)
     return run
+
+
+def count_guess(run_id: int, code: str | None) -> None:
+    """Let this request count as a guess if it came with a code that opens no pool of the run."""
+    if code and code.strip() and not pools.has_code(run_id, code):
+        note_wrong_code()
 
 
 @blueprint.route("/runs/<public_id>/seats", methods=["GET", "POST"])

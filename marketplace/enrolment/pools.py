@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import joinedload
 
 from marketplace.accounts.models import Organisation
@@ -112,6 +112,12 @@ def list_pools(run_id: int) -> list[SeatPool]:
     """The pools of a run, those still kept first, by release."""
     query = select(SeatPool).filter_by(run_id=run_id).options(joinedload(SeatPool.organisation))
     return list(db.session.scalars(query.order_by(SeatPool.released_at.is_not(None), SeatPool.release_at, SeatPool.id)))
+
+
+def has_code(run_id: int, code: str) -> bool:
+    """Whether a pool of the run, released or used up as it may be, is opened by this code."""
+    known = exists().where(SeatPool.run_id == run_id, SeatPool.code_hash == counting.code_hash(code))
+    return bool(db.session.scalar(select(known)))
 
 
 def get_pool(run_id: int, public_id: str) -> SeatPool:

@@ -75,6 +75,7 @@ def init_app(app: Flask, _settings: Settings) -> None:
 
 
 @blueprint.get("/runs/<public_id>/enrol")
+@codes_limited
 @permission("signed_in")
 def enrol(public_id: str) -> ResponseReturnValue:
     """What one is about to take: run, price, terms; and, when it cannot be taken, why."""
@@ -129,7 +130,7 @@ def _enrol_page(
 ) -> ResponseReturnValue:
     """The page of the seat; what was typed into `sent` is kept, and priced if it can be."""
     now = clock.now()
-    form = _fresh(sent)
+    form = _fresh(run.id, sent)
     seats = availability.of_runs([run], now=now)[run.id]
     sale = quotes.sale_of(run, person().id, expired_holds=seats.expired)
     choices = quotes.choices(sale, request.form.get("choose") or request.values.get("programme"), now=now)
@@ -156,11 +157,12 @@ def _enrol_page(
     ), refused.status if refused else status
 
 
-def _fresh(sent: EnrolForm | None) -> EnrolForm:
-    """A form with a key of its own, and what was typed and chosen before."""
+def _fresh(run_id: int, sent: EnrolForm | None) -> EnrolForm:
+    """A form with a key of its own, and what was typed and chosen before; a wrong code of kept seats counts."""
     form = EnrolForm(formdata=None, request_key=ids.public_id(), seat_code=request.args.get("seats"))
     if sent is not None:
         form.keep(sent)
+    pool_views.count_guess(run_id, form.seat_code.data)
     return form
 
 

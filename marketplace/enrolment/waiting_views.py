@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from flask import flash, redirect, render_template, request, url_for
 
 from marketplace.accounts.permissions import ACTING, permission, person
+from marketplace.accounts.throttle import codes_limited
 from marketplace.catalog import listing, offer
-from marketplace.enrolment import search_wishes, waiting, wishes
+from marketplace.enrolment import pool_views, search_wishes, waiting, wishes
 from marketplace.enrolment.blueprint import blueprint
 from marketplace.enrolment.forms import PressForm
 from marketplace.enrolment.seat_models import WaitingState
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 
 @blueprint.post("/runs/<public_id>/wait")
+@codes_limited
 @permission("signed_in")
 def join(public_id: str) -> ResponseReturnValue:
     """Stand in the waiting list of a sold-out run."""
     run_id, code = offer.get_run(public_id).id, request.form.get("seat_code", "")
+    pool_views.count_guess(run_id, code)
     try:
         waiting.join(run_id, person().id, seat_code=code, now=clock.now())
         flash(_("You are on the waiting list. We write to you as soon as a seat comes free."), "success")

@@ -9,6 +9,8 @@ from marketplace import create_app
 from marketplace.accounts import throttle
 from marketplace.accounts.models import ThrottleHit
 from marketplace.accounts.throttle import PostgresStorage
+from marketplace.enrolment import pools
+from marketplace.enrolment.pools import PoolWish
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
 from tests.conftest import settings_for
@@ -151,3 +153,20 @@ def test_an_account_guesses_fifteen_codes_whatever_the_door(processes):
 
     doors = [path, f"{path}/price"] * 8
     assert [client.post(door, data=data).status_code for door in doors] == [422] * 15 + [429]
+
+
+def test_the_code_of_kept_seats_is_not_guessed_either(processes):
+    app, _other = processes
+    with app.app_context():
+        person, run = make_person(), make_run()
+        wish = PoolWish("campaign", "code", 2, clock.now() + timedelta(days=1), code="museum-2026")
+        pools.create_pool(run.id, wish, actor_id=None, now=clock.now())
+        path = f"/runs/{run.public_id}"
+    client = app.test_client()
+    client.set_cookie("session", session_of(app, person)[0])
+
+    assert [client.get(f"{path}/enrol?seats=museum-2026").status_code for _ in range(20)] == [200] * 20
+    assert [client.get(f"{path}/enrol?seats=museum-20{number}").status_code for number in range(14)] == [200] * 14
+    assert client.post(f"{path}/wait", data={"seat_code": "museum"}).status_code == 303
+    assert client.get(f"{path}/enrol?seats=museum-2027").status_code == 429
+    assert client.get(f"{path}/enrol").status_code == 200
