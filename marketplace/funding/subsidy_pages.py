@@ -81,7 +81,10 @@ def event_note(event: SubsidyEvent) -> str:
         last = subsidy_rules.last_day_before(event.deadline, event.subsidy.programme.zone)
         notes.append(_("until %(day)s", day=format_date(last)))
     if event.part_minor > 0:
-        notes.append(_("a part of it: %(amount)s", amount=format_money(Money(event.part_minor, currency))))
+        part = format_money(Money(event.part_minor, currency))
+        notes.append(
+            _("less by %(amount)s", amount=part) if event.act == "reduce" else _("%(amount)s of it", amount=part)
+        )
     if event.owed_minor > 0:
         notes.append(_("owed: %(amount)s", amount=format_money(Money(event.owed_minor, currency))))
     if event.borne_minor > 0:

@@ -1,19 +1,24 @@
 """A seat that a funding programme pays a part of: seen as an estimate, bought with consent, seen by its officer."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
 
+from marketplace.enrolment import places
+from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import bank_days, clock
 from marketplace.foundation.database import db, transaction
 from marketplace.funding import subsidies, subsidy_lists
 from marketplace.funding.subsidy_models import Subsidy
 from marketplace.funding.subsidy_rules import Rule
+from tests.buying import buy_as_quoted
 from tests.factories import make_course, make_person, make_run, make_staff
 from tests.funding.made import make_programme, make_subsidy
 from tests.journeys.test_seat import pay, words
 from tests.journeys.visitor import DESK, PHONE, Visitor
+from tests.payments.test_debts import transaction_paid
 
 BOTH = pytest.mark.parametrize(("language", "size"), [("zh", PHONE), ("en", DESK)])
 SHANGHAI = Rule(percent=50, regions=("310000",), industries=("R",), attendance_percent=80, line_cap_minor=150000)
@@ -97,3 +102,44 @@ def test_an_officer_claims_what_was_earned(browser, live, language, size):
     staff.page.fill("#bank_reference", f"ICBC {language}")
     staff.press("Mark as paid")
     staff.sees("The batch is marked as paid.")
+
+
+@BOTH
+def test_a_part_of_a_subsidised_price_goes_back_and_the_place_moves_to_a_cheaper_date(browser, live, language, size):
+    with live.app.app_context(), transaction():
+        now = clock.now()
+        run = make_run(make_course(), is_subsidised=True)
+        make_run(run.course, price_minor=100_000, starts_at=now + timedelta(days=90), ends_at=now + timedelta(days=95))
+        asked = {"programme": make_programme().public_id, "agreed": Agreed(1, is_given=True)}
+        buyer = make_person(locale=language, region="310000")
+        order = buy_as_quoted(run, buyer, now=now, **asked)
+        transaction_paid(order, now=now)
+        number, place = order.public_id, places.find_of_order(order.id).public_id
+        officer = make_staff("finance_officer", locale=language)
+
+    desk = Visitor(browser, live, language, size).be(officer)
+    desk.open(f"/staff/orders/{number}")
+    desk.page.get_by_text(desk.say("Give money back")).first.click()
+    desk.page.fill("#amount", "140.00")
+    desk.page.fill("#reason", "two sessions fell through")
+    desk.page.get_by_label(desk.say("The person stays enrolled")).check()
+    desk.press("Give back")
+    desk.sees("Nothing has gone back yet. This is how it is divided:")
+    # Whoever works by keyboard is taken to the shares, and the way on is the next button.
+    assert desk.page.evaluate("document.activeElement.innerText").count("140.00") == 2
+    desk.page.keyboard.press("Tab")
+    with desk.page.expect_navigation():
+        desk.page.keyboard.press("Enter")
+    desk.sees_soon("Refund asked for")
+
+    visitor = Visitor(browser, live, language, size).be(buyer)
+    visitor.open(f"/orders/{number}")
+    assert visitor.page.inner_text("main").count("140.00") >= 2
+    # Of 1,280 each had paid 640, and then 500; of 1,000 each pays 500.
+    visitor.open(f"/my/places/{place}/move")
+    visitor.sees("Paid by the funding programme")
+    assert visitor.page.inner_text("main").count("500.00") == 1
+    visitor.press("Move to this date")
+    visitor.sees("Your place has moved to the other date.")
+    visitor.open("/my/funding")
+    assert "500.00" in visitor.page.inner_text("main")
