@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import exists, func, or_, select
+from sqlalchemy.orm import aliased
 
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person
@@ -306,6 +307,10 @@ def take_in_late(*, now: datetime) -> int:
 
 
 def _who_came_late(now: datetime) -> Any:
+    newer = aliased(RunChange)
+    moved_again = exists().where(
+        newer.run_id == RunChange.run_id, newer.kind == RunChangeKind.MOVED, newer.id > RunChange.id
+    )
     return (
         select(RunChange.id, Enrolment.id)
         .join(CourseRun, CourseRun.id == RunChange.run_id)
@@ -315,6 +320,8 @@ def _who_came_late(now: datetime) -> Any:
         .join(Order, Order.id == OrderLine.order_id)
         .where(
             RunChange.kind == RunChangeKind.MOVED,
+            # Of several moves the last one says where the run is now.
+            ~moved_again,
             CourseRun.state == RunState.SCHEDULED,
             CourseRun.starts_at > now,
             Enrolment.ended_at.is_(None),
