@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, cast, or_, select, update
 
@@ -16,10 +16,15 @@ from marketplace.payments import debts
 from marketplace.payments.desk_models import OfflinePayment, StaffAct, WriteOff
 from marketplace.payments.invoice_models import FapiaoRequest, Invoice
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
+from marketplace.payments.sponsor_models import SponsorPayment
+from marketplace.payments.unmatched_models import BankMoney, UnmatchedAnswer
+from marketplace.payments.unmatched_settling import TRANSFER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from sqlalchemy import ColumnElement
 
 COLUMNS = {
     "order": lazy("Order"),
@@ -93,6 +98,7 @@ def forget(identity: Identity, *, now: datetime) -> None:  # noqa: ARG001 - ever
     _blank_events([*identity.addresses, *_handles(attempts)])
     _blank_fapiao_requests(identity)
     _blank_words_of_the_desk(identity)
+    _blank_bank_money(identity)
     numbers = {attempt.public_id for attempt in attempts} | {refund.public_id for refund in refunds}
     numbers |= {attempt.order.public_id for attempt in attempts}
     for found in db.session.scalars(select(Discrepancy).where(Discrepancy.note.is_not(None))):
@@ -132,5 +138,26 @@ def _blank_words_of_the_desk(identity: Identity) -> None:
         payment.reason = identity.blanked(payment.reason)
     for row in db.session.scalars(select(WriteOff).where(WriteOff.order_id.in_(mine))):
         row.reason = identity.blanked(row.reason)
-    naming = or_(*(StaffAct.reason.icontains(word, autoescape=True) for word in identity.words))
+    naming = _names(StaffAct.reason, identity)
     db.session.execute(update(StaffAct).where(naming).values(reason=GONE))
+
+
+def _blank_bank_money(identity: Identity) -> None:
+    """Transfers that fitted no order at first, once it is said what they are, and what officers wrote about them.
+
+    Of money that still waits the payer is all there is to find out whose it is.
+    """
+    naming = (_names(BankMoney.payer_name, identity), _names(BankMoney.reason, identity))
+    is_its = (Discrepancy.kind == TRANSFER) & (Discrepancy.reference == BankMoney.public_id)
+    known = select(BankMoney).join(Discrepancy, is_its).where(Discrepancy.resolved_at.is_not(None), or_(*naming))
+    for money in db.session.scalars(known):
+        money.payer_name, money.reason = identity.blanked(money.payer_name), identity.blanked(money.reason)
+    for answer in db.session.scalars(select(UnmatchedAnswer).where(_names(UnmatchedAnswer.reason, identity))):
+        answer.reason = identity.blanked(answer.reason)
+    for payment in db.session.scalars(select(SponsorPayment).where(_names(SponsorPayment.reason, identity))):
+        payment.reason = identity.blanked(payment.reason)
+
+
+def _names(column: Any, identity: Identity) -> ColumnElement[bool]:
+    """Whether a text names the person."""
+    return or_(*(column.icontains(word, autoescape=True) for word in identity.words))

@@ -69,7 +69,8 @@ def record(received: Received, *, reason: str, actor_id: int, now: datetime) -> 
             )
         )
         details = {"theirs": money.amount_minor, "currency": money.currency, "bank_reference": reference}
-        details |= {"payer": money.payer_name, "day": money.received_on.isoformat()}
+        # Without the payer's name: it stands in the row alone, where it can be blanked when they are forgotten.
+        details |= {"day": money.received_on.isoformat()}
         acts.record(
             "bank_money_recorded",
             f"bank_money:{money.public_id}",

@@ -14,17 +14,20 @@ from marketplace.accounts.models import Membership, Person
 from marketplace.demo import loading  # noqa: F401 - the topmost room is loaded too, so that every table is there
 from marketplace.enrolment import orders, waiting
 from marketplace.enrolment.models import Enrolment, Order, RefundDue
-from marketplace.foundation import clock, ids, jobs
+from marketplace.foundation import bank_days, clock, ids, jobs
 from marketplace.foundation.database import Base, add, db, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.mail import OutgoingMail
+from marketplace.foundation.money import Money
+from marketplace.foundation.personal_data import Identity
 from marketplace.participation import completions, registers
 from marketplace.participation.models import Attendance, Completion
 from marketplace.participation.registers import Mark
 from marketplace.participation.upload_models import AttendanceUpload, AttendanceUploadRow
-from marketplace.payments import ledger
+from marketplace.payments import ledger, personal, unmatched
 from marketplace.payments.desk_models import StaffAct
 from marketplace.payments.models import Discrepancy, PaymentAttempt, Refund, StripeEvent
+from marketplace.payments.unmatched_models import AnswerKind, BankMoney, Received, Said, UnmatchedAnswer
 from marketplace.privacy import copies, erasures
 from marketplace.privacy.models import Erasure
 from tests.buying import place_order
@@ -322,3 +325,21 @@ def test_one_that_fails_keeps_nobody_else_waiting(person, now):
     with pytest.raises(DBAPIError):
         erasures.carry_out_all(now=now)
     assert (db.session.get(Erasure, first.id).done_at, db.session.get(Erasure, second.id).done_at) == (None, now)
+
+
+def test_the_payer_of_money_without_a_fact_is_named_until_it_is_known_whose_it_is(app, now):
+    someone, officer = make_person(name=NAME, email=EMAIL), make_staff("finance_officer")
+    for reference in ("open", "said"):
+        received = Received(Money(1000, "CNY"), reference, bank_days.day_of(now), NAME)
+        unmatched.record(received, reason=f"{NAME} names no order", actor_id=officer.id, now=now)
+    said = db.session.query(Discrepancy).filter_by(kind=unmatched.TRANSFER).order_by(Discrepancy.id.desc()).first()
+    unmatched.answer(said.public_id, Said(AnswerKind.OURS), reason=f"{NAME} gave it", actor_id=officer.id, now=now)
+    with transaction():
+        personal.forget(Identity(someone.id, NAME, (EMAIL,)), now=now)
+
+    kept = {one.bank_reference: (one.payer_name, NAME in one.reason) for one in db.session.query(BankMoney)}
+    assert kept == {"OPEN": (NAME, True), "SAID": ("…", False)}
+    assert NAME not in db.session.query(UnmatchedAnswer).one().reason
+    acts = [(one.reason, str(one.details)) for one in db.session.query(StaffAct)]
+    assert not any(NAME in text for act in acts for text in act)
+    assert not any(NAME in str(one.details) for one in db.session.query(Discrepancy))
