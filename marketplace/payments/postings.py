@@ -282,7 +282,7 @@ def earn(order_id: int, *, now: datetime) -> bool:
         if run.ends_at is None or run.ends_at > now or run.state == "cancelled":
             # Moved to a later date since it was found.
             return False
-        provider_id = _lead(run.course_id)
+        provider_id = _owed_before(order_id) or _lead(run.course_id)
         terms = revenue_terms.terms_of(order.lines[0].revenue_terms_version)
         entries = posting_rules.earned(unearned, so_far=before[1], terms=terms, provider_id=provider_id)
         ledger.post(
@@ -351,6 +351,22 @@ def _last_moved(order_id: int) -> datetime:
     )
     moment: datetime = db.session.scalars(query).one()
     return moment
+
+
+def _owed_before(order_id: int) -> int | None:
+    """To whom the order's share is owed by now: the course may have changed hands, and what goes back was theirs."""
+    query = (
+        select(LedgerEntry.organisation_id)
+        .join(LedgerEntry.transaction)
+        .where(
+            LedgerTransaction.order_id == order_id,
+            LedgerTransaction.kind == EARNED,
+            LedgerEntry.account == Account.PROVIDER_PAYABLE,
+        )
+        .order_by(LedgerEntry.id.desc())
+        .limit(1)
+    )
+    return db.session.scalar(query)
 
 
 def _lead(course_id: int) -> int | None:

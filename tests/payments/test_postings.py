@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from marketplace.catalog.models import CourseProvider
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order
 from marketplace.foundation import clock
 from marketplace.foundation.database import add, db, transaction
@@ -81,6 +82,17 @@ def test_a_refund_after_the_end_takes_the_shares_back(order):
 
     assert postings.earn_due(now=later + timedelta(days=1)) == 1
     assert set(ledger.balances().values()) == {0}
+
+
+def test_a_share_is_taken_back_from_whom_it_was_owed_to(order, provider):
+    later = after(order)
+    postings.earn_due(now=later)
+    with transaction():
+        lead = db.session.query(CourseProvider).filter_by(organisation_id=provider.id).one()
+        lead.organisation_id = make_organisation().id
+    give_back(order, 128000, at=later)
+    postings.earn_due(now=later)
+    assert ledger.balances_of("organisation_id", Account.PROVIDER_PAYABLE) == []
 
 
 def test_a_place_that_was_moved_is_earned_when_its_new_run_is_over(order):
