@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload
 
 from marketplace.foundation import bank_days
 from marketplace.foundation.database import db, transaction
-from marketplace.foundation.errors import Invalid
+from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.funding import reviewers, subsidies, subsidy_letters
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
@@ -35,6 +35,8 @@ class Sending:
     sent_on: date
     bank_reference: str
     reason: str
+    # In minor units, as the page showed what is owed back; None is all of it.
+    amount: int | None = None
 
 
 def claw_back(subsidy_id: int, *, reason: str, actor_id: int, now: datetime) -> Subsidy:
@@ -59,8 +61,9 @@ def send_back(subsidy_id: int, sending: Sending, *, actor_id: int, now: datetime
     """Note that what is owed back to the funder was sent, by the bank's day and reference; the books take that day.
 
     All that is owed back of it goes at once: the whole, or what came off it after the funder had paid (the subsidy
-    itself stays paid then). Raises Invalid without a reference or a reason, for a day to come and for one before the
-    money was owed back; Refused where nothing is owed back, and for the person's own. Locks the programme.
+    itself stays paid then). Where more came off since the page was made, what it showed was sent, and the rest is still
+    owed. Raises Invalid without a reference or a reason, for a day to come and for one before the
+    money was owed back; Refused where nothing or less is owed back, and for the person's own. Locks the programme.
     """
     reference, reason = sending.bank_reference.strip(), sending.reason.strip()
     if not reference:
@@ -76,30 +79,29 @@ def send_back(subsidy_id: int, sending: Sending, *, actor_id: int, now: datetime
             raise _wrong("before_owed", lazy("On that day it was not owed back yet."), "sent_on")
         sent_at = bank_days.moment_on(sending.sent_on, since=owed_since or now, now=now)
         evidence = {"bank_reference": reference, "reason": reason, "sent_on": sending.sent_on.isoformat()}
-        part, is_whole = subsidy.to_return_minor, subsidy.state in OWED_BACK
-        if subsidy.owed_back.is_zero or is_whole:
+        all_of_it, part = subsidy.owed_back.minor, subsidy.to_return_minor
+        amount = all_of_it if sending.amount is None else sending.amount
+        if amount != all_of_it and not 0 < amount <= part:
+            raise Refused("owed_back_changed", lazy("Another amount is owed back by now. Please look at it again."))
+        if amount == all_of_it and (not all_of_it or subsidy.state in OWED_BACK):
             event = subsidies.step(subsidy, programme, "send_back", actor_id=actor_id, now=sent_at, evidence=evidence)
-            event.part_minor = part
+            event.part_minor, subsidy.to_return_minor = part, 0
         else:
-            subsidies.note(subsidy, "return_part", part=part, actor_id=actor_id, now=sent_at, evidence=evidence)
-        subsidy.to_return_minor = 0
+            subsidies.note(subsidy, "return_part", part=amount, actor_id=actor_id, now=sent_at, evidence=evidence)
+            subsidy.to_return_minor -= amount
         db.session.flush()
         return subsidy
 
 
 def _owed_since(subsidy_id: int) -> datetime | None:
-    """When the first of what is owed back now came to be owed: after the last time that anything was sent."""
+    """When something of it was first owed back: before that nothing was sent; None where nothing ever was."""
     mine = SubsidyEvent.subsidy_id == subsidy_id
-    sent = select(func.coalesce(func.max(SubsidyEvent.id), 0)).where(
-        mine, SubsidyEvent.act.in_(["send_back", "return_part"])
-    )
     owing = or_(
         SubsidyEvent.to_state.in_(OWED_BACK),
         # What came off while a claim waited is owed from the funder's payment on.
         and_(SubsidyEvent.to_state == State.PAID, SubsidyEvent.part_minor > 0),
     )
-    query = select(func.min(SubsidyEvent.occurred_at)).where(mine, owing, SubsidyEvent.id > sent.scalar_subquery())
-    return db.session.scalar(query)
+    return db.session.scalar(select(func.min(SubsidyEvent.occurred_at)).where(mine, owing))
 
 
 def list_owed_back(programme_id: int) -> list[Subsidy]:

@@ -153,7 +153,12 @@ def send_back_subsidy(public_id: str) -> ResponseReturnValue:
         form,
         lambda subsidy_id: clawing_back.send_back(
             subsidy_id,
-            Sending(form.sent_on.data or clock.now().date(), form.bank_reference.data or "", form.reason.data or ""),
+            Sending(
+                form.sent_on.data or clock.now().date(),
+                form.bank_reference.data or "",
+                form.reason.data or "",
+                request.form.get("owed_back", type=int),
+            ),
             actor_id=person().id,
             now=clock.now(),
         ),

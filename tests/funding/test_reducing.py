@@ -56,8 +56,8 @@ def pay(batch, minor, officer):
     return claims.mark_paid(batch.id, funder_paid(minor, "ICBC-1"), actor_id=officer.id, now=clock.now())
 
 
-def send_back(subsidy, officer):
-    sending = Sending(NOW.date(), "ICBC-BACK", "部分退款")
+def send_back(subsidy, officer, amount=None):
+    sending = Sending(NOW.date(), "ICBC-BACK", "部分退款", amount)
     return clawing_back.send_back(subsidy.id, sending, actor_id=officer.id, now=clock.now())
 
 
@@ -163,3 +163,23 @@ def test_what_came_off_a_claim_that_is_rejected_is_owed_to_nobody(programme, sub
 
     assert (subsidy.to_return_minor, subsidy.owed_back.minor, committed(programme)) == (0, 0, WHOLE - PART)
     assert booked() == {"subsidy_receivable": WHOLE - PART, "unearned_subsidy": PART - WHOLE}
+
+
+def test_what_came_off_after_the_transfer_is_still_owed_when_the_transfer_is_noted(programme, subsidy, officer):
+    pay(claimed(subsidy, officer), WHOLE, officer)
+    lower(subsidy)
+    # The officer sends what the page says, and then more comes off.
+    lower(subsidy, 1000)
+    with pytest.raises(Refused, match="owed_back_changed"):
+        send_back(subsidy, officer, PART + 1001)
+
+    send_back(subsidy, officer, PART)
+    assert (subsidy.state, subsidy.owed_back.minor) == (State.PAID, 1000)
+
+    # And then the place ends: what was on its way is noted, and all the rest is owed.
+    subsidies.release(subsidy.order_line_id, "refunded", now=clock.now())
+    send_back(subsidy, officer, 1000)
+    assert (subsidy.state, subsidy.owed_back.minor) == (State.CLAWED_BACK, WHOLE - PART - 1000)
+    assert booked() == {"bank": WHOLE - PART - 1000, "subsidy_receivable": PART + 1000 - WHOLE}
+    send_back(subsidy, officer)
+    assert (subsidy.state, booked()) == (State.SENT_BACK, {})
