@@ -11,7 +11,7 @@ from marketplace.foundation import clock, spreadsheets
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.filling import attempt
 from marketplace.foundation.i18n import gettext as _
-from marketplace.funding import claims, clawing_back, programmes, subsidies, subsidy_lists, subsidy_names
+from marketplace.funding import claims, clawing_back, doubts, programmes, subsidies, subsidy_lists, subsidy_names
 from marketplace.funding.blueprint import blueprint
 from marketplace.funding.programme_forms import PressForm
 from marketplace.funding.subsidy_forms import LaterForm, PaidForm
@@ -35,6 +35,7 @@ def programme_claims(public_id: str) -> ResponseReturnValue:
         "funding/programme_claims.html",
         programme=programme,
         claimable=claims.list_claimable(programme.id, now=now),
+        doubted=doubts.list_doubted(programme.id),
         owed_back=clawing_back.list_owed_back(programme.id),
         states=subsidy_names.states(),
         batches=batches,
@@ -51,8 +52,9 @@ def make_claim(public_id: str) -> ResponseReturnValue:
     """Claim the chosen subsidies in a new batch."""
     programme = programmes.get(public_id)
     try:
+        chosen, doubted = set(request.form.getlist("subsidy")), set(request.form.getlist("doubted"))
         batch = claims.make_batch(
-            programme.id, set(request.form.getlist("subsidy")), actor_id=person().id, now=clock.now()
+            programme.id, chosen | doubted, actor_id=person().id, now=clock.now(), despite_doubt=doubted
         )
     except Refused as refusal:
         flash(str(refusal.message), "error")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import case, exists, func, select
+from sqlalchemy import case, exists, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.foundation import bank_days, clock, jobs
@@ -44,17 +44,26 @@ _ANSWERS: dict[str, str] = {
 }
 
 
-def make_batch(programme_id: int, public_ids: Collection[str] | None, *, actor_id: int, now: datetime) -> ClaimBatch:
+def make_batch(
+    programme_id: int,
+    public_ids: Collection[str] | None,
+    *,
+    actor_id: int,
+    now: datetime,
+    despite_doubt: Collection[str] = (),
+) -> ClaimBatch:
     """Claim the earned subsidies named (all of the programme without names) under the programme's next number.
 
-    The officer's own are left for another one, and what was to be claimed by now lapses, however late it is seen. Locks
-    the programme, so that two officers never claim one subsidy twice. Raises Refused when nothing else is earned.
+    What is in doubt is claimed only where an officer chose it knowing that (`despite_doubt`). The officer's own are
+    left for another one, and what was to be claimed by now lapses, however late it is seen. Locks the programme, so
+    that two officers never claim one subsidy twice. Raises Refused when nothing else is earned.
     """
     with transaction():
         programme = locked(FundingProgramme, programme_id)
         query = select(Subsidy).where(*_claimable(programme_id, now))
         if public_ids is not None:
             query = query.where(Subsidy.public_id.in_(public_ids))
+        query = query.where(or_(Subsidy.doubted_at.is_(None), Subsidy.public_id.in_(despite_doubt)))
         others = query.where(Subsidy.person_id != actor_id).order_by(Subsidy.id).limit(LARGEST_BATCH)
         earned = db.session.scalars(others.with_for_update()).all()
         if not earned:
@@ -293,11 +302,20 @@ def sheet_of(batch: ClaimBatch) -> Sheet:
                 _day(datetime.fromisoformat(completed), batch) if completed else None,
                 states[State(subsidy.state)][0],
                 (subsidy.asked - subsidy.amount).major if subsidy.asked != subsidy.amount else None,
+                _day(subsidy.doubted_at, batch) if subsidy.is_doubted and subsidy.doubted_at else None,
             ]
         )
     name = str(pick(batch.programme, "name"))
     about = [(_("Funding programme"), name), (_("Batch"), str(batch.number))]
-    header = [*names, _("Earned on"), _("Attendance (%)"), _("Completed on"), _("State"), _("Came off since")]
+    header = [
+        *names,
+        _("Earned on"),
+        _("Attendance (%)"),
+        _("Completed on"),
+        _("State"),
+        _("Came off since"),
+        _("In doubt since"),
+    ]
     return Sheet(_("Batch"), about, header, rows)
 
 

@@ -133,6 +133,8 @@ class Subsidy(Model):
             "id",
             postgresql_where=text("state IN ('clawed_back', 'revoked') OR to_return_minor > 0"),
         ),
+        # The claims page of a programme: what is in doubt.
+        Index("ix_subsidy_doubted", "programme_id", "id", postgresql_where=text("doubted_at IS NOT NULL")),
     )
 
     id: Mapped[PrimaryKey]
@@ -157,6 +159,8 @@ class Subsidy(Model):
     # The first moments that are too late: midnights of the programme's zone.
     earn_by: Mapped[datetime]
     claim_by: Mapped[datetime | None]
+    # Since when what it was earned by does not hold any more (`doubts`).
+    doubted_at: Mapped[datetime | None]
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("claim_batch.id"))
 
     programme: Mapped[FundingProgramme] = relationship()
@@ -189,6 +193,11 @@ class Subsidy(Model):
         whole = self.amount_minor if self.state in subsidy_rules.OWED_BACK else 0
         part = 0 if self.state == State.CLAIMED else self.to_return_minor
         return Money(whole + part, self.currency)
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether it is paid, or to be paid, for what does not meet its conditions by now."""
+        return self.doubted_at is not None and self.state in subsidy_rules.RESTS_ON_EVIDENCE
 
     @property
     def last_day(self) -> date | None:

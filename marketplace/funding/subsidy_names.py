@@ -75,6 +75,8 @@ def acts() -> dict[str, str]:
         "send_back": _("Sent back to the funder"),
         "reduce": _("Lowered: a part of the price went back"),
         "return_part": _("What came off was sent back to the funder"),
+        "doubted": _("In doubt: what it was earned by was corrected"),
+        "restored": _("Conditions met again"),
         "extend": _("Deadline extended"),
         "reinstate": _("Reserved again: the payment came late"),
     }

@@ -80,6 +80,7 @@ TRANSITIONS: tuple[tuple[State, str, State], ...] = (
 COMMITTED = frozenset({State.APPLIED, State.RESERVED, State.EARNED, State.CLAIMED, State.PAID})
 # The funder pays nothing (any more) for a place that stays: the rule says what the learner owes, and the rest is borne.
 UNPAID = frozenset({State.LAPSED, State.REJECTED, State.REVOKED, State.REPAID})
+RESTS_ON_EVIDENCE = frozenset({State.EARNED, State.CLAIMED, State.PAID})
 # What the funder paid is on our account and not ours.
 OWED_BACK = frozenset({State.CLAWED_BACK, State.REVOKED})
 

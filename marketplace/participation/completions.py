@@ -15,7 +15,7 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound
 from marketplace.foundation.i18n import lazy
-from marketplace.participation import letters, rosters, rules
+from marketplace.participation import doubts, letters, rosters, rules
 from marketplace.participation.models import Assessment, Completion
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def assess(run_id: int, results: Mapping[str, bool], *, actor_id: int | None, no
                 add(Assessment(enrolment_id=enrolment_id, passed=passed, recorded_by_id=actor_id, recorded_at=now))
                 written += 1
         record_due(run.id, now=now)
+        if written:
+            doubts.look_again_soon(run, now=now)
         return written
 
 

@@ -13,7 +13,7 @@ from marketplace.enrolment.models import Enrolment
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.participation import completions, rosters, rules
+from marketplace.participation import completions, doubts, rosters, rules
 from marketplace.participation.models import Attendance
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def mark(
     with transaction():
         run_id = db.session.scalar(select(Session.run_id).where(Session.id == session_id))
         # First, as whoever plans its sessions does: two files or registers of one run never wait for one another.
-        locked(CourseRun, run_id or 0)
+        run = locked(CourseRun, run_id or 0)
         session = locked(Session, session_id)
         if not rules.may_mark(session.starts_at, now):
             raise Refused("session_not_begun", lazy("Attendance can be taken from half an hour before the session."))
@@ -59,6 +59,8 @@ def mark(
             _check(before.get((enrolment.id, session.id)), given)
             _write(session, enrolment, given, actor_id=actor_id, source=source, now=now)
         completions.record_due(session.run_id, now=now)
+        if changed:
+            doubts.look_again_soon(run, now=now)
         return len(changed)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -164,3 +164,17 @@ def list_teaching(
         query = query.where(tuple_(CourseRun.starts_at, CourseRun.id) < last.scalar_subquery())
     rows = [(run, count) for run, count in db.session.execute(query.limit(PAGE + 1))]
     return rows[:PAGE], rows[PAGE - 1][0].id if len(rows) > PAGE else None
+
+
+def evidence_of(line: RosterLine) -> dict[str, Any]:
+    """What is known of a person's part in a run, as subsidies keep it; shares in whole per cent, moments in ISO."""
+    completion = line.completion
+    return {
+        "enrolment": line.enrolment.public_id,
+        "present": line.progress.present,
+        "excused": line.progress.excused,
+        "sessions": line.progress.sessions,
+        "attendance_percent": line.progress.percent,
+        "completed_at": completion.completed_at.isoformat() if completion else None,
+        "completion_rule_version": completion.rule_version if completion else None,
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import and_, or_, select
@@ -21,8 +21,6 @@ from marketplace.participation import completions, rosters
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date, datetime
-
-    from marketplace.participation.rosters import RosterLine
 
 log = structlog.get_logger("subsidy_evidence")
 
@@ -90,13 +88,13 @@ def _weigh(subsidy_id: int, enrolment_id: int, *, now: datetime) -> Earning:
             # Nobody earns without a review; it may still come, and a moved run takes the deadline along.
             return Earning.OPEN
         is_earned = verdict is Earning.EARNED
-        known = _recorded(line)
+        known = rosters.evidence_of(line)
         subsidies.lapse_unreviewed(subsidy.id, known, is_earned=is_earned, could_earn=could_earn or is_earned, now=now)
         return Earning.LAPSED
     if verdict is Earning.EARNED:
-        subsidies.earn(subsidy_id, _recorded(line), now=now)
+        subsidies.earn(subsidy_id, rosters.evidence_of(line), now=now)
     elif verdict is Earning.LAPSED:
-        subsidies.lapse(subsidy_id, _recorded(line), could_earn=could_earn, now=now)
+        subsidies.lapse(subsidy_id, rosters.evidence_of(line), could_earn=could_earn, now=now)
     return verdict
 
 
@@ -115,19 +113,6 @@ def _moved_deadline(subsidy: Subsidy, run: CourseRun, *, now: datetime) -> datet
     if later > max(subsidy.earn_by, now):
         subsidies.extend(subsidy.id, last, reason="run moved", actor_id=None, now=now)
     return max(subsidy.earn_by, later)
-
-
-def _recorded(line: RosterLine) -> dict[str, Any]:
-    completion = line.completion
-    return {
-        "enrolment": line.enrolment.public_id,
-        "present": line.progress.present,
-        "excused": line.progress.excused,
-        "sessions": line.progress.sessions,
-        "attendance_percent": line.progress.percent,
-        "completed_at": completion.completed_at.isoformat() if completion else None,
-        "completion_rule_version": completion.rule_version if completion else None,
-    }
 
 
 @jobs.periodic(cron="*/10 * * * *", name="participation.subsidy_evidence")
