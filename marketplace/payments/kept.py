@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, union_all
 
 from marketplace.enrolment import returns
 from marketplace.enrolment.models import Order, OrderLine, RefundDue
@@ -39,35 +39,41 @@ PAID_FOR_DEBT = (
     .correlate(Order)
     .scalar_subquery()
 )
-# Of a payment for a debt: what was found to be owed back of it, once, whether or not it has gone.
+# Of a payment for a debt: what was found to be owed back of it, once, whether or not it has gone; what went back
+# outside; and what was sent of what is owed back.
 _SURRENDERED = (
-    select(total(RefundDue.amount_minor))
+    select(RefundDue.recorded_at.label("at"), RefundDue.id.label("fact"), (-RefundDue.amount_minor).label("minor"))
     .where(RefundDue.attempt_public_id == PaymentAttempt.public_id, RefundDue.reason == DEBT_GONE)
     .where(~RefundDue.key.startswith(AGAIN))
     .correlate(PaymentAttempt)
-    .scalar_subquery()
 )
 _WENT_OUTSIDE = (
-    select(total(RefundDue.amount_minor))
+    select(RefundDue.recorded_at, RefundDue.id, RefundDue.amount_minor)
     .where(RefundDue.attempt_public_id == PaymentAttempt.public_id, RefundDue.reason == DEBT_RETURNED)
     .where(RefundDue.voided_at.is_(None))
     .correlate(PaymentAttempt)
-    .scalar_subquery()
 )
 _SENT = (
-    select(total(Refund.amount_minor))
+    select(Refund.settled_at, RefundDue.id, Refund.amount_minor)
     .join(RefundDue, RefundDue.id == Refund.refund_due_id)
     .where(Refund.attempt_id == PaymentAttempt.id, Refund.state == "succeeded", RefundDue.reason == DEBT_GONE)
     .correlate(PaymentAttempt)
-    .scalar_subquery()
 )
-_GONE = _WENT_OUTSIDE + _SENT
-# Whatever goes back, by whomever it is sent, first pays what is owed back; only what goes beyond it opens the debt.
-OWED_BACK_OF_DEBT = func.greatest(_SURRENDERED - _GONE, 0)
+_MOVES = union_all(_SURRENDERED, _WENT_OUTSIDE, _SENT).subquery()
+# After each of them: what had gone by then, less what had been found to be owed back.
+_BEYOND = func.sum(_MOVES.c.minor).over(order_by=(_MOVES.c.at, _MOVES.c.fact, _MOVES.c.minor))
+_COURSE = select(_MOVES.c.minor, _BEYOND.label("beyond")).subquery()
+# Whatever goes back, by whomever it is sent, first pays what is owed back by then. Only what goes beyond it opens the
+# debt, and stays so: what is found to be owed back later is owed back beside it.
+_OPENED = func.greatest(func.max(_COURSE.c.beyond), 0)
+_FOUND_OWED = func.coalesce(-func.sum(_COURSE.c.minor).filter(_COURSE.c.minor < 0), 0)
+_UNCREDITED = select(_FOUND_OWED + _OPENED).scalar_subquery()
+OWED_BACK_OF_DEBT = select(_OPENED - total(_COURSE.c.minor)).scalar_subquery()
 RETURNED_OF_DEBT = (
-    select(total(func.greatest(_SURRENDERED, _GONE)))
+    select(total(_UNCREDITED))
     .where(PaymentAttempt.order_id == Order.id, PaymentAttempt.purpose == Purpose.DEBT)
     .where(PaymentAttempt.state == AttemptState.PAID)
+    .select_from(PaymentAttempt)
     .correlate(Order)
     .scalar_subquery()
 )
@@ -94,9 +100,7 @@ def booked_as_owed_back(attempt: PaymentAttempt) -> Money:
 
 def credited(attempt: PaymentAttempt) -> Money:
     """What of a payment counts for its debt: all that was neither found to be owed back nor went back."""
-    query = (
-        select(func.greatest(_SURRENDERED, _GONE)).select_from(PaymentAttempt).where(PaymentAttempt.id == attempt.id)
-    )
+    query = select(_UNCREDITED).select_from(PaymentAttempt).where(PaymentAttempt.id == attempt.id)
     return attempt.amount - Money(int(db.session.scalar(query) or 0), attempt.currency)
 
 

@@ -511,3 +511,30 @@ def test_what_went_back_outside_beyond_what_was_owed_opens_the_debt(sandbox, off
     clock.set_to(now + timedelta(hours=1))
     reconciliation.reconcile(now=clock.now())
     assert found_wrong() == []
+
+
+def test_what_went_back_outside_before_anything_was_owed_back_pays_nothing_of_that(sandbox, officer, now):
+    order = indebted(now=now)
+    attempt = start(order, now=now)
+    sandbox.pay(attempt)
+    attempts.settle_returned(order.id, now=now)
+    refund_outside(sandbox, attempt, 20_000, now=now)
+    assert (left_of(order), receivable(order)) == ((64_000, 44_000, 0, 20_000), 20_000)
+
+    # Only then nothing is owed any more: what is still here goes back, and that is all.
+    with transaction():
+        claims.let_go(order.lines[0].id, "refunded", now=now)
+    postings.post_facts()
+    while debts.return_overpaid(now=now):
+        pass
+    assert owed_back() == 44_000
+    jobs.run_pending()
+
+    assert [(one.amount_minor, one.state) for one in db.session.query(Refund).order_by(Refund.id)] == [
+        (20_000, "succeeded"),
+        (44_000, "succeeded"),
+    ]
+    assert (debts.find(order.public_id), receivable(order), owed_back()) == (None, 0, 0)
+    clock.set_to(now + timedelta(hours=1))
+    reconciliation.reconcile(now=clock.now())
+    assert found_wrong() == []

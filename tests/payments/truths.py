@@ -145,13 +145,20 @@ AT_REST = {
             SELECT coalesce(sum(least(refund.amount_minor, CASE WHEN purpose = 'order' THEN attempt.amount_minor - (
                        SELECT coalesce(sum(amount_minor), 0) FROM refund_due
                         WHERE attempt_public_id = attempt.public_id AND voided_at IS NULL)
-                   ELSE (SELECT coalesce(sum(amount_minor) FILTER (WHERE reason = 'debt_gone'
-                                                                     AND key NOT LIKE 'again:%'), 0)
-                              - coalesce(sum(amount_minor) FILTER (WHERE reason = 'debt_returned'), 0)
-                           FROM refund_due WHERE attempt_public_id = attempt.public_id)
-                      - (SELECT coalesce(sum(sent.amount_minor), 0) FROM refund AS sent
-                           JOIN refund_due AS due ON due.id = sent.refund_due_id
-                          WHERE sent.attempt_id = attempt.id AND sent.state = 'succeeded' AND due.reason = 'debt_gone')
+                   ELSE (SELECT coalesce(greatest(max(beyond), 0) - sum(minor), 0) FROM (
+                           SELECT minor, sum(minor) OVER (ORDER BY at, fact, minor) AS beyond FROM (
+                             SELECT recorded_at AS at, id AS fact, -amount_minor AS minor FROM refund_due
+                              WHERE attempt_public_id = attempt.public_id AND reason = 'debt_gone'
+                                AND key NOT LIKE 'again:%'
+                              UNION ALL
+                             SELECT recorded_at, id, amount_minor FROM refund_due
+                              WHERE attempt_public_id = attempt.public_id AND reason = 'debt_returned'
+                                AND voided_at IS NULL
+                              UNION ALL
+                             SELECT sent.settled_at, due.id, sent.amount_minor FROM refund AS sent
+                               JOIN refund_due AS due ON due.id = sent.refund_due_id
+                              WHERE sent.attempt_id = attempt.id AND sent.state = 'succeeded'
+                                AND due.reason = 'debt_gone') AS moves) AS course)
                    END)), 0) AS queued
               FROM refund JOIN payment_attempt AS attempt ON attempt.id = attempt_id
              WHERE refund.state = 'failed' AND refund.public_id IN (
