@@ -81,7 +81,7 @@ def _subsidy_sentence(found: Subsidy) -> str:
         return (
             _("%(name)s does not pay the %(amount)s; you owe %(owed)s of it.")
             if found.owed_minor
-            else _("The conditions of %(name)s for %(amount)s were not met; you owe nothing for it.")
+            else _("%(name)s does not pay the %(amount)s; you owe nothing for it.")
         )
     if state in {State.REVOKED, State.REPAID}:
         return (
