@@ -70,10 +70,13 @@ def complete(order: Order, new: Enrolment, *, now: datetime) -> None:
     old = change.enrolment
     lines = places.lines_of(old.id)
     place = Place(old, old.run, lines, [line.order for line in lines])
-    carried = claims.follow(claims.goes_along(lines, new.run_id, _price(order)), new.run_id, now=now)
+    kept = claims.goes_along(lines, new.run_id, _price(order), is_locked=True)
+    off = refund_rules.off_moved(returns.parts_of(place.order_ids), kept)
+    key = f"change:{change.public_id}"
+    returns.leave(off, currency=order.currency, reason="deferral_difference", key=key, now=now)
+    carried = claims.follow(kept, new.run_id, now=now)
     move(place, new, "deferred", actor_id=order.person_id, now=now, carried=carried)
-    is_over = any(line.subsidy_minor and line.id not in carried for line in lines)
-    finish(change, new, now=now, is_subsidy_over=is_over)
+    finish(change, new, now=now, is_subsidy_over=any(not share.lowers for share in off))
 
 
 def move(

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from marketplace.enrolment import changes, orders, places, returns
+from marketplace.enrolment import changes, orders, places, refund_rules, returns
 from marketplace.enrolment.models import Enrolment
 from marketplace.enrolment.refund_rules import by_payer
 from marketplace.enrolment.subsidising import Agreed
@@ -168,3 +168,21 @@ def test_a_code_goes_along_to_a_date_it_is_for(now):
     }  # fmt: skip
     assert vouchers.find_redemption(order.lines[0].id).kept.minor == 31_250
     assert by_payer(returns.divide(order.id, 100_000, place_stays=True)) == {"learner": 68_750, "voucher": 31_250}
+
+
+def test_a_programme_pays_no_more_than_its_rule_where_the_learner_pays_a_difference(now):
+    order, enrolment, target, subsidy = subsidised(Rule(percent=50), now=now, price=100_000)
+    # Of what the learner paid a part went back in Stripe's dashboard, which lowers no subsidy.
+    [part] = refund_rules.of_buyer(returns.parts_of([order.id]))
+    share = refund_rules.Share(part, 40_000)
+    returns.leave([share], currency="CNY", reason="stripe_dashboard", key="stripe:re_1", now=now)
+    change = defer(enrolment, target, 26_000, now=now)
+
+    verdict = orders.confirm_payment(
+        change.order_id, attempt_public_id="difference", amount=change.order.total, now=now
+    )
+
+    assert (verdict, runs_of(order.person_id)) == ("confirm", [target.id])
+    # 240 of before, 260 now and the half that the rule pays are the price of 1,000.
+    assert (subsidy.state, subsidy.amount_minor, committed(subsidy.programme)) == ("reserved", 50_000, 50_000)
+    assert [one.amount_minor for one in returns.list_facts(order.id) if one.payer == "funder"] == [14_000]
