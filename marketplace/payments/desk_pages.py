@@ -70,7 +70,11 @@ def must_show_shares(order: Order, form: RefundForm, *, ends_place: bool) -> boo
     except Refused:
         return False
     told = refunds.told(shares)
-    if all(share.part.payer is Payer.LEARNER for share in shares) or form.shown.data == told:
+    if all(share.part.payer is Payer.LEARNER for share in shares):
+        # What was shown before the amount, or what becomes of the place, was changed.
+        form.shown.data = ""
+        return False
+    if form.shown.data == told:
         return False
     form.shown.data = told
     names = desk_words.payer_names()

@@ -149,3 +149,13 @@ def test_the_desk_shows_the_shares_before_anything_goes_back(client, order, subs
     assert done.status_code == 303
     db.session.refresh(subsidy)
     assert subsidy.amount_minor == 48_000
+
+
+def test_the_desk_takes_another_word_about_the_place_after_the_shares_were_shown(client, order, subsidy):
+    sign_in(client, make_staff("finance_officer"))
+    data = {"amount": "160", "reason": "ill", "place": "end", "shown": "learner 16000, funder 16000"}
+
+    # The place ends, so the learner alone has a share: there is nothing to show.
+    assert client.post(f"/staff/orders/{order.public_id}", data=data).status_code == 303
+    db.session.refresh(subsidy)
+    assert subsidy.state == State.RELEASED
