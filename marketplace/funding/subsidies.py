@@ -315,6 +315,8 @@ def extend(subsidy_id: int, last_day: date, *, reason: str, actor_id: int | None
         setattr(subsidy, name, until)
         state = State(subsidy.state)
         _record(subsidy, "extend", state, now=now, actor_id=actor_id, deadline=until, evidence={"reason": reason})
+        if actor_id is not None and state is State.RESERVED:
+            subsidy_letters.send_extended(subsidy)
         return subsidy
 
 

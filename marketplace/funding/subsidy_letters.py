@@ -34,6 +34,11 @@ def send_lapses_soon(subsidy: Subsidy) -> bool:
     return _send("funding/lapses_soon", subsidy, when=f"earn:{int(subsidy.earn_by.timestamp())}")
 
 
+def send_extended(subsidy: Subsidy) -> None:
+    """An officer gives more time to meet the conditions: until when."""
+    _send("funding/extended", subsidy, when=f"extended:{int(subsidy.earn_by.timestamp())}")
+
+
 def _send(
     message: str, subsidy: Subsidy, *, reason: str | LazyString = "", was_earned: bool = False, when: str = ""
 ) -> bool:

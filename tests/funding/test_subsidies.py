@@ -9,6 +9,7 @@ from sqlalchemy.exc import DatabaseError
 from marketplace.foundation import clock
 from marketplace.foundation.database import db, savepoint, transaction
 from marketplace.foundation.errors import Refused
+from marketplace.foundation.formats import format_date
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.funding import claims, clawing_back, programmes, subsidies
 from marketplace.funding.subsidies import SubsidyRefused
@@ -288,6 +289,9 @@ def test_an_officer_extends_a_deadline_to_a_later_day():
 
     assert subsidy.earn_by == before + timedelta(days=10)
     assert (last_step(subsidy).act, last_step(subsidy).evidence) == ("extend", {"reason": "病假"})
+    assert mails() == [("funding/extended", subsidy.person.email)]
+    told = db.session.scalars(select(OutgoingMail)).one().text
+    assert format_date(before + timedelta(days=9), "long") in told
 
 
 def test_a_step_that_the_table_lacks_is_refused():
