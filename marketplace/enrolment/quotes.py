@@ -244,7 +244,8 @@ def sale_of(run: CourseRun, person_id: int | None, *, expired_holds: int = 0) ->
 _BUYER = """
 SELECT id, email, region, district, industry_code, occupation, employer_size, experience_band,
        ARRAY(SELECT organisation_id FROM membership WHERE membership.person_id = person.id),
-       EXISTS (SELECT FROM enrolment WHERE enrolment.person_id = person.id)
+       EXISTS (SELECT FROM enrolment JOIN course_run ON course_run.id = run_id
+                WHERE enrolment.person_id = person.id AND course_run.state <> 'cancelled')
   FROM person WHERE id = %(person)s
 """
 

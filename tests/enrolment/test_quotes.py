@@ -4,13 +4,14 @@ import psycopg
 
 from marketplace.enrolment import quotes
 from marketplace.enrolment.quotes import Asked, Quote, Reason
-from marketplace.foundation import clock
+from marketplace.foundation import clock, ids
 from marketplace.foundation.database import db
 from marketplace.foundation.money import Money
 from marketplace.funding import voucher_batches
 from marketplace.funding.subsidy_rules import Rule
 from marketplace.funding.voucher_batches import NewBatch
 from marketplace.funding.voucher_rules import Terms, ValueKind
+from tests.buying import place_order
 from tests.factories import make_course, make_member, make_organisation, make_person, make_run
 from tests.funding.made import make_programme
 
@@ -69,3 +70,14 @@ def test_two_payers_decide_from_facts_that_are_read_once(app, monkeypatch):
     assert (quoted.subsidy.minor, quoted.voucher.minor, quoted.due.minor) == (64000, 10000, 54000)
     # The buyer; the run and its course; the programme and its rule; the code, its terms and how often they used it.
     assert len(sent) == 4, "\n\n".join(sent)
+
+
+def test_a_run_that_its_provider_cancelled_was_no_first_course(app):
+    person, run = make_person(), make_run(price_minor=0)
+    now = clock.now()
+    place_order(run.id, person.id, shown_price=run.price, request_key=ids.public_id(), locale="zh", now=now)
+    assert quotes.buyer_of(person.id).has_enrolled_before
+
+    run.state = "cancelled"
+    db.session.flush()
+    assert not quotes.buyer_of(person.id).has_enrolled_before
