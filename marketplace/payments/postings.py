@@ -94,8 +94,8 @@ def _voucher_movements(since: datetime) -> list[Fact]:
     ]
 
 
-# The acts that move no amount from one account to another: they change words and deadlines.
-STILL_ACTS = ("approve", "claim", "extend")
+# The acts that move no amount from one account to another: they change words, deadlines and doubts.
+STILL_ACTS = ("approve", "claim", "extend", "doubted", "restored")
 
 
 def _moves_nothing() -> ColumnElement[bool]:

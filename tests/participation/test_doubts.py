@@ -12,6 +12,7 @@ from marketplace.funding.subsidy_rules import Rule, State
 from marketplace.participation import registers, subsidy_evidence
 from marketplace.participation.doubts import weigh_run
 from marketplace.participation.registers import Mark
+from marketplace.payments import postings
 from tests.factories import make_course, make_member, make_organisation, make_person, make_run, make_staff, sign_in
 from tests.participation.test_subsidy_evidence import attend, buy
 
@@ -56,6 +57,16 @@ def test_a_correction_puts_an_earned_subsidy_in_doubt_and_another_restores_it(ea
     correct("present")
     assert (subsidy.is_doubted, last_step(subsidy).act) == (False, "restored")
     assert doubts.list_doubted(subsidy.programme_id) == []
+
+
+def test_a_doubt_is_nothing_to_the_books(earned):
+    _subsidy, _run, correct = earned
+    correct("absent")
+    correct("present")
+
+    postings.post_facts()
+    # What is found there and never posted would be looked at for ever, before anything newer.
+    assert [fact for find in postings.SOURCES for fact in find(postings.ALWAYS)] == []
 
 
 def test_what_is_in_doubt_is_claimed_only_knowing_that(earned, client):
