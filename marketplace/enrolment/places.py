@@ -151,6 +151,12 @@ def find_of_order(order_id: int) -> Enrolment | None:
     return db.session.scalars(query).first()
 
 
+def orders_beside(order_id: int) -> list[int]:
+    """The orders behind the place that an order grants now, itself among them, by id; it alone where it grants none."""
+    enrolment = find_of_order(order_id)
+    return sorted({order_id, *(line.order_id for line in lines_of(enrolment.id))} if enrolment else {order_id})
+
+
 def lock_run_of(order_id: int) -> None:
     """Lock the run of the place that a locked order grants, for who locks a voucher before they end it."""
     enrolment = find_of_order(order_id)

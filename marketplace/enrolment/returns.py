@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from marketplace.enrolment import claims, refund_rules
+from marketplace.enrolment import claims, places, refund_rules
 from marketplace.enrolment.models import Order, OrderEvent, OrderLine, RefundDue
 from marketplace.enrolment.refund_rules import BESIDE_THE_PRICE, Part, Payer, Share
 from marketplace.foundation.database import add, db
@@ -117,11 +117,12 @@ def leave(
 def divide(order_id: int, minor: int, *, place_stays: bool) -> list[Share]:
     """Divide what goes back of an order among those who paid it; a place that stays lowers its subsidy as well.
 
+    By as great a share as that is of all that the buyer paid for the place, by this order and others: lock them all.
     Raises Invalid for more than is left. A promise that ends with the place is not among the shares.
     """
-    parts = parts_of([order_id])
-    shares = refund_rules.split_refund(refund_rules.of_buyer(parts), minor)
+    shares = refund_rules.split_refund(refund_rules.of_buyer(parts_of([order_id])), minor)
     if place_stays:
+        parts = parts_of(places.orders_beside(order_id))
         payable = claims.payable([part.line_id for part in parts if part.payer is Payer.FUNDER])
         shares += refund_rules.off_subsidies(parts, payable, minor)
     return shares

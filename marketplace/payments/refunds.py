@@ -147,12 +147,13 @@ def request_refund(
 
     The amount is divided between learner and voucher, and where the place stays as great a share comes off its subsidy;
     the learner's part becomes the refunds returned here. Whether the place ends is a decision of its own, taken and
-    recorded now. Locks the order, its run if the place ends, then the voucher, then the programme. Raises Invalid for
-    an amount beyond what is left, Refused for an order nobody paid for, one's own, while a bank decides about the
-    payment, or when shares or what is left are not what was `seen`.
+    recorded now. Locks the orders behind the place, its run if it ends, then the voucher, then the programme. Raises
+    Invalid for an amount beyond what is left, Refused for an order nobody paid for, one's own, while a bank decides
+    about the payment, or when shares or what is left are not what was `seen`.
     """
     with transaction():
-        order = locked(Order, order_id)
+        # The subsidy may be of another order behind the place: all of them, by id.
+        order = {one: locked(Order, one) for one in places.orders_beside(order_id)}[order_id]
         four_eyes.check_not_own(order_id, actor_id=actor_id)
         seen = seen or Seen()
         acts.check_unchanged(seen.left, left(order_id).minor)

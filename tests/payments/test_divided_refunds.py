@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from marketplace.enrolment import returns
+from marketplace.enrolment import changes, places, returns
 from marketplace.enrolment.refund_rules import by_payer
 from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation.database import db
@@ -158,4 +160,25 @@ def test_the_desk_takes_another_word_about_the_place_after_the_shares_were_shown
     # The place ends, so the learner alone has a share: there is nothing to show.
     assert client.post(f"/staff/orders/{order.public_id}", data=data).status_code == 303
     db.session.refresh(subsidy)
+    assert subsidy.state == State.RELEASED
+
+
+@pytest.mark.parametrize(("which", "amount"), [("first", 430), ("difference", 110)])
+def test_a_share_is_one_of_all_that_the_buyer_paid_for_a_place_that_moved(order, subsidy, now, which, amount):
+    """CN¥640 and CN¥220 for a dearer date: a refund of either lowers the subsidy by as great a share of CN¥860."""
+    enrolment = places.find_of_order(order.id)
+    later = {"starts_at": now + timedelta(days=90), "ends_at": now + timedelta(days=100)}
+    target = make_run(enrolment.run.course, price_minor=150_000, **later)
+    shown, actor_id = yuan(220), order.person_id
+    change = changes.defer(enrolment.id, target.id, shown=shown, actor_id=actor_id, locale="en", now=now)
+    transaction_paid(change.order, now=now)
+    assert (subsidy.state, subsidy.amount_minor) == (State.RESERVED, 64_000)
+
+    give_back({"first": order, "difference": change.order}[which], amount, now=now)
+
+    assert subsidy.amount_minor == 64_000 - 64_000 * amount // 860
+    # All of it comes off with all of what the buyer paid.
+    give_back(order, refunds.left(order.id).minor // 100, now=now)
+    assert subsidy.state == State.RESERVED
+    give_back(change.order, refunds.left(change.order.id).minor // 100, now=now)
     assert subsidy.state == State.RELEASED
