@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
+    from sqlalchemy import Select
+
 log = structlog.get_logger("deadlines")
 
 BATCH = 200
@@ -96,21 +98,14 @@ def _tell(officers: Sequence[Person], ending: Ending, when: str) -> int:
     return sum(letter is not None for letter in written)
 
 
-@jobs.periodic(cron="52 0 * * *", name="funding.tell_learners", queue="mail")
-def tell_learners() -> None:
-    """Every morning of Shanghai: write to those whose subsidy lapses within a week."""
-    told = tell_of_lapsing(now=clock.now())
-    if told:
-        log.info("learners told of deadlines", mails=told)
-
-
-def tell_of_lapsing(*, now: datetime) -> int:
+def tell_of_lapsing(order_lines: Select[int], *, now: datetime) -> int:
     """Write to each learner, once a deadline, in the week before what is promised lapses unearned; how many mails.
 
-    Whoever did their part can still have it recorded; afterwards they may owe the money.
+    Of these lines alone: whose place stands is known above. Whoever did their part can still have it recorded;
+    afterwards they may owe the money.
     """
     told = last = 0
-    while found := _lapsing(last, now=now):
+    while found := _lapsing(order_lines, last, now=now):
         for subsidy_id in found:
             last = subsidy_id
             with transaction():
@@ -120,9 +115,13 @@ def tell_of_lapsing(*, now: datetime) -> int:
     return told
 
 
-def _lapsing(after: int, *, now: datetime) -> Sequence[int]:
+def _lapsing(order_lines: Select[int], after: int, *, now: datetime) -> Sequence[int]:
     query = select(Subsidy.id).where(
-        Subsidy.state == State.RESERVED, Subsidy.earn_by > now, Subsidy.earn_by <= now + TOLD_BEFORE, Subsidy.id > after
+        Subsidy.state == State.RESERVED,
+        Subsidy.earn_by > now,
+        Subsidy.earn_by <= now + TOLD_BEFORE,
+        Subsidy.id > after,
+        Subsidy.order_line_id.in_(order_lines),
     )
     return db.session.scalars(query.order_by(Subsidy.id).limit(BATCH)).all()
 

@@ -13,7 +13,7 @@ from marketplace.catalog.models import CourseRun, RunState
 from marketplace.enrolment.models import Enrolment, EnrolmentSource
 from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
-from marketplace.funding import subsidies, subsidy_rules
+from marketplace.funding import deadlines, subsidies, subsidy_rules
 from marketplace.funding.subsidy_models import Subsidy
 from marketplace.funding.subsidy_rules import Earning, Evidence, State
 from marketplace.participation import completions, rosters
@@ -25,14 +25,20 @@ if TYPE_CHECKING:
 log = structlog.get_logger("subsidy_evidence")
 
 BATCH = 200
+# A place in a run that is off ends by itself, and its subsidy with it, however long a bank may take.
+_STANDS = (
+    CourseRun.state == RunState.SCHEDULED,
+    EnrolmentSource.revoked_at.is_(None),
+    Enrolment.suspended_at.is_(None),
+)
 
 
 def take_up(*, now: datetime) -> dict[str, int]:
     """Weigh every reserved subsidy whose run is over or whose time is up; returns how many were earned and lapsed.
 
     An application that nobody has reviewed when its time is up ends as well. Each is a transaction of its own. Where a
-    run was moved, the deadline moves with it before anything lapses. While a place is suspended its subsidy waits, and
-    what it completed meanwhile is recorded before it is weighed.
+    run was moved, the deadline moves with it before anybody is told of it, and before anything lapses. While a place is
+    suspended its subsidy waits, and what it completed meanwhile is recorded before it is weighed.
     """
     completions.record_resumed(now=now)
     counts = dict.fromkeys(Earning, 0)
@@ -43,7 +49,8 @@ def take_up(*, now: datetime) -> dict[str, int]:
 
 def _waiting(now: datetime) -> Iterator[tuple[int, int]]:
     """What is to be weighed with the enrolment its line granted, oldest first, read in batches."""
-    is_late = Subsidy.earn_by <= now
+    # A week ahead: only its deadline can change until then, and people are told of that.
+    is_late = Subsidy.earn_by <= now + deadlines.TOLD_BEFORE
     is_due = or_(
         and_(Subsidy.state == State.RESERVED, or_(CourseRun.ends_at <= now, is_late)),
         and_(Subsidy.state == State.APPLIED, is_late),
@@ -57,10 +64,7 @@ def _waiting(now: datetime) -> Iterator[tuple[int, int]]:
             .join(CourseRun, CourseRun.id == Enrolment.run_id)
             .where(
                 is_due,
-                # A place in a run that is off ends by itself, and its subsidy with it, however long a bank may take.
-                CourseRun.state == RunState.SCHEDULED,
-                EnrolmentSource.revoked_at.is_(None),
-                Enrolment.suspended_at.is_(None),
+                *_STANDS,
                 Subsidy.id > last,
             )
         )
@@ -121,3 +125,21 @@ def weigh_evidence() -> None:
     counts = take_up(now=clock.now())
     if any(counts.values()):
         log.info("subsidies weighed", **counts)
+
+
+@jobs.periodic(cron="52 0 * * *", name="participation.tell_of_lapsing", queue="mail")
+def tell_learners() -> None:
+    """Every morning of Shanghai: write to those whose subsidy lapses within a week."""
+    if told := tell_of_lapsing(now=clock.now()):
+        log.info("learners told of deadlines", mails=told)
+
+
+def tell_of_lapsing(*, now: datetime) -> int:
+    """Write to those whose subsidy lapses within a week though their place stands; how many mails."""
+    lines = (
+        select(EnrolmentSource.order_line_id)
+        .join(EnrolmentSource.enrolment)
+        .join(CourseRun, CourseRun.id == Enrolment.run_id)
+        .where(*_STANDS)
+    )
+    return deadlines.tell_of_lapsing(lines, now=now)

@@ -9,6 +9,7 @@ from marketplace.foundation import clock
 from marketplace.foundation.database import db, transaction
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.funding import claims, deadlines, programmes, subsidies
+from marketplace.funding.subsidy_models import Subsidy
 from marketplace.funding.subsidy_rules import Rule
 from tests.factories import make_person, make_staff
 from tests.funding.made import funder_paid, make_programme, make_subsidy
@@ -135,10 +136,10 @@ def test_a_learner_hears_in_time_of_what_lapses_unearned(app):
     subsidies.release(released.order_line_id, "cancelled", now=clock.now())
     ends = waiting.earn_by
 
-    assert deadlines.tell_of_lapsing(now=ends - timedelta(days=7, seconds=1)) == 0
-    assert deadlines.tell_of_lapsing(now=ends - timedelta(days=7)) == 1
-    assert deadlines.tell_of_lapsing(now=ends - timedelta(days=6)) == 0
-    assert deadlines.tell_of_lapsing(now=ends) == 0
+    assert deadlines.tell_of_lapsing(select(Subsidy.order_line_id), now=ends - timedelta(days=7, seconds=1)) == 0
+    assert deadlines.tell_of_lapsing(select(Subsidy.order_line_id), now=ends - timedelta(days=7)) == 1
+    assert deadlines.tell_of_lapsing(select(Subsidy.order_line_id), now=ends - timedelta(days=6)) == 0
+    assert deadlines.tell_of_lapsing(select(Subsidy.order_line_id), now=ends) == 0
 
     mail = db.session.scalars(select(OutgoingMail).where(OutgoingMail.message == "funding/lapses_soon")).one()
     last = waiting.last_day
@@ -147,4 +148,4 @@ def test_a_learner_hears_in_time_of_what_lapses_unearned(app):
         assert words in mail.text
 
     subsidies.extend(waiting.id, last + timedelta(days=30), reason="illness", actor_id=None, now=clock.now())
-    assert deadlines.tell_of_lapsing(now=waiting.earn_by - timedelta(days=1)) == 1
+    assert deadlines.tell_of_lapsing(select(Subsidy.order_line_id), now=waiting.earn_by - timedelta(days=1)) == 1

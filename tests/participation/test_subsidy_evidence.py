@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from marketplace.enrolment import places
-from marketplace.enrolment.models import Enrolment
+from marketplace.enrolment.models import Enrolment, OrderLine
 from marketplace.enrolment.quotes import Asked
 from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import clock, ids
@@ -224,3 +224,35 @@ def test_a_moved_run_gives_the_review_more_time():
 
     assert subsidy_evidence.take_up(now=before) == {"earned": 0, "lapsed": 0}
     assert (subsidy.state, subsidy.earn_by) == (State.APPLIED, before + 10 * DAY)
+
+
+def told():
+    return db.session.query(OutgoingMail).filter_by(message="funding/lapses_soon").count()
+
+
+def test_nobody_is_told_of_a_deadline_that_a_moved_run_takes_along(place):
+    run, subsidy, _instructor = place
+    before = subsidy.earn_by
+    with transaction():
+        run.starts_at, run.ends_at = run.starts_at + 90 * DAY, run.ends_at + 90 * DAY
+
+    subsidy_evidence.take_up(now=before - 7 * DAY)
+    subsidy_evidence.tell_of_lapsing(now=before - 7 * DAY)
+    assert (subsidy.earn_by, told()) == (before + 90 * DAY, 0)
+
+    subsidy_evidence.tell_of_lapsing(now=subsidy.earn_by - 7 * DAY)
+    assert told() == 1
+
+
+@pytest.mark.parametrize("what", ["suspended", "off"])
+def test_nobody_is_told_of_a_subsidy_that_does_not_lapse(place, what):
+    run, subsidy, _instructor = place
+    with transaction():
+        if what == "off":
+            run.state = "cancelled"
+        else:
+            order_id = db.session.get_one(OrderLine, subsidy.order_line_id).order_id
+            places.suspend_of_order(order_id, is_suspended=True, now=clock.now())
+
+    subsidy_evidence.tell_of_lapsing(now=subsidy.earn_by - DAY)
+    assert told() == 0
