@@ -11,7 +11,9 @@ from marketplace.foundation import ids
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound
 from marketplace.foundation.i18n import lazy
+from marketplace.payments.desk_models import OfflineState
 from marketplace.payments.models import Discrepancy
+from marketplace.payments.unmatched_models import UnmatchedAnswer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,12 +34,23 @@ def queue(kind: str, reference: str, details: dict[str, Any], *, now: datetime) 
 
 
 def settle(kind: str, reference: str, *, now: datetime, note: str = SETTLED_BY_ITSELF) -> None:
-    """Close one that adds up by now, or became another. Call inside a transaction."""
-    db.session.execute(
+    """Close one that adds up by now, or became another. Call inside a transaction.
+
+    What an officer said of its money, and no second one has decided about, is over with it.
+    """
+    closed = db.session.scalars(
         update(Discrepancy)
         .where(Discrepancy.kind == kind, Discrepancy.reference == reference, Discrepancy.resolved_at.is_(None))
         .values(resolved_at=now, note=note)
-    )
+        .returning(Discrepancy.id)
+    ).all()
+    if closed:
+        db.session.execute(
+            update(UnmatchedAnswer)
+            .where(UnmatchedAnswer.discrepancy_id.in_(closed), UnmatchedAnswer.state == OfflineState.PROPOSED)
+            .where(UnmatchedAnswer.decided_at.is_(None))
+            .values(state=OfflineState.DECLINED, decided_at=now)
+        )
 
 
 def list_open(*which: ColumnElement[bool], after: int = 0, limit: int = 100) -> list[Discrepancy]:

@@ -254,7 +254,9 @@ def test_an_answer_is_void_when_the_fact_turns_up_first(sandbox, officer, now):
     answer = say(waiting(), officer, clock.now(), "ours")
     attempts.settle_returned(order.id, now=clock.now())
     reconcile()
-    with pytest.raises(Refused, match="not_waiting"):
+    db.session.refresh(answer)
+    assert (answer.state, answer.decided_by_id) == ("declined", None)
+    with pytest.raises(Refused, match="decided_already"):
         unmatched.approve(answer.public_id, reason="x", actor_id=make_staff("finance_officer").id, now=clock.now())
     assert (held()["unearned_revenue"], held().get("unmatched_money", 0)) == (-600000, 0)
 
