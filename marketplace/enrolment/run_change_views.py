@@ -111,7 +111,8 @@ def decide_minimum(public_id: str) -> ResponseReturnValue:
 
 
 def _run_page(run: CourseRun, form: RunChangeForm, minimum_form: MinimumForm) -> str:
-    others = [other for other in run.course.runs if other.id != run.id and other.state == "scheduled"]
+    now = clock.now()
+    others = [other for other in run.course.runs if run_changes.takes_in(other, run, now=now)]
     try:
         minimum = minimums.get(run.id)
     except NotFound:

@@ -93,10 +93,14 @@ def _check_wanted(run: CourseRun, wanted: Wanted, *, now: datetime) -> None:
 
 
 def _check_target(run: CourseRun, target: CourseRun | None, *, now: datetime) -> None:
-    is_other = target is not None and target.course_id == run.course_id and target.id != run.id
-    is_ahead = target is not None and target.starts_at is not None and target.starts_at > now
-    if target is None or not is_other or not is_ahead or target.state != RunState.SCHEDULED:
+    if target is None or not takes_in(target, run, now=now):
         raise Refused("merge_target", lazy("Choose another scheduled run of the same course."))
+
+
+def takes_in(target: CourseRun, run: CourseRun, *, now: datetime) -> bool:
+    """Whether a run may be merged into this one: another one of its course, still to come."""
+    is_ahead = target.starts_at is not None and target.starts_at > now
+    return target.course_id == run.course_id and target.id != run.id and is_ahead and target.state == RunState.SCHEDULED
 
 
 def _apply(run: CourseRun, wanted: Wanted, *, now: datetime) -> None:

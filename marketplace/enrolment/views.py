@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import Response, flash, redirect, render_template, request, url_for
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
     from config import Settings
     from marketplace.catalog.models import CourseRun
-    from marketplace.enrolment.quotes import Quote, Sale
+    from marketplace.enrolment.quotes import Asked, Quote, Sale
 
 __all__ = [
     "blueprint",
@@ -135,7 +136,7 @@ def _enrol_page(
     sale = quotes.sale_of(run, person().id, expired_holds=seats.expired)
     choices = quotes.choices(sale, request.form.get("choose") or request.values.get("programme"), now=now)
     form.choose(choices.chosen)
-    quoted, refused = _quoted(sale, form, now=now)
+    quoted, refused = _quoted(sale, form.asked, now=now)
     stands = availability.standing(run, person().id, seats, seat_code=form.seat_code.data, opened=quoted.opened_pool)
     refusal = refusal or pages.find_obstacle(run, person().id, stands, now=now)
     if isinstance(refused, VoucherRefused):
@@ -166,10 +167,13 @@ def _fresh(run_id: int, sent: EnrolForm | None) -> EnrolForm:
     return form
 
 
-def _quoted(sale: Sale, form: EnrolForm, *, now: datetime) -> tuple[Quote, Refused | None]:
-    """The price as the form asks for it; when a payer refuses, the price without the others, and why."""
+def _quoted(sale: Sale, asked: Asked, *, now: datetime) -> tuple[Quote, Refused | None]:
+    """The price as the form asks for it; when a payer refuses, the price without that one, and why."""
     try:
-        return quotes.quote(sale, form.asked, now=now), None
+        return quotes.quote(sale, asked, now=now), None
+    except VoucherRefused as refused:
+        # The programme was asked first, and goes on paying beside a code that does not.
+        return quotes.quote(sale, replace(asked, voucher_code=None), now=now), refused
     except Refused as refused:
         return quotes.quote(sale, now=now), refused
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from marketplace.foundation.errors import Invalid
@@ -11,6 +11,8 @@ from marketplace.foundation.i18n import lazy
 # The bank's days are Shanghai's, as those of the books.
 ZONE = ZoneInfo("Asia/Shanghai")
 NOON = time(12)
+# Nobody enters a movement later than this: it is the year that was mistyped, and its books are closed.
+LONGEST_AGO = timedelta(days=366)
 
 
 def day_of(moment: datetime) -> date:
@@ -28,7 +30,11 @@ def moment_on(day: date, *, since: datetime | None, now: datetime) -> datetime:
 
 
 def check_past(day: date, field: str, *, now: datetime) -> None:
-    """Raise Invalid, at the field that was filled in, for a day that has not come yet."""
-    if day > day_of(now):
+    """Raise Invalid, at the field that was filled in, for a day that has not come yet or is more than a year ago."""
+    today = day_of(now)
+    if day > today:
         message = lazy("The day has not come yet.")
         raise Invalid("future_day", message, {field: message})
+    if day < today - LONGEST_AGO:
+        message = lazy("The day is more than a year ago. Check the year.")
+        raise Invalid("day_long_ago", message, {field: message})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from babel.numbers import format_currency
 
@@ -26,8 +28,12 @@ EXPONENTS = {
 }
 # What courses cost unless a run says otherwise.
 DEFAULT_CURRENCY = "CNY"
-# More digits than this before the point are no price; "1e999999" is one word, and a number of a million digits.
+# More digits than this before the point are no price.
 MOST_DIGITS = 15
+# Thousands are marked throughout or not at all, and in groups of three.
+AMOUNT = re.compile(
+    r"(?P<sign>[+-]?) ?[¥$€£]? ?(?P<whole>\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?P<part>\.\d*)?", re.ASCII
+)
 
 
 class MoneyError(ValueError):
@@ -52,14 +58,16 @@ class Money:
 
     @classmethod
     def parse(cls, text: str, currency: str) -> Money:
-        """Read an amount in major units ("1,280.50", "￥1 280"); MoneyError if none, huge or too precise."""
-        plain = text.strip().lstrip("¥￥$€£").replace(",", "").replace("，", "").replace(" ", "")
-        try:
-            amount = Decimal(plain)
-        except InvalidOperation:
+        """Read an amount in major units ("1,280.50", "￥1 280"); MoneyError if none, huge or too precise.
+
+        Whoever writes "128,50" or "1e3" means something else than they would be charged: that is no amount.
+        """
+        found = AMOUNT.fullmatch(unicodedata.normalize("NFKC", text).strip())
+        if found is None:
             message = f"not an amount: {text!r}"
-            raise MoneyError(message) from None
-        if not amount.is_finite() or abs(amount.adjusted()) >= MOST_DIGITS:
+            raise MoneyError(message)
+        amount = Decimal(found["sign"] + found["whole"].replace(",", "").replace(" ", "") + (found["part"] or ""))
+        if abs(amount.adjusted()) >= MOST_DIGITS:
             message = f"{text!r} is no amount of money"
             raise MoneyError(message)
         minor = amount.scaleb(EXPONENTS.get(currency, 0))

@@ -11,6 +11,7 @@ from marketplace.foundation import clock, spreadsheets
 from marketplace.foundation.errors import NotFound, Refused
 from marketplace.foundation.filling import attempt
 from marketplace.foundation.i18n import gettext as _
+from marketplace.foundation.i18n import ngettext
 from marketplace.funding import claims, clawing_back, doubts, programmes, subsidies, subsidy_lists, subsidy_names
 from marketplace.funding.blueprint import blueprint
 from marketplace.funding.programme_forms import PressForm
@@ -50,16 +51,23 @@ def programme_claims(public_id: str) -> ResponseReturnValue:
 @permission(OFFICER)
 def make_claim(public_id: str) -> ResponseReturnValue:
     """Claim the chosen subsidies in a new batch."""
-    programme = programmes.get(public_id)
+    programme, doubted = programmes.get(public_id), set(request.form.getlist("doubted"))
+    chosen = set(request.form.getlist("subsidy")) | doubted
     try:
-        chosen, doubted = set(request.form.getlist("subsidy")), set(request.form.getlist("doubted"))
-        batch = claims.make_batch(
-            programme.id, chosen | doubted, actor_id=person().id, now=clock.now(), despite_doubt=doubted
-        )
+        batch = claims.make_batch(programme.id, chosen, actor_id=person().id, now=clock.now(), despite_doubt=doubted)
     except Refused as refusal:
         flash(str(refusal.message), "error")
         return redirect(url_for("funding.programme_claims", public_id=public_id), 303)
     flash(_("Batch %(number)s is made. Save its file and send it to the funder.", number=batch.number), "success")
+    if left := len(chosen) - len(batch.subsidies):
+        flash(
+            ngettext(
+                "%(num)s of the chosen subsidies is not in it: it cannot be claimed any more, or not by you.",
+                "%(num)s of the chosen subsidies are not in it: they cannot be claimed any more, or not by you.",
+                left,
+            ),
+            "warning",
+        )
     return redirect(url_for("funding.claim_batch", public_id=batch.public_id), 303)
 
 

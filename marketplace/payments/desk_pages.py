@@ -148,6 +148,7 @@ def names() -> dict[str, Mapping[Any, Any]]:
         "transfers": transfer_names(),
         "disputes": dispute_names(),
         "debts": desk_words.debt_reasons(),
+        "reasons": desk_words.refund_reasons(),
     }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from marketplace.enrolment.refund_rules import Payer
+from marketplace.enrolment.refund_rules import DEBT_GONE, DEBT_RETURNED, Ground, Payer
 from marketplace.foundation.formats import format_date, format_money
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import ngettext, pick
 from marketplace.funding.subsidy_rules import State
+from marketplace.payments.external_refunds import DASHBOARD
 from marketplace.payments.next_action_rules import Action, Actor
 from marketplace.payments.waterfall_rules import Step
 
@@ -103,6 +104,23 @@ def debt_reasons() -> Mapping[str, str]:
         State.REJECTED: _("The programme rejected the subsidy"),
         State.REVOKED: _("The funder took the subsidy back"),
         State.REPAID: _("The funder took the subsidy back"),
+    }
+
+
+def refund_reasons() -> Mapping[str, str]:
+    """Why the marketplace gave money back by itself; what is not here, staff have written."""
+    return {
+        "seat_gone": _("The seat had gone when the money came"),
+        "claim_gone": _("What a voucher or a programme was to pay had gone when the money came"),
+        "paid_twice": _("It was paid once more"),
+        "never_sold": _("It had bought nothing"),
+        DEBT_GONE: _("Nothing was owed any more"),
+        DEBT_RETURNED: _("What was paid for the subsidy is not owed"),
+        "deferral_difference": _("The place moved to a cheaper date"),
+        DASHBOARD: _("Given back at Stripe, outside the marketplace"),
+        f"cancelled:{Ground.WITHDRAWAL}": _("Withdrawn without a reason, in time"),
+        f"cancelled:{Ground.POLICY}": _("Cancelled by the terms of the order"),
+        f"cancelled:{Ground.PROVIDER}": _("Cancelled by the provider"),
     }
 
 

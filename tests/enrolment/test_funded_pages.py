@@ -178,3 +178,26 @@ def test_a_programme_closed_meanwhile_is_told_and_the_price_shown_anew(client):
     assert "This funding programme is not open." in answer.text
     assert hidden(answer.text)["shown_due_minor"] == "128000"
     assert db.session.scalars(select(Order)).all() == []
+
+
+def test_a_code_that_is_refused_leaves_the_subsidy_in_the_price(client):
+    run = make_run()
+    make_programme(name_en="Large fund")
+    enter(client)
+    address = f"/runs/{run.public_id}/enrol"
+
+    answer = client.post(f"{address}/price", data=hidden(client.get(address).text) | {"voucher_code": "NO-SUCH-CODE"})
+    assert (answer.status_code, "We do not know this code." in answer.text) == (422, True)
+    assert "Paid by the subsidy" in answer.text
+    assert hidden(answer.text)["shown_due_minor"] == "64000"
+
+
+def test_what_can_be_mended_on_the_page_does_not_send_one_away(client):
+    run = make_run()
+    make_programme(name_en="Large fund")
+    enter(client)
+    address = f"/runs/{run.public_id}/enrol"
+
+    page = client.post(address, data=hidden(client.get(address).text)).text
+    assert "only if you agree" in page
+    assert "See the other dates of this course" not in page

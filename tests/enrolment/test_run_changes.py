@@ -185,6 +185,16 @@ def test_the_choice_page_is_the_persons_own(client, now):
     assert "已办理完毕" in client.get(address).text
 
 
+def test_only_runs_to_come_are_offered_to_merge_into(client, now):
+    run, target, _people = filled(1, now=now)
+    day = timedelta(days=1)
+    over = make_run(run.course, starts_at=now - 30 * day, ends_at=now - 20 * day)
+    sign_in(client, make_member(run.course.providers[0].organisation, "registrar"))
+
+    page = client.get(f"/manage/runs/{run.public_id}/changes").text
+    assert (f'value="{target.public_id}"' in page, f'value="{over.public_id}"' in page) == (True, False)
+
+
 def test_only_its_provider_and_finance_staff_change_a_run(client, now):
     run = make_run()
     sign_in(client, make_member(make_run().course.providers[0].organisation, "owner"))

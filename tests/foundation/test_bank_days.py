@@ -33,3 +33,10 @@ def test_a_day_to_come_is_refused_beside_its_field():
     with pytest.raises(Invalid, match="future_day") as refused:
         bank_days.check_past(date(2026, 3, 11), "sent_on", now=NOW)
     assert list(refused.value.fields) == ["sent_on"]
+
+
+def test_a_day_of_long_ago_is_a_year_mistyped():
+    bank_days.check_past(date(2025, 3, 10), "received_on", now=NOW)
+    with pytest.raises(Invalid, match="day_long_ago") as refused:
+        bank_days.check_past(date(2025, 3, 8), "received_on", now=NOW)
+    assert list(refused.value.fields) == ["received_on"]

@@ -20,14 +20,38 @@ def test_allocation_loses_no_unit_and_stays_within_one_of_the_exact_share(minor,
 
 @pytest.mark.parametrize(
     ("text", "currency", "minor"),
-    [("1,280.50", "CNY", 128050), ("¥0.01", "CNY", 1), ("1280", "JPY", 1280), (" -3.5 ", "EUR", -350)],
+    [
+        ("1,280.50", "CNY", 128050),
+        ("¥0.01", "CNY", 1),
+        ("1280", "JPY", 1280),
+        (" -3.5 ", "EUR", -350),
+        ("￥1 280", "CNY", 128000),
+        ("１，２８０．５０", "CNY", 128050),
+        ("-¥12,345,678", "CNY", -1234567800),
+    ],
 )
 def test_parse_reads_major_units(text, currency, minor):
     assert Money.parse(text, currency) == Money(minor, currency)
 
 
 @pytest.mark.parametrize(
-    ("text", "currency"), [("1.005", "CNY"), ("1.5", "JPY"), ("", "CNY"), ("NaN", "CNY"), ("1", "ISK"), ("一百", "CNY")]
+    ("text", "currency"),
+    [
+        ("1.005", "CNY"),
+        ("1.5", "JPY"),
+        ("", "CNY"),
+        ("NaN", "CNY"),
+        ("1", "ISK"),
+        ("一百", "CNY"),
+        # A decimal comma is no mark of thousands; nor does anybody write money with an exponent.
+        ("128,50", "EUR"),
+        ("1.280,50", "EUR"),
+        ("1,28,0", "CNY"),
+        ("1e3", "CNY"),
+        ("1_000", "CNY"),
+        (".", "CNY"),
+        ("1 2", "CNY"),
+    ],
 )
 def test_parse_refuses_what_it_would_have_to_guess(text, currency):
     with pytest.raises(MoneyError):

@@ -249,6 +249,18 @@ def test_earned_subsidies_are_claimed_saved_and_paid(client, officer):
     assert claims.list_batches(programme)[0].lines == 2
 
 
+def test_a_batch_of_less_than_was_chosen_says_so(client, officer):
+    programme = make_programme()
+    made = [subsidies.earn(make_subsidy(programme).id, EVIDENCE, now=clock.now()) for _ in range(3)]
+    address = f"/staff/funding/{programme.public_id}/claims"
+    # Another officer, or another tab, was first with two of them.
+    first = client.post(address, data={"subsidy": [one.public_id for one in made[:2]]}, follow_redirects=True)
+    second = client.post(address, data={"subsidy": [one.public_id for one in made]}, follow_redirects=True)
+
+    assert "of the chosen subsidies" not in first.text
+    assert "2 of the chosen subsidies are not in it" in second.text
+
+
 def row_of(text, name):
     """The cells of the row with this name, as they are read."""
     rows = re.findall(r"<tr>.*?</tr>", text, re.DOTALL)

@@ -132,6 +132,14 @@ def treat(client, kind, reference, act, **data):
     return client.post(address, data={"act": act, "reason": "seen"} | data, follow_redirects=True)
 
 
+def test_why_the_marketplace_gave_money_back_by_itself_has_words(client, officer, order):
+    transfer(client, order)
+    transfer(client, order, **{"transfer-bank_reference": "ICBC 8"})
+    jobs.run_pending()
+    page = client.get(f"/staff/orders/{order.public_id}?lang=en").text
+    assert ("It was paid once more" in page, "paid_twice" in page) == (True, False)
+
+
 def test_a_large_transfer_waits_for_another_officer(client, officer, now):
     order = place(make_run(price_minor=900000), now=now)
     transfer(client, order, amount="9000")
