@@ -14,14 +14,13 @@ from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.errors import Invalid, NotFound
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
+from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt, SubsidyEvent, SubsidyFile
 from marketplace.funding.subsidy_rules import COMMITTED, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-
-    from marketplace.funding.programme_models import FundingProgramme
 
 PAGE = 25
 LARGEST_FILE_BYTES = 5 * 1024 * 1024
@@ -48,23 +47,30 @@ class Waterfall:
 
 
 def waterfall(programme: FundingProgramme) -> Waterfall:
-    """Add up a programme's subsidies by state, in one query."""
+    """Add up a programme's subsidies by state, with its counters in one statement: a sale in between changes both."""
     query = (
         select(
+            FundingProgramme.deposited_minor,
+            FundingProgramme.committed_minor,
             Subsidy.state,
-            func.count(),
+            func.count(Subsidy.id),
             func.sum(Subsidy.committed_minor),
             func.sum(Subsidy.owed_minor),
             func.sum(SubsidyAttempt.amount_minor),
             func.count().filter(Subsidy.committed_minor > 0),
         )
-        .join(Subsidy.attempt)
-        .where(Subsidy.programme_id == programme.id)
-        .group_by(Subsidy.state)
+        .select_from(FundingProgramme)
+        .outerjoin(Subsidy, Subsidy.programme_id == FundingProgramme.id)
+        .outerjoin(Subsidy.attempt)
+        .where(FundingProgramme.id == programme.id)
+        .group_by(FundingProgramme.id, Subsidy.state)
     )
+    found = db.session.execute(query).all()
+    deposited, committed = found[0][:2]
     rows = {
         state: (count, int(held), int(owed), int(promised), still)
-        for state, count, held, owed, promised, still in db.session.execute(query)
+        for _deposited, _committed, state, count, held, owed, promised, still in found
+        if count
     }
 
     def of(minor: int) -> Money:
@@ -73,8 +79,8 @@ def waterfall(programme: FundingProgramme) -> Waterfall:
     held = {state: of(rows[state][1] if state in rows else 0) for state in State}
     ended = [row for state, row in rows.items() if state not in COMMITTED]
     return Waterfall(
-        deposited=programme.deposited,
-        left=programme.left,
+        deposited=of(deposited),
+        left=of(deposited - committed),
         applied=held[State.APPLIED],
         reserved=held[State.RESERVED],
         earned=held[State.EARNED],
