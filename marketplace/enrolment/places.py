@@ -167,7 +167,8 @@ def lock_run_of(order_id: int) -> None:
 def end_of_order(order_id: int, reason: str, *, now: datetime, actor_id: int | None) -> bool:
     """Take back what an order gave: its source is revoked, and the enrolment ended if no other source is left.
 
-    Locks order and run. Doing it twice changes nothing; whether anything was changed.
+    An order and those that paid the difference to a dearer date gave one place together, and none alone. Locks order
+    and run. Doing it twice changes nothing; whether anything was changed.
     """
     with transaction():
         order = locked(Order, order_id)
@@ -176,7 +177,8 @@ def end_of_order(order_id: int, reason: str, *, now: datetime, actor_id: int | N
             return False
         run = locked(CourseRun, enrolment.run_id)
         enrolment = locked(Enrolment, enrolment.id)
-        mine = [source for source in _live_sources(enrolment.id) if source.order_line.order_id == order_id]
+        bought = _bought_with(order.lines[0])
+        mine = [one for one in _live_sources(enrolment.id) if _bought_with(one.order_line) == bought]
         if enrolment.ended_at is not None or not mine:
             return False
         for source in mine:
@@ -188,8 +190,13 @@ def end_of_order(order_id: int, reason: str, *, now: datetime, actor_id: int | N
             offers.pass_on(run, now=now)
         for source in mine:
             claims.let_go(source.order_line_id, "refunded", now=now)
-        record(order, "enrolment_ended", now=now, actor_id=actor_id, details={"reason": reason})
+            record(source.order_line.order, "enrolment_ended", now=now, actor_id=actor_id, details={"reason": reason})
         return True
+
+
+def _bought_with(line: OrderLine) -> str:
+    """The number of the order that a line bought its place by, or paid a difference beside."""
+    return str(line.price_rule.get("of", line.order.public_id))
 
 
 def suspend_of_order(order_id: int, *, is_suspended: bool, now: datetime) -> None:

@@ -182,3 +182,21 @@ def test_a_share_is_one_of_all_that_the_buyer_paid_for_a_place_that_moved(order,
     assert subsidy.state == State.RESERVED
     give_back(change.order, refunds.left(change.order.id).minor // 100, now=now)
     assert subsidy.state == State.RELEASED
+
+
+@pytest.mark.parametrize("which", ["first", "difference"])
+def test_a_place_that_a_difference_was_paid_for_ends_with_either_order(order, subsidy, now, which):
+    enrolment = places.find_of_order(order.id)
+    later = {"starts_at": now + timedelta(days=90), "ends_at": now + timedelta(days=100)}
+    target = make_run(enrolment.run.course, price_minor=150_000, **later)
+    actor_id = order.person_id
+    change = changes.defer(enrolment.id, target.id, shown=yuan(220), actor_id=actor_id, locale="en", now=now)
+    transaction_paid(change.order, now=now)
+
+    give_back({"first": order, "difference": change.order}[which], 100, now=now, ends_place=True)
+
+    # Neither alone is the price of the place.
+    assert [places.find_of_order(one.id) for one in (order, change.order)] == [None, None]
+    assert subsidy.state == State.RELEASED
+    told = [event.kind for one in (order, change.order) for event in one.events]
+    assert told.count("enrolment_ended") == 3
