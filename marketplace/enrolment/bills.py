@@ -13,7 +13,7 @@ from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.money import Money
 
 if TYPE_CHECKING:
-    from marketplace.enrolment.models import Order
+    from marketplace.enrolment.models import Order, OrderLine
     from marketplace.enrolment.quotes import Quote
 
 
@@ -49,6 +49,11 @@ def of_order(order: Order) -> list[BillLine]:
         return Money(minor, order.currency)
 
     kept = line.price_rule
+    if is_difference(line):
+        return [
+            BillLine(_("Difference to the dearer date"), money(line.due_minor)),
+            BillLine(_asked_of_buyer(order), money(line.due_minor)),
+        ]
     rule = kept.get("pricing", {}).get("rule")
     reason = price_words.kind_names().get(RuleKind(rule), "") if rule in set(RuleKind) else ""
     found = _price(money(kept.get("list_price_minor", line.price_minor)), money(line.price_minor), reason)
@@ -60,6 +65,11 @@ def of_order(order: Order) -> list[BillLine]:
         )
         found.append(BillLine(_("Paid by voucher %(code)s", code=code), money(-line.voucher_minor)))
     return [*found, BillLine(_asked_of_buyer(order), money(line.due_minor))]
+
+
+def is_difference(line: OrderLine) -> bool:
+    """Whether an order sells no place but what a dearer date costs on top, to whom has one."""
+    return bool(line.price_rule.get("rule") == "deferral_difference")
 
 
 def _asked_of_buyer(order: Order) -> str:

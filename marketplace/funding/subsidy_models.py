@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from marketplace.accounts.models import Person
-from marketplace.foundation import clock, ids
+from marketplace.foundation import bank_days, clock, ids
 from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import constraint
 from marketplace.foundation.i18n import lazy
@@ -99,6 +99,11 @@ class ClaimBatch(Model):
 
     programme: Mapped[FundingProgramme] = relationship()
     subsidies: Mapped[list[Subsidy]] = relationship(back_populates="batch", order_by="Subsidy.id")
+
+    @property
+    def paid_on(self) -> date | None:
+        """The bank's day of the funder's payment."""
+        return None if self.paid_at is None else bank_days.day_of(self.paid_at)
 
     @property
     def expected_on(self) -> date:

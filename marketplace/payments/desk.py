@@ -10,6 +10,7 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.accounts.models import Person
+from marketplace.catalog.models import CourseRun
 from marketplace.enrolment.models import Enrolment, EnrolmentSource, Order, OrderLine
 from marketplace.foundation import mail
 from marketplace.foundation.database import db, transaction
@@ -17,7 +18,18 @@ from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import acts, books, debts, disputes, external_refunds, fapiao, offline, refunds, write_offs
+from marketplace.payments import (
+    acts,
+    books,
+    debts,
+    disputes,
+    external_refunds,
+    fapiao,
+    offline,
+    postings,
+    refunds,
+    write_offs,
+)
 from marketplace.payments.desk_models import OfflineState
 from marketplace.payments.dispute_rules import DisputeState
 from marketplace.payments.invoice_rules import FapiaoState
@@ -145,6 +157,12 @@ def _has_place(order_id: int) -> bool:
     return bool(db.session.scalar(select(query)))
 
 
+def run_of(order_id: int) -> CourseRun:
+    """The run an order is for by now: the place may have moved since it was sold."""
+    query = select(CourseRun).join(postings.PLACES, postings.PLACES.c.run_id == CourseRun.id)
+    return db.session.scalars(query.where(postings.PLACES.c.order_id == order_id)).one()
+
+
 def standing_of(file: OrderFile) -> Standing:
     """What the rule of the next action wants to know."""
     order, refunds = file.order, file.money.refunds
@@ -160,7 +178,7 @@ def standing_of(file: OrderFile) -> Standing:
         is_given_back=moved.paid <= moved.refunded + moved.disputed,
         was_confirmed=order.confirmed_at is not None,
         expires_at=order.expires_at,
-        run_ends_at=file.line.run.ends_at,
+        run_ends_at=run_of(order.id).ends_at,
         has_discrepancy=any(one.kind != "refund_failed" for one in file.discrepancies),
         has_failed_refund=any(one.public_id in failed for one in refunds),
         has_bank_refund=any(one.attempt_id in offline_ids for one in waiting),
@@ -233,9 +251,7 @@ def _moves(kind: str, account: str) -> str:
 def resend_confirmation(order_id: int, *, reason: str, actor_id: int, now: datetime) -> OutgoingMail | None:
     """Mail the confirmation of a confirmed order once more, to the person's address of today. Raises Refused."""
     with transaction():
-        order = db.session.get_one(
-            Order, order_id, options=[selectinload(Order.lines).joinedload(OrderLine.run), joinedload(Order.person)]
-        )
+        order = db.session.get_one(Order, order_id, options=[selectinload(Order.lines), joinedload(Order.person)])
         if order.state != "confirmed":
             raise Refused("not_confirmed", lazy("Only a confirmed order has a confirmation to mail."))
         act = acts.record(
@@ -248,7 +264,7 @@ def resend_confirmation(order_id: int, *, reason: str, actor_id: int, now: datet
             locale=order.locale,
             key=f"order:{order.public_id}:again:{act.id}",
             order=order,
-            run=order.lines[0].run,
+            run=run_of(order_id),
             person=person,
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
+from marketplace.enrolment import bills
 from marketplace.foundation.database import db
 from marketplace.foundation.formats import format_date, format_money
 from marketplace.foundation.i18n import gettext as _
@@ -45,6 +46,10 @@ def story_of(order: Order) -> list[str]:
 def _price(order: Order, line: OrderLine) -> list[str]:
     listed = int(line.price_rule.get("list_price_minor", line.price_minor))
     price, before = (format_money(Money(minor, order.currency)) for minor in (line.price_minor, listed))
+    if bills.is_difference(line):
+        there = format_money(Money(line.price_rule["price_minor"], order.currency))
+        said = _("Your new date costs %(there)s: %(price)s more than your place so far, by order %(order)s.")
+        return [said % {"there": there, "price": price, "order": line.price_rule["of"]}]
     if listed == line.price_minor:
         return [_("The price is %(price)s.", price=price)]
     return [_("The list price is %(before)s; by the rules of this run it is %(price)s.", before=before, price=price)]

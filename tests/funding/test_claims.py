@@ -101,6 +101,19 @@ def test_the_funders_money_came_on_the_banks_day(officer):
     assert (batch.paid_at, subsidy.state) == (noon, State.PAID)
 
 
+def test_a_payment_of_the_small_hours_is_of_the_banks_day(officer):
+    made_at = datetime(2026, 11, 27, 4, tzinfo=UTC)
+    # Half past five in the morning of the 29th in Shanghai.
+    now = datetime(2026, 11, 28, 21, 30, tzinfo=UTC)
+    clock.set_to(made_at)
+    programme = make_programme()
+    earned(programme)
+    batch = claims.make_batch(programme.id, None, actor_id=officer.id, now=made_at)
+    payment = FunderPayment(Money(64000, "CNY"), "B 1", date(2026, 11, 29))
+    claims.mark_paid(batch.id, payment, actor_id=officer.id, now=now)
+    assert (batch.paid_at, batch.paid_on) == (now, date(2026, 11, 29))
+
+
 @pytest.mark.parametrize(
     ("minor", "days", "field"),
     [(63999, 0, "amount"), (64001, 0, "amount"), (64000, -1, "received_on"), (64000, 2, "received_on")],

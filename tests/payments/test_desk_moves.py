@@ -9,12 +9,12 @@ import pytest
 from marketplace.catalog.models import CourseRun
 from marketplace.enrolment import places
 from marketplace.enrolment.models import Enrolment
-from marketplace.foundation import jobs
+from marketplace.foundation import formats, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
-from marketplace.payments import acts, desk_moves, ledger
+from marketplace.payments import acts, desk, desk_moves, ledger
 from marketplace.payments.models import Refund
 from tests.factories import make_course, make_run, make_staff, sign_in
 from tests.payments.test_debts import transaction_paid
@@ -48,6 +48,20 @@ def test_the_runs_to_move_to_cost_the_same_however_many_they_are(client, course,
         make_run(course)
 
     assert statements(lambda: client.get(address)) == few
+
+
+def test_what_comes_next_confirmation_and_calendar_are_of_the_run_moved_to(client, course, now):
+    run = make_run(course)
+    later = make_run(course, starts_at=run.starts_at + timedelta(days=60), ends_at=run.ends_at + timedelta(days=60))
+    order, officer = sold(run, now=now), make_staff("finance_officer")
+    desk_moves.move(order, later, shown=Money(0, "CNY"), reason="ill", actor_id=officer.id, now=now)
+
+    file = desk.open_file(order.public_id)
+    assert desk.standing_of(file).run_ends_at == later.ends_at
+    sign_in(client, order.person)
+    assert f"/runs/{later.public_id}.ics" in client.get(f"/orders/{order.public_id}").text
+    again = desk.resend_confirmation(order.id, reason="lost", actor_id=officer.id, now=now)
+    assert formats.format_date(later.starts_at.astimezone(later.tzinfo), "long", rebase=False) in again.text
 
 
 def test_an_order_moves_and_the_difference_goes_back(client, course, now):

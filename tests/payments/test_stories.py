@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from marketplace.enrolment import orders
+from marketplace.enrolment import bills, changes, orders, places
 from marketplace.enrolment.models import Order, OrderLine
 from marketplace.foundation import jobs
 from marketplace.foundation.database import db
@@ -16,6 +16,7 @@ from marketplace.funding.subsidy_rules import Rule
 from marketplace.payments import refunds, stories
 from tests.factories import make_person, make_run, make_staff, sign_in
 from tests.funding.made import make_programme, make_subsidy
+from tests.payments.test_debts import transaction_paid
 from tests.payments.test_payments import paid, place
 
 
@@ -40,6 +41,22 @@ def test_a_price_that_is_paid_and_partly_given_back(app, sandbox, now):
         f"您于{day}支付了 ¥1,280.00。",
         f"¥280.00 已于{day}退还给您。",
     ]
+
+
+def test_an_order_for_a_dearer_date_is_told_as_the_difference_it_is(app, now):
+    run = make_run()
+    dearer = make_run(run.course, price_minor=150_000)
+    first = place(run, now=now)
+    transaction_paid(first, now=now)
+    seat = places.find_of_order(first.id)
+    shown = Money(22_000, "CNY")
+    changes.defer(seat.id, dearer.id, shown=shown, actor_id=first.person_id, locale="en", now=now)
+    order = db.session.query(Order).order_by(Order.id.desc()).first()
+
+    said = f"Your new date costs CN¥1,500.00: CN¥220.00 more than your place so far, by order {first.public_id}."
+    assert told(app, order) == [said, "You have still to pay CN¥220.00."]
+    with app.test_request_context(), speaking("en"):
+        assert [line.label for line in bills.of_order(order)] == ["Difference to the dearer date", "You pay"]
 
 
 def test_nothing_was_charged_for_an_order_that_ended(app, now):
