@@ -31,6 +31,12 @@ def find_change(order_id: int) -> EnrolmentChange | None:
     return db.session.scalars(select(EnrolmentChange).filter_by(order_id=order_id)).one_or_none()
 
 
+def orders_behind(order_id: int) -> list[int]:
+    """The orders that paid for the place which the difference in this order moves, by id; none for any other order."""
+    change = find_change(order_id)
+    return [] if change is None else sorted({line.order_id for line in places.lines_of(change.enrolment_id)})
+
+
 def lock_run(order: Order) -> CourseRun:
     """Lock the run of an order, together with the run that a deferral leaves, by id; returns the order's."""
     run_id, change = order.lines[0].run_id, find_change(order.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from marketplace.accounts import letters
 from marketplace.accounts.models import Person
@@ -254,23 +254,26 @@ def confirm_payment(order_id: int, *, attempt_public_id: str, amount: Money, now
 
 
 def _locked_with_rivals(order_id: int) -> tuple[Order, list[Order]]:
-    """The order, and the person's other open orders for the same run that hold a seat; all locked, by id."""
+    """The order, and the person's other open orders for the same run that hold a seat; all locked, by id.
+
+    With the difference for another date, the orders behind the old place are locked too: what was paid for them counts.
+    """
     mine = db.session.get(Order, order_id)
     if mine is None:
         raise NotFound
+    same_run = and_(Order.person_id == mine.person_id, OrderLine.run_id == mine.lines[0].run_id)
+    behind = moves.orders_behind(order_id)
     query = (
         select(Order)
         .join(OrderLine)
-        .where(Order.person_id == mine.person_id, OrderLine.run_id == mine.lines[0].run_id)
+        .where(or_(same_run, Order.id.in_(behind)) if behind else same_run)
         .order_by(Order.id)
         .with_for_update(key_share=True, of=Order)
         .execution_options(populate_existing=True)
     )
     orders = db.session.scalars(query).all()
-    rivals = [
-        other for other in orders if other.id != order_id and other.is_open and other.hold and not other.hold.ended_at
-    ]
-    return mine, rivals
+    others = [other for other in orders if other.id not in {order_id, *behind}]
+    return mine, [other for other in others if other.is_open and other.hold and not other.hold.ended_at]
 
 
 def _has_seat(order: Order, run: CourseRun, hold: SeatHold | None) -> bool:

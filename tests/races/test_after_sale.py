@@ -1,8 +1,9 @@
 """After the sale under a crowd: money goes back once, a place moves once, the last seat is taken once."""
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 from marketplace.accounts.models import Person
 from marketplace.catalog.models import CourseRun
@@ -154,3 +155,32 @@ def test_an_offer_pressed_twice_and_a_cancellation_leave_one_outcome(race_app):
             due = db.session.query(RefundDue).filter_by(order_id=order).count()
         assert (active, due) in {(1, 0), (0, 1)}
         assert seats_taken(race_app, run_id) == [active]
+
+
+def test_a_difference_waits_for_a_refund_of_what_it_adds_to(race_app):
+    """Else the money goes back and counts towards the dearer date as well."""
+    with race_app.app_context():
+        course = make_course()
+        run, target = make_run(course), make_run(course, price_minor=150000)
+        run_id, target_id = run.id, target.id
+        place, order, person = buy(run)
+        named = {"shown": Money(22000, "CNY"), "actor_id": person, "locale": "zh", "now": clock.now()}
+        difference = changes.defer(place, target_id, **named).order_id
+        officer = make_staff("finance_officer").id
+    has_refunded, verdicts = Event(), []
+
+    def refund():
+        with transaction():
+            amount = Money(28000, "CNY")
+            refunds.request_refund(order, amount, reason="x", ends_place=False, actor_id=officer, now=clock.now())
+            has_refunded.set()
+            time.sleep(0.5)
+
+    def pay():
+        has_refunded.wait(10)
+        paid = {"attempt_public_id": "difference", "amount": Money(22000, "CNY"), "now": clock.now()}
+        verdicts.append(orders.confirm_payment(difference, **paid))
+
+    assert at_once(race_app, refund, pay) == {"done": 2}
+    assert (verdicts, seats_taken(race_app, run_id, target_id)) == (["refund_due"], [1, 0])
+    assert given_back(race_app, order) == 28000
