@@ -84,6 +84,9 @@ def check_may_defer(place: Place, *, now: datetime) -> None:
 
 def _obstacle(place: Place, step: Move) -> LazyString | None:
     """Why a person cannot move there by themselves: someone else pays for them, and not for that run."""
+    subsidised = [line.id for line in place.lines if line.subsidy_minor]
+    if step.is_subsidy_over and not claims.payable(subsidised):
+        return lazy("The subsidy of this place has ended, so it cannot go along. Cancel, then enrol.")
     if step.is_subsidy_over:
         return lazy("What a funding programme pays for you cannot go along to this date. Cancel, then enrol.")
     if not claims.are_for(place.lines, step.run.id):

@@ -14,6 +14,7 @@ from marketplace.enrolment.subsidising import Agreed
 from marketplace.foundation import clock
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
+from marketplace.foundation.i18n import speaking
 from marketplace.foundation.money import Money
 from marketplace.funding import subsidies, subsidy_lists, vouchers
 from marketplace.funding.subsidy_rules import Rule
@@ -144,7 +145,8 @@ def test_what_has_ended_does_not_go_along(now):
     _order, enrolment, target, subsidy = subsidised(Rule(percent=50), now=now)
     subsidies.reject(subsidy.id, reason="no", actor_id=make_staff("funding_officer").id, now=now)
 
-    assert step_to(target, enrolment, now=now).is_subsidy_over
+    with speaking("en"):
+        assert "has ended" in str(step_to(target, enrolment, now=now).obstacle)
     with pytest.raises(Refused, match="paid_by_others"):
         defer(enrolment, target, 0, now=now)
 
