@@ -190,8 +190,8 @@ class Decision:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The conditions that a fuller profile would decide."""
-        return tuple(reason.code for reason in self.reasons if reason.verdict is Verdict.MISSING)
+        """The conditions that a fuller profile would decide; none where another one has failed already."""
+        return tuple(one.code for one in self.reasons if one.verdict is self.verdict is Verdict.MISSING)
 
 
 def decide(

@@ -124,6 +124,15 @@ def test_missing_answers_are_named_with_the_way_to_the_profile(client):
     assert "CN¥640.00</dd>" not in page
 
 
+def test_nobody_is_sent_to_their_profile_for_a_programme_that_cannot_pay(client):
+    run = make_run()
+    make_programme(rule=SHANGHAI, name_en="Shanghai fund")
+    enter(client, region="110000")
+
+    page = client.get(f"/runs/{run.public_id}/enrol").text
+    assert ("Shanghai fund does not pay here" in page, "something is missing" in page) == (True, False)
+
+
 def test_a_subsidised_seat_is_ordered_with_consent(client):
     run, programme = make_run(), make_programme(rule=SHANGHAI)
     person = enter(client, region="310000", industry_code="8850")

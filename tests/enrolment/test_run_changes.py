@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -193,6 +194,16 @@ def test_only_runs_to_come_are_offered_to_merge_into(client, now):
 
     page = client.get(f"/manage/runs/{run.public_id}/changes").text
     assert (f'value="{target.public_id}"' in page, f'value="{over.public_id}"' in page) == (True, False)
+
+
+def test_merging_is_no_button_where_there_is_nothing_to_merge_into(client, now):
+    run = make_run()
+    sign_in(client, make_member(run.course.providers[0].organisation, "registrar"))
+    day = (run.starts_at - timedelta(days=2)).date()
+    client.post(f"/manage/runs/{run.public_id}/minimum", data={"minimum": "5", "decide_by": day.isoformat()})
+    page = client.get(f"/manage/runs/{run.public_id}/changes").text
+    assert ('value="confirmed"' in page, "decision-target" in page) == (True, False)
+    assert [button for button in re.findall(r"<button[^>]*>", page) if "merged" in button] == []
 
 
 def test_only_its_provider_and_finance_staff_change_a_run(client, now):
