@@ -293,4 +293,6 @@ def give_back(
         details = {"amount": amount.minor, "currency": amount.currency, "ends_place": ends_place}
         subject = f"order:{order.public_id}"
         acts.record("refund", subject, reason=reason, actor_id=actor_id, now=now, order_id=order.id, details=details)
-        return made
+    # The page that follows tells what the voucher and the programme have back by the books.
+    postings.post_facts(since=now)
+    return made

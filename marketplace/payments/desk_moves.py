@@ -13,7 +13,7 @@ from marketplace.enrolment.cancellations import StatementChanged
 from marketplace.enrolment.models import Order
 from marketplace.enrolment.places import Place, PlaceEnded
 from marketplace.foundation.database import db, transaction
-from marketplace.payments import acts, four_eyes, refunds
+from marketplace.payments import acts, four_eyes, postings, refunds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,4 +62,6 @@ def move(
         )
         if shown.minor < 0:
             refunds.take_up_soon()
-        return change
+    # The page that follows tells what the voucher and the programme have back by the books.
+    postings.post_facts(since=now)
+    return change

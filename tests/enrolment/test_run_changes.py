@@ -434,3 +434,14 @@ def test_the_catalogue_and_open_forms_follow_a_changed_run(now):
     db.session.expire_all()
     assert entry.one().sort_start - first == timedelta(days=60) // timedelta(microseconds=1)
     assert run.version == version + 1
+
+
+def test_a_run_is_cancelled_for_want_of_people_only_after_a_second_look(client, now):
+    run, _target, _people = filled(2, now=now)
+    sign_in(client, make_member(run.course.providers[0].organisation, "registrar"))
+    day = (run.starts_at - timedelta(days=2)).date()
+    client.post(f"/manage/runs/{run.public_id}/minimum", data={"minimum": "5", "decide_by": day.isoformat()})
+    page = client.get(f"/manage/runs/{run.public_id}/changes?lang=en").text
+    [hidden] = re.findall(r"<details><summary>Cancel it for want of people</summary>(.*?)</details>", page, re.DOTALL)
+    assert "2 people are told by mail" in hidden
+    assert 'value="cancelled"' in hidden

@@ -149,6 +149,8 @@ def test_the_desk_shows_the_shares_before_anything_goes_back(client, order, subs
 
     done = client.post(address, data=data | {"shown": "learner 16000, funder 16000"})
     assert done.status_code == 303
+    # The books know at once, so that the desk's page and the buyer's say the same.
+    assert desk.open_file(order.public_id).balances["subsidy_promised"] == 48_000
     db.session.refresh(subsidy)
     assert subsidy.amount_minor == 48_000
 
