@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketplace.enrolment.models import ORDER_TRANSITIONS
 from marketplace.enrolment.seat_models import WAITING_TRANSITIONS
-from marketplace.funding import subsidy_rules
+from marketplace.funding import subsidy_states
 from marketplace.payments import dispute_rules
 from marketplace.payments.invoice_rules import FAPIAO_TRANSITIONS
 from marketplace.payments.models import ATTEMPT_TRANSITIONS
@@ -29,7 +29,7 @@ def draw_all() -> str:
         ("Order", "enrolment/models.py:ORDER_TRANSITIONS", _plain(ORDER_TRANSITIONS), "awaiting_payment"),
         ("Payment attempt", "payments/models.py:ATTEMPT_TRANSITIONS", _plain(ATTEMPT_TRANSITIONS), "created"),
         ("Waiting-list entry", "enrolment/seat_models.py:WAITING_TRANSITIONS", _plain(WAITING_TRANSITIONS), "waiting"),
-        ("Subsidy", "funding/subsidy_rules.py:TRANSITIONS", _told(subsidy_rules.TRANSITIONS), "applied"),
+        ("Subsidy", "funding/subsidy_states.py:TRANSITIONS", _told(subsidy_states.TRANSITIONS), "applied"),
         ("Dispute", "payments/dispute_rules.py:TRANSITIONS", _plain(dispute_rules.TRANSITIONS), "inquiry"),
         ("Fapiao", "payments/invoice_rules.py:FAPIAO_TRANSITIONS", _acts(FAPIAO_TRANSITIONS), "requested"),
     )

@@ -15,7 +15,7 @@ from marketplace.demo.rows import insert_rows
 from marketplace.enrolment.models import OrderEvent, OrderLine
 from marketplace.foundation.database import db
 from marketplace.funding.subsidy_models import Subsidy
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 from marketplace.payments import posting_rules
 from marketplace.payments.desk_models import OfflineState, StaffAct, WriteOff
 from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose

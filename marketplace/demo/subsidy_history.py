@@ -16,9 +16,10 @@ from marketplace.demo.subsidies import Grant, attempt_row
 from marketplace.enrolment.models import OrderLine
 from marketplace.foundation.database import add, db
 from marketplace.foundation.money import Money
-from marketplace.funding import claims, subsidy_names, subsidy_rules
+from marketplace.funding import claims, subsidy_names, subsidy_rules, subsidy_states
 from marketplace.funding.subsidy_models import ClaimBatch, Subsidy, SubsidyAttempt, SubsidyConsent, SubsidyEvent
-from marketplace.funding.subsidy_rules import Evidence, State
+from marketplace.funding.subsidy_rules import Evidence
+from marketplace.funding.subsidy_states import State
 from marketplace.participation.models import Attendance, Completion
 from marketplace.payments import posting_rules
 from marketplace.payments.postings import STILL_ACTS
@@ -141,7 +142,7 @@ def _batch(programme: FundingProgramme, number: int, due: list[Course], made: da
 
 
 def _step(course: Course, act: str, moment: datetime, evidence: dict[str, Any]) -> None:
-    to = subsidy_rules.target(course.state, act)
+    to = subsidy_states.target(course.state, act)
     if to is None:
         message = f"no step {act} from {course.state}"
         raise ValueError(message)
@@ -172,7 +173,7 @@ def _events(grant: Grant, course: Course, purchase: Purchase) -> list[dict[str, 
     rule, made = grant.version.rule, []
     state, owed, held = State.APPLIED, 0, 0
     for act, moment, evidence in course.steps:
-        to = state if before is None else subsidy_rules.target(state, act) or state
+        to = state if before is None else subsidy_states.target(state, act) or state
         owed_now = subsidy_rules.owed_minor(rule, state, to, amount)
         borne = subsidy_rules.committed_minor(to, amount, owed_now) if to in {State.LAPSED, State.REJECTED} else 0
         deadline = {"apply": _earn_by(purchase, grant), "earn": course.claim_by, "lapse": moment}.get(act)

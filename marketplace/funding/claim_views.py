@@ -16,7 +16,7 @@ from marketplace.funding import claims, clawing_back, doubts, programmes, subsid
 from marketplace.funding.blueprint import blueprint
 from marketplace.funding.programme_forms import PressForm
 from marketplace.funding.subsidy_forms import LaterForm, PaidForm
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue

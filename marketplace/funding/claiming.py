@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketplace.foundation import clock, ids
 from marketplace.funding import facts, subsidy_rules
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 
 if TYPE_CHECKING:
     from datetime import datetime

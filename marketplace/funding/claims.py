@@ -21,7 +21,7 @@ from marketplace.foundation.spreadsheets import Sheet
 from marketplace.funding import programmes, reviewers, subsidies, subsidy_names, subsidy_rules
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import ClaimBatch, Subsidy, SubsidyEvent
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -18,7 +18,7 @@ from marketplace.foundation.errors import Invalid, Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.funding import reviewers, subsidies, subsidy_letters
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
-from marketplace.funding.subsidy_rules import OWED_BACK, State
+from marketplace.funding.subsidy_states import OWED_BACK, State
 
 if TYPE_CHECKING:
     from datetime import date, datetime

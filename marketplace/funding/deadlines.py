@@ -16,7 +16,8 @@ from marketplace.foundation.database import db, locked, transaction
 from marketplace.funding import programmes, subsidy_letters
 from marketplace.funding.programme_models import FundingProgramme, ProgrammeEvent
 from marketplace.funding.subsidy_models import ClaimBatch, Subsidy
-from marketplace.funding.subsidy_rules import State, last_day_before
+from marketplace.funding.subsidy_rules import last_day_before
+from marketplace.funding.subsidy_states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

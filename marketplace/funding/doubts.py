@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload
 from marketplace.foundation.database import db, transaction
 from marketplace.funding import subsidies
 from marketplace.funding.subsidy_models import Subsidy
-from marketplace.funding.subsidy_rules import RESTS_ON_EVIDENCE
+from marketplace.funding.subsidy_states import RESTS_ON_EVIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

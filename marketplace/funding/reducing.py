@@ -15,7 +15,7 @@ from marketplace.foundation.errors import Refused
 from marketplace.foundation.i18n import lazy
 from marketplace.funding import subsidies
 from marketplace.funding.subsidy_models import Subsidy
-from marketplace.funding.subsidy_rules import COMMITTED, State
+from marketplace.funding.subsidy_states import COMMITTED, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

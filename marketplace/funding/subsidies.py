@@ -14,10 +14,10 @@ from sqlalchemy import select
 from marketplace.foundation.database import add, db, locked, transaction
 from marketplace.foundation.errors import Invalid, NotFound, Refused
 from marketplace.foundation.i18n import lazy
-from marketplace.funding import estimates, facts, programmes, reviewers, subsidy_letters, subsidy_rules
+from marketplace.funding import estimates, facts, programmes, reviewers, subsidy_letters, subsidy_rules, subsidy_states
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt, SubsidyConsent, SubsidyEvent
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -202,7 +202,7 @@ def reinstate(order_line_id: int, *, now: datetime) -> bool:
         if subsidy.state not in {State.CANCELLED, State.RELEASED}:
             return subsidy.state not in ENDED
         ended = select(SubsidyEvent.from_state).filter_by(subsidy_id=subsidy_id, act="release")
-        if db.session.scalar(ended.order_by(SubsidyEvent.id.desc()).limit(1)) in subsidy_rules.UNPAID:
+        if db.session.scalar(ended.order_by(SubsidyEvent.id.desc()).limit(1)) in subsidy_states.UNPAID:
             return False
         left, rule = estimates.left_for(programme, subsidy.person_id, now=now), subsidy.rule_version.rule
         possible = subsidy_rules.granted_minor(rule, subsidy.attempt.price_minor, left)
@@ -332,7 +332,7 @@ def step(
 ) -> SubsidyEvent:
     """Take one step of TRANSITIONS with a locked programme: state, what is owed, the budget, and the event of it."""
     before = State(subsidy.state)
-    to = subsidy_rules.target(before, act)
+    to = subsidy_states.target(before, act)
     if to is None:
         raise Refused("subsidy_step", lazy("This cannot be done with a subsidy in its present state."))
     rule = subsidy.rule_version.rule
@@ -352,7 +352,7 @@ def step(
 
 
 def _borne(state: State, not_owed: int) -> int:
-    return not_owed if state in subsidy_rules.UNPAID else 0
+    return not_owed if state in subsidy_states.UNPAID else 0
 
 
 def _record(

@@ -16,7 +16,7 @@ from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt, SubsidyEvent, SubsidyFile
-from marketplace.funding.subsidy_rules import COMMITTED, State
+from marketplace.funding.subsidy_states import COMMITTED, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

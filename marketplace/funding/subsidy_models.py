@@ -15,9 +15,9 @@ from marketplace.foundation.database import Model, PrimaryKey
 from marketplace.foundation.errors import constraint
 from marketplace.foundation.i18n import lazy
 from marketplace.foundation.money import Money
-from marketplace.funding import subsidy_rules
+from marketplace.funding import subsidy_rules, subsidy_states
 from marketplace.funding.programme_models import FundingProgramme, FundingRule
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 
 
 class SubsidyConsent(Model):
@@ -195,14 +195,14 @@ class Subsidy(Model):
     @property
     def owed_back(self) -> Money:
         """What the funder paid and gets back: all that was clawed back, or what came off later."""
-        whole = self.amount_minor if self.state in subsidy_rules.OWED_BACK else 0
+        whole = self.amount_minor if self.state in subsidy_states.OWED_BACK else 0
         part = 0 if self.state == State.CLAIMED else self.to_return_minor
         return Money(whole + part, self.currency)
 
     @property
     def is_doubted(self) -> bool:
         """Whether it is paid, or to be paid, for what does not meet its conditions by now."""
-        return self.doubted_at is not None and self.state in subsidy_rules.RESTS_ON_EVIDENCE
+        return self.doubted_at is not None and self.state in subsidy_states.RESTS_ON_EVIDENCE
 
     @property
     def last_day(self) -> date | None:

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from marketplace.foundation.database import db, transaction
 from marketplace.funding import subsidies, subsidy_rules
 from marketplace.funding.subsidy_models import Subsidy
-from marketplace.funding.subsidy_rules import Left, State, Verdict
+from marketplace.funding.subsidy_rules import Left, Verdict
+from marketplace.funding.subsidy_states import State
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -14,7 +14,8 @@ from marketplace.foundation.i18n import language, lazy, pick
 from marketplace.foundation.money import Money
 from marketplace.funding import subsidy_rules
 from marketplace.funding.facts import Consent
-from marketplace.funding.subsidy_rules import Consequence, Reason, State, Verdict
+from marketplace.funding.subsidy_rules import Consequence, Reason, Verdict
+from marketplace.funding.subsidy_states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -18,13 +18,13 @@ from marketplace.funding import (
     subsidy_lists,
     subsidy_names,
     subsidy_pages,
-    subsidy_rules,
+    subsidy_states,
 )
 from marketplace.funding.blueprint import blueprint
 from marketplace.funding.clawing_back import Sending
 from marketplace.funding.subsidy_forms import ApproveForm, ClawBackForm, ExtendForm, FileForm, RejectForm, SendBackForm
 from marketplace.funding.subsidy_lists import Filter
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,7 +212,7 @@ def _decide(
 
 def _application_page(public_id: str, wrong: FlaskForm | None) -> str:
     subsidy = subsidy_lists.get(public_id)
-    acts = {act for source, act, _to in subsidy_rules.TRANSITIONS if source == subsidy.state}
+    acts = {act for source, act, _to in subsidy_states.TRANSITIONS if source == subsidy.state}
     forms = {form.__class__: form for form in [wrong] if form}
     return render_template(
         "funding/application.html",

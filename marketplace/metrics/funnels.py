@@ -12,7 +12,7 @@ from marketplace.enrolment.models import EnrolmentSource
 from marketplace.foundation.database import db
 from marketplace.foundation.i18n import gettext as _
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt, SubsidyEvent
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 from marketplace.participation.models import Attendance, Completion
 
 if TYPE_CHECKING:

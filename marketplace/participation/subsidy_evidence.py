@@ -15,7 +15,8 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
 from marketplace.funding import deadlines, subsidies, subsidy_rules
 from marketplace.funding.subsidy_models import Subsidy
-from marketplace.funding.subsidy_rules import Earning, Evidence, State
+from marketplace.funding.subsidy_rules import Earning, Evidence
+from marketplace.funding.subsidy_states import State
 from marketplace.participation import completions, rosters
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from marketplace.enrolment.refund_rules import DEBT_GONE, DEBT_RETURNED, Ground,
 from marketplace.foundation.formats import format_date, format_money
 from marketplace.foundation.i18n import gettext as _
 from marketplace.foundation.i18n import ngettext, pick
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 from marketplace.payments.external_refunds import DASHBOARD
 from marketplace.payments.next_action_rules import Action, Actor
 from marketplace.payments.waterfall_rules import Step

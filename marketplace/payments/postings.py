@@ -22,7 +22,7 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db, locked, transaction
 from marketplace.foundation.money import Money
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 from marketplace.funding.voucher_models import VoucherMovement, VoucherRedemption
 from marketplace.payments import kept, ledger, posting_rules, revenue_terms
 from marketplace.payments.dispute_models import Dispute

@@ -15,7 +15,7 @@ from marketplace.foundation.i18n import pick
 from marketplace.foundation.money import Money
 from marketplace.funding import vouchers
 from marketplace.funding.subsidy_models import Subsidy
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 from marketplace.payments import debts, frozen
 from marketplace.payments.dispute_rules import DisputeState
 from marketplace.payments.models import AttemptState, PaymentAttempt, Purpose, Refund

@@ -17,7 +17,7 @@ DOORS = {"views", "forms", "webhooks", "cli", "permissions", "security", "thrott
 # It stands for another company's server, with its own clock and its own pages.
 SANDBOX = "marketplace/payments/sandbox/"
 RULES_MAY_IMPORT = re.compile(
-    r"marketplace\.foundation\.(money|errors|i18n|csv_files)\.|marketplace\.\w+\.rules|marketplace\.\w+\.(\w+_)?rules\."
+    r"marketplace\.foundation\.(money|errors|i18n|csv_files)\.|marketplace\.\w+\.rules|marketplace\.\w+\.(\w+_)?(rules|states)\."
 )
 
 
@@ -66,7 +66,7 @@ def test_only_the_gateway_speaks_stripe():
 def test_rules_are_pure():
     impure = [
         f"{module.name}:{line} {imported}"
-        for module in named("rules")
+        for module in named("rules", "states")
         for line, imported in module.imports()
         if imported.partition(".")[0] not in sys.stdlib_module_names and not RULES_MAY_IMPORT.match(imported)
     ]

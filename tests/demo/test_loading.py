@@ -18,7 +18,7 @@ from marketplace.foundation import clock
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 from marketplace.funding.voucher_models import VoucherBatch
 from marketplace.metrics import computation, indicators
 from marketplace.metrics.computation import Scope

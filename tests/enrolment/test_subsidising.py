@@ -16,7 +16,8 @@ from marketplace.foundation.errors import Refused
 from marketplace.foundation.money import Money
 from marketplace.funding.subsidies import SubsidyRefused
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt
-from marketplace.funding.subsidy_rules import Rule, State
+from marketplace.funding.subsidy_rules import Rule
+from marketplace.funding.subsidy_states import State
 from tests.buying import place_order
 from tests.factories import make_person, make_run
 from tests.funding.made import committed, make_programme

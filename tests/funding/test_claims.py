@@ -14,7 +14,8 @@ from marketplace.foundation.money import Money
 from marketplace.funding import claims, subsidies, subsidy_lists
 from marketplace.funding.claims import FunderPayment
 from marketplace.funding.programme_models import ProgrammeEvent
-from marketplace.funding.subsidy_rules import Rule, State
+from marketplace.funding.subsidy_rules import Rule
+from marketplace.funding.subsidy_states import State
 from tests.factories import make_person, make_staff
 from tests.funding.made import committed, funder_paid, make_programme, make_subsidy
 

@@ -12,7 +12,8 @@ from marketplace.foundation.mail import OutgoingMail
 from marketplace.funding import claims, clawing_back, subsidies
 from marketplace.funding.clawing_back import Sending
 from marketplace.funding.subsidy_models import SubsidyEvent
-from marketplace.funding.subsidy_rules import Rule, State
+from marketplace.funding.subsidy_rules import Rule
+from marketplace.funding.subsidy_states import State
 from marketplace.payments import postings
 from marketplace.payments.models import LedgerEntry
 from tests.factories import make_person, make_staff

@@ -13,7 +13,8 @@ from marketplace.foundation.i18n import speaking
 from marketplace.funding import claims, programmes, subsidies, subsidy_lists, subsidy_names
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import ClaimBatch
-from marketplace.funding.subsidy_rules import Rule, State
+from marketplace.funding.subsidy_rules import Rule
+from marketplace.funding.subsidy_states import State
 from tests.factories import make_person, make_staff, sign_in
 from tests.funding.made import committed, funder_paid, make_programme, make_subsidy
 

@@ -10,7 +10,7 @@ from marketplace.foundation.database import db
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.funding import claims, clawing_back, reducing, subsidies, subsidy_lists
 from marketplace.funding.clawing_back import Sending
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 from marketplace.payments import postings
 from marketplace.payments.models import LedgerEntry
 from tests.factories import make_person, make_staff

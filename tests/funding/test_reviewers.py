@@ -7,7 +7,8 @@ import pytest
 from marketplace.foundation import clock
 from marketplace.foundation.errors import Refused
 from marketplace.funding import subsidies
-from marketplace.funding.subsidy_rules import Rule, State
+from marketplace.funding.subsidy_rules import Rule
+from marketplace.funding.subsidy_states import State
 from tests.factories import make_staff, sign_in
 from tests.funding.made import make_programme, make_subsidy
 

@@ -14,7 +14,8 @@ from marketplace.foundation.mail import OutgoingMail
 from marketplace.funding import claims, clawing_back, programmes, subsidies
 from marketplace.funding.subsidies import SubsidyRefused
 from marketplace.funding.subsidy_models import Subsidy, SubsidyAttempt, SubsidyConsent, SubsidyEvent
-from marketplace.funding.subsidy_rules import Consequence, Rule, State
+from marketplace.funding.subsidy_rules import Consequence, Rule
+from marketplace.funding.subsidy_states import State
 from tests.factories import make_person, make_staff
 from tests.funding.made import ask, committed, day, make_line, make_programme, make_subsidy
 

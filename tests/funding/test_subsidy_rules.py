@@ -10,19 +10,8 @@ from hypothesis import strategies as st
 from marketplace.foundation.money import Money
 from marketplace.funding import kept_rules, subsidy_rules
 from marketplace.funding.facts import Buyer, Offer
-from marketplace.funding.subsidy_rules import (
-    COMMITTED,
-    TRANSITIONS,
-    Consequence,
-    Earning,
-    Evidence,
-    Frame,
-    Left,
-    Named,
-    Rule,
-    State,
-    Verdict,
-)
+from marketplace.funding.subsidy_rules import Consequence, Earning, Evidence, Frame, Left, Named, Rule, Verdict
+from marketplace.funding.subsidy_states import COMMITTED, TRANSITIONS, State
 
 FRAME = Frame("CNY", "Asia/Shanghai", date(2026, 1, 1), date(2026, 12, 31), date(2026, 3, 1), date(2026, 12, 31))
 BUYER = Buyer(1, "example.com", frozenset({5}), "310000", "310104", "8850", "Curator", "small", "2-4", False)

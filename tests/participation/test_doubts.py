@@ -8,7 +8,8 @@ from marketplace.foundation import clock, jobs
 from marketplace.foundation.database import db
 from marketplace.foundation.errors import Refused
 from marketplace.funding import claims, doubts, subsidies
-from marketplace.funding.subsidy_rules import Rule, State
+from marketplace.funding.subsidy_rules import Rule
+from marketplace.funding.subsidy_states import State
 from marketplace.participation import registers, subsidy_evidence
 from marketplace.participation.doubts import weigh_run
 from marketplace.participation.registers import Mark

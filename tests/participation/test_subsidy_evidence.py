@@ -16,7 +16,8 @@ from marketplace.foundation.mail import OutgoingMail
 from marketplace.foundation.money import Money
 from marketplace.funding import subsidies
 from marketplace.funding.subsidy_models import Subsidy, SubsidyEvent
-from marketplace.funding.subsidy_rules import Consequence, Rule, State
+from marketplace.funding.subsidy_rules import Consequence, Rule
+from marketplace.funding.subsidy_states import State
 from marketplace.participation import completions, registers, subsidy_evidence
 from marketplace.participation.models import Completion
 from marketplace.participation.registers import Mark

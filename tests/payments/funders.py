@@ -13,7 +13,8 @@ from marketplace.funding.claims import FunderPayment
 from marketplace.funding.clawing_back import Sending
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidy_models import ClaimBatch, Subsidy
-from marketplace.funding.subsidy_rules import Consequence, Rule, State
+from marketplace.funding.subsidy_rules import Consequence, Rule
+from marketplace.funding.subsidy_states import State
 
 # Somebody owes something of whatever ends, and somebody else bears the rest.
 RULE = Rule(percent=40, if_rejected=Consequence.LEARNER_OWES, owed_percent=30)

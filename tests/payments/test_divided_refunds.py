@@ -15,7 +15,7 @@ from marketplace.foundation.i18n import speaking
 from marketplace.foundation.money import Money
 from marketplace.funding import subsidies
 from marketplace.funding.subsidy_models import Subsidy
-from marketplace.funding.subsidy_rules import State
+from marketplace.funding.subsidy_states import State
 from marketplace.payments import desk, postings, refunds, stories
 from marketplace.payments.waterfall_rules import Step, waterfall
 from tests.buying import buy_as_quoted

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketplace.foundation.money import Money
-from marketplace.funding.subsidy_rules import TRANSITIONS
+from marketplace.funding.subsidy_states import TRANSITIONS
 from marketplace.payments import posting_rules as rules
 from marketplace.payments.posting_rules import Account, Entry, Step, Terms
 
