@@ -1,23 +1,16 @@
 """A part of a subsidy goes back: off a promise, off a claim, and off what the funder has paid."""
 
-from datetime import UTC, datetime
-
 import pytest
-from sqlalchemy import func, select
 
 from marketplace.foundation import clock
-from marketplace.foundation.database import db
 from marketplace.foundation.errors import Invalid, Refused
 from marketplace.funding import claims, clawing_back, reducing, subsidies, subsidy_lists
 from marketplace.funding.clawing_back import Sending
 from marketplace.funding.subsidy_states import State
-from marketplace.payments import postings
-from marketplace.payments.models import LedgerEntry
 from tests.factories import make_person, make_staff
 from tests.funding.made import committed, funder_paid, make_programme, make_subsidy
+from tests.funding.test_clawing_back import EVIDENCE, NOW, booked
 
-NOW = datetime(2026, 6, 1, 2, tzinfo=UTC)
-EVIDENCE = {"attendance_percent": 90, "completed_at": "2026-05-01T08:00:00+00:00"}
 # Half of CN¥1,280 was promised.
 WHOLE, PART = 64000, 16000
 pytestmark = pytest.mark.usefixtures("app")
@@ -59,14 +52,6 @@ def pay(batch, minor, officer):
 def send_back(subsidy, officer, amount=None):
     sending = Sending(NOW.date(), "ICBC-BACK", "部分退款", amount)
     return clawing_back.send_back(subsidy.id, sending, actor_id=officer.id, now=clock.now())
-
-
-def booked():
-    """The balances of the ledger that are not zero, once every step is posted."""
-    postings.post_facts()
-    total = func.sum(LedgerEntry.amount_minor)
-    query = select(LedgerEntry.account, total).group_by(LedgerEntry.account).having(total != 0)
-    return {account: int(minor) for account, minor in db.session.execute(query)}
 
 
 def test_what_comes_off_a_promise_is_in_the_budget_again(programme, subsidy):
