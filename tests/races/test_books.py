@@ -44,6 +44,21 @@ def place(price=600000):
     return order.id, order.total, run.id
 
 
+def open_page(order_id, total, *, now):
+    """The order's page at Stripe, which somebody may pay at any moment."""
+    with transaction():
+        return add(
+            PaymentAttempt(
+                order_id=order_id,
+                state="open",
+                session_id="cs_race",
+                amount_minor=total.minor,
+                currency="CNY",
+                expires_at=now + timedelta(hours=1),
+            )
+        )
+
+
 def enter(order_id, total, officer_id, now):
     transfer = Transfer(total, "A1", bank_days.day_of(now))
     return offline.enter(order_id, transfer, reason="bank", actor_id=officer_id, now=now).public_id
@@ -74,17 +89,7 @@ def test_transferred_and_paid_at_stripe_in_one_moment_enrols_once_and_gives_one_
         now = clock.now()
         order_id, total, _run = place(price=128000)
         officer = make_staff("finance_officer").id
-        with transaction():
-            attempt = add(
-                PaymentAttempt(
-                    order_id=order_id,
-                    state="open",
-                    session_id="cs_race",
-                    amount_minor=total.minor,
-                    currency="CNY",
-                    expires_at=now + timedelta(hours=1),
-                )
-            )
+        attempt = open_page(order_id, total, now=now)
         number_of = attempt.public_id
         db.session.remove()
     paid = Session("cs_race", None, "complete", "paid", total, "pi_race", "succeeded", None, number_of)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from marketplace.enrolment.models import Order
@@ -11,14 +9,14 @@ from marketplace.foundation import bank_days, clock
 from marketplace.foundation.database import add, db, transaction
 from marketplace.foundation.money import Money
 from marketplace.payments import attempts, ledger, offline, stripe_matching, unmatched
-from marketplace.payments.models import Discrepancy, PaymentAttempt
+from marketplace.payments.models import Discrepancy
 from marketplace.payments.offline import Transfer
 from marketplace.payments.stripe_gateway import Session
 from marketplace.payments.stripe_models import StripeTransaction
 from marketplace.payments.unmatched import Received, Said
 from marketplace.payments.unmatched_models import AnswerKind, UnmatchedAnswer
 from tests.factories import make_staff
-from tests.races.test_books import enter, place, together
+from tests.races.test_books import enter, open_page, place, together
 
 ROUNDS = 6
 
@@ -111,17 +109,7 @@ def test_money_that_staff_answer_while_its_session_is_settled_is_counted_once(ra
         now = clock.now()
         order_id, total, _run = place(price=128000)
         other_id, _total, _run = place(price=128000)
-        with transaction():
-            attempt = add(
-                PaymentAttempt(
-                    order_id=order_id,
-                    state="open",
-                    session_id="cs_race",
-                    amount_minor=total.minor,
-                    currency="CNY",
-                    expires_at=now + timedelta(hours=1),
-                )
-            )
+        attempt = open_page(order_id, total, now=now)
         paid = Session("cs_race", None, "complete", "paid", total, "pi_race", "succeeded", None, attempt.public_id)
         found = stray("txn_race", 128000, now, "pi_race")
         officer, other = make_staff("finance_officer").id, db.session.get_one(Order, other_id).public_id
