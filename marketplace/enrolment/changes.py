@@ -17,6 +17,7 @@ from marketplace.enrolment import (
     change_rules,
     claims,
     counting,
+    course_facts,
     eligibility,
     moves,
     offers,
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
     from flask_babel import LazyString
     from sqlalchemy.sql.elements import ColumnElement
+
+    from marketplace.enrolment.claims import Others
+    from marketplace.funding.facts import Offer
 
 
 @dataclass(frozen=True)
@@ -82,22 +86,20 @@ def check_may_defer(place: Place, *, now: datetime) -> None:
     )
 
 
-def _obstacle(place: Place, step: Move) -> LazyString | None:
+def _obstacle(others: Others, offer: Offer, *, is_subsidy_over: bool) -> LazyString | None:
     """Why a person cannot move there by themselves: someone else pays for them, and not for that run."""
-    subsidised = [line.id for line in place.lines if line.subsidy_minor]
-    if step.is_subsidy_over and not claims.payable(subsidised):
+    if is_subsidy_over and others.have_ended:
         return lazy("The subsidy of this place has ended, so it cannot go along. Cancel, then enrol.")
-    if step.is_subsidy_over:
+    if is_subsidy_over:
         return lazy("What a funding programme pays for you cannot go along to this date. Cancel, then enrol.")
-    if not claims.are_for(place.lines, step.run.id):
+    if not others.are_for(offer):
         return lazy("Your code is not for this date. Cancel, then enrol.")
     return None
 
 
 def list_moves(place: Place, *, now: datetime) -> list[Move]:
     """The other runs of the course that can be booked now, soonest first, with the difference to pay."""
-    found = _list_moves(place, CourseRun.enrol_opens_at <= now, CourseRun.enrol_closes_at > now, now=now)
-    return [replace(step, obstacle=_obstacle(place, step)) for step in found]
+    return _list_moves(place, CourseRun.enrol_opens_at <= now, CourseRun.enrol_closes_at > now, now=now)
 
 
 def list_moves_by_provider(place: Place, *, now: datetime) -> list[Move]:
@@ -106,8 +108,8 @@ def list_moves_by_provider(place: Place, *, now: datetime) -> list[Move]:
 
 
 def _uncharged(step: Move) -> Move:
-    """The same without a charge: a cheaper run pays back, a dearer one costs nothing more."""
-    return replace(step, difference=Money(min(0, step.difference.minor), step.price.currency))
+    """As a provider moves it: a cheaper run pays back, a dearer one costs nothing more, nothing stands in the way."""
+    return replace(step, difference=Money(min(0, step.difference.minor), step.price.currency), obstacle=None)
 
 
 def _list_moves(place: Place, *wanted: ColumnElement[bool], now: datetime) -> list[Move]:
@@ -125,8 +127,11 @@ def _list_moves(place: Place, *wanted: ColumnElement[bool], now: datetime) -> li
     )
     runs = db.session.scalars(query.limit(20)).all()
     expired = counting.expired_holds([run.id for run in runs], now=now)
-    paid = _paid(place)
-    return [_move_to(place, run, paid, expired=expired.get(run.id, 0), now=now) for run in runs]
+    paid, others = _paid(place), claims.others_of(place.lines)
+    offers_of = course_facts.seats_in(place.run.course_id, runs) if others.is_anybody else {}
+    return [
+        _step(place, run, paid, others, offers_of.get(run.id), expired=expired.get(run.id, 0), now=now) for run in runs
+    ]
 
 
 def _paid(place: Place) -> int:
@@ -134,12 +139,26 @@ def _paid(place: Place) -> int:
     return refund_rules.left_of(refund_rules.of_buyer(returns.parts_of(place.order_ids)))
 
 
-def _move_to(place: Place, run: CourseRun, paid: int, *, now: datetime, expired: int = 0) -> Move:
+def _move_to(place: Place, run: CourseRun, *, now: datetime) -> Move:
+    others = claims.others_of(place.lines)
+    return _step(place, run, _paid(place), others, course_facts.seat_of(run.id) if others.is_anybody else None, now=now)
+
+
+def _step(
+    place: Place, run: CourseRun, paid: int, others: Others, offer: Offer | None, *, now: datetime, expired: int = 0
+) -> Move:
     price = quotes.quote(quotes.sale_of(run, place.enrolment.person_id), now=now).price
-    kept = claims.goes_along(place.lines, run.id, price)
-    minor = change_rules.difference(paid + sum(kept.values()), price.minor)
+    kept = others.pay(offer, price) if offer else {}
     is_over = any(line.subsidy_minor and line.id not in kept for line in place.lines)
-    return Move(run, price, Money(minor, price.currency), run.seats_left(expired), kept, is_subsidy_over=is_over)
+    return Move(
+        run,
+        price,
+        Money(change_rules.difference(paid + sum(kept.values()), price.minor), price.currency),
+        run.seats_left(expired),
+        kept,
+        is_subsidy_over=is_over,
+        obstacle=_obstacle(others, offer, is_subsidy_over=is_over) if offer else None,
+    )
 
 
 def defer(
@@ -158,10 +177,9 @@ def defer(
         check_may_defer(place, now=now)
         _check_target(place, target, now=now)
         offers.settle(target, now=now)
-        step = _move_to(place, target, _paid(place), now=now)
-        obstacle = _obstacle(place, step)
-        if obstacle is not None:
-            raise Refused("paid_by_others", obstacle)
+        step = _move_to(place, target, now=now)
+        if step.obstacle is not None:
+            raise Refused("paid_by_others", step.obstacle)
         if step.difference != shown:
             raise StatementChanged
         close_over(enrolment_id, now=now)
@@ -282,7 +300,7 @@ def move_by_provider(place: Place, target: CourseRun, *, actor_id: int | None, n
         raise Refused("other_started", lazy("The other date has begun already."))
     _check_not_in(target, place.enrolment.person_id)
     offers.settle(target, now=now)
-    step = _uncharged(_move_to(place, target, _paid(place), now=now))
+    step = _uncharged(_move_to(place, target, now=now))
     close_over(place.enrolment.id, now=now)
     return _defer_now(add(_deferral(place, step, actor_id=actor_id, now=now)), place, step, now=now)
 

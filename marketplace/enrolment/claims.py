@@ -15,9 +15,10 @@ from marketplace.enrolment import course_facts, subsidising
 from marketplace.enrolment.models import Enrolment, EnrolmentSource
 from marketplace.foundation.database import forget
 from marketplace.foundation.i18n import speaking
-from marketplace.funding import claiming, reducing, subsidies, subsidy_moves, vouchers
+from marketplace.funding import claiming, reducing, subsidies, subsidy_moves, voucher_rules, vouchers
 from marketplace.funding.programme_models import FundingProgramme
 from marketplace.funding.subsidies import Line
+from marketplace.funding.subsidy_states import COMMITTED
 from marketplace.funding.voucher_models import Voucher
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from marketplace.enrolment.models import Order, OrderLine
     from marketplace.enrolment.quotes import Asked, Quote
     from marketplace.foundation.money import Money
+    from marketplace.funding.facts import Offer
+    from marketplace.funding.subsidy_models import Subsidy
+    from marketplace.funding.voucher_rules import Terms
 
 
 class ClaimGone(Exception):
@@ -105,19 +109,49 @@ def give_back(line_id: int, reason: str, *, now: datetime) -> None:
     subsidies.release(line_id, reason, now=now)
 
 
-def goes_along(lines: Sequence[OrderLine], to_run_id: int, price: Money, *, is_locked: bool = False) -> dict[int, int]:
-    """What programmes pay of a place in another run at this price, in minor units, by the lines they pay it for.
+@dataclass(frozen=True)
+class Others:
+    """Who else pays for the lines behind a place, read once, since a page asks about many runs."""
 
-    `is_locked` locks the codes of these lines, then the programmes.
-    """
-    subsidised = [line.id for line in lines if line.subsidy_minor]
+    subsidies: Sequence[Subsidy]
+    codes: Sequence[Terms]
+
+    @property
+    def is_anybody(self) -> bool:
+        """Whether anybody does."""
+        return bool(self.subsidies or self.codes)
+
+    @property
+    def have_ended(self) -> bool:
+        """Whether no programme promises or pays anything any more."""
+        return not any(subsidy.state in COMMITTED for subsidy in self.subsidies)
+
+    def pay(self, offer: Offer, price: Money) -> dict[int, int]:
+        """What programmes pay of a seat in another run at this price, in minor units, by the lines they pay it for."""
+        paid = {one.order_line_id: subsidy_moves.would_pay(one, offer, price) for one in self.subsidies}
+        return {line_id: minor for line_id, minor in paid.items() if minor}
+
+    def are_for(self, offer: Offer) -> bool:
+        """Whether the codes may be used for this seat, too; when and by whom was asked when they were redeemed."""
+        return all(voucher_rules.is_for_seat(terms, offer) for terms in self.codes)
+
+
+def others_of(lines: Sequence[OrderLine], *, is_locked: bool = False) -> Others:
+    """Who else pays for these lines; `is_locked` locks their codes, then the programmes, until the transaction ends."""
     if is_locked:
         vouchers.lock_of([line.id for line in lines])
-    if not subsidised:
-        return {}
-    offer = course_facts.seat_of(to_run_id)
-    paid = {line_id: subsidy_moves.would_pay(line_id, offer, price, is_locked=is_locked) for line_id in subsidised}
-    return {line_id: minor for line_id, minor in paid.items() if minor}
+    subsidised = [line.id for line in lines if line.subsidy_minor]
+    coded = [line.id for line in lines if line.voucher_minor]
+    return Others(
+        subsidy_moves.list_of(subsidised, is_locked=is_locked) if subsidised else [],
+        vouchers.terms_of(coded) if coded else [],
+    )
+
+
+def goes_along(lines: Sequence[OrderLine], to_run_id: int, price: Money, *, is_locked: bool = False) -> dict[int, int]:
+    """What programmes pay of a place in another run, as `Others.pay`, and with the locks of `others_of`."""
+    others = others_of(lines, is_locked=is_locked)
+    return others.pay(course_facts.seat_of(to_run_id), price) if others.subsidies else {}
 
 
 def follow(line_ids: Iterable[int], to_run_id: int, *, now: datetime) -> frozenset[int]:
@@ -125,11 +159,6 @@ def follow(line_ids: Iterable[int], to_run_id: int, *, now: datetime) -> frozens
     return frozenset(
         line_id for line_id in line_ids if subsidy_moves.follow(line_id, course_facts.seat_of(to_run_id), now=now)
     )
-
-
-def are_for(lines: Sequence[OrderLine], run_id: int) -> bool:
-    """Whether the codes that pay for these lines may be used for a place in this run, too."""
-    return all(vouchers.is_for(line.id, course_facts.seat_of(run_id)) for line in lines if line.voucher_minor)
 
 
 def promised_in(run_id: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from marketplace.foundation.errors import NotFound
 from marketplace.funding.facts import Offer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date, datetime
 
     from sqlalchemy import ColumnElement
@@ -66,6 +67,12 @@ def seat_in(course: Offer, run: CourseRun | RunFacts) -> Offer:
         mode=run.mode,
         is_completable=run.is_completable,
     )
+
+
+def seats_in(course_id: int, runs: Iterable[CourseRun]) -> dict[int, Offer]:
+    """The facts of a seat in each of these runs of one course, by run; one statement."""
+    course = facts_of(Course.id == course_id)[course_id]
+    return {run.id: seat_in(course, run) for run in runs}
 
 
 def _day(moment: datetime | None, zone: ZoneInfo) -> date | None:

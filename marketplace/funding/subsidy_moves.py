@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
 
 from marketplace.foundation.database import db, transaction
 from marketplace.funding import subsidies, subsidy_rules
@@ -13,6 +14,7 @@ from marketplace.funding.subsidy_rules import Left, Verdict
 from marketplace.funding.subsidy_states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Select
@@ -26,17 +28,20 @@ PROMISED = (State.APPLIED, State.RESERVED)
 ABOUT_THE_RUN = frozenset({"run_dates", "skill", "category", "provider", "provider_kind", "mode", "completion"})
 
 
-def would_pay(order_line_id: int, offer: Offer, price: Money, *, is_locked: bool = False) -> int:
-    """What the programme of a line pays of a seat in another run at `price`, in minor units: never more than promised.
+def list_of(order_line_ids: Sequence[int], *, is_locked: bool = False) -> list[Subsidy]:
+    """The subsidies of these lines with programme and rule; `is_locked` locks the programmes, in the order of lines."""
+    query = select(Subsidy).where(Subsidy.order_line_id.in_(order_line_ids)).order_by(Subsidy.order_line_id)
+    query = query.options(joinedload(Subsidy.programme), joinedload(Subsidy.rule_version))
+    found = list(db.session.scalars(query))
+    return [subsidies.locked_subsidy(one.id)[0] for one in found] if is_locked else found
 
-    0 where nothing was promised, or the rule does not pay for that run; what the person has had besides is not asked
-    again. `is_locked` locks the programme, so that it stays so until the transaction ends.
+
+def would_pay(subsidy: Subsidy, offer: Offer, price: Money) -> int:
+    """What a programme pays of a seat in another run at `price`, in minor units: never more than it promised.
+
+    0 where its promise is over, or the rule does not pay for that run; what the person has had besides is not asked
+    again.
     """
-    subsidy = db.session.scalar(select(Subsidy).filter_by(order_line_id=order_line_id))
-    if subsidy is None:
-        return 0
-    if is_locked:
-        subsidy, _programme = subsidies.locked_subsidy(subsidy.id)
     if subsidy.state not in PROMISED or price.currency != subsidy.currency or not _covers(subsidy, offer):
         return 0
     return min(subsidy.amount_minor, subsidy_rules.granted_minor(subsidy.rule_version.rule, price.minor, Left(0)))

@@ -198,14 +198,11 @@ def lock_of(order_line_ids: Sequence[int]) -> None:
         locked(Voucher, voucher_id)
 
 
-def is_for(order_line_id: int, offer: Offer) -> bool:
-    """Whether the code that pays a part of a line may be used for this seat, too; True for a line without one.
-
-    When it may be used and by whom was asked when it was redeemed, and is not asked again.
-    """
-    query = select(VoucherRedemption).where(VoucherRedemption.order_line_id == order_line_id)
-    redemption = db.session.scalar(query.options(joinedload(VoucherRedemption.voucher).joinedload(Voucher.batch)))
-    return redemption is None or voucher_rules.is_for_seat(redemption.voucher.batch.terms, offer)
+def terms_of(order_line_ids: Sequence[int]) -> list[Terms]:
+    """The terms of the codes that pay parts of these lines."""
+    query = select(VoucherRedemption).where(VoucherRedemption.order_line_id.in_(order_line_ids))
+    query = query.options(joinedload(VoucherRedemption.voucher).joinedload(Voucher.batch))
+    return [redemption.voucher.batch.terms for redemption in db.session.scalars(query)]
 
 
 def find_redemption(order_line_id: int) -> VoucherRedemption | None:

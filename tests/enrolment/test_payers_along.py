@@ -188,3 +188,21 @@ def test_a_programme_pays_no_more_than_its_rule_where_the_learner_pays_a_differe
     # 240 of before, 260 now and the half that the rule pays are the price of 1,000.
     assert (subsidy.state, subsidy.amount_minor, committed(subsidy.programme)) == ("reserved", 50_000, 50_000)
     assert [one.amount_minor for one in returns.list_facts(order.id) if one.payer == "funder"] == [14_000]
+
+
+def test_many_dates_ask_who_else_pays_once(queries, now):
+    _order, enrolment, target, _subsidy = subsidised(Rule(percent=50), now=now)
+    place = places.look(enrolment)
+
+    def asked():
+        db.session.flush()
+        queries.clear()
+        found = changes.list_moves(place, now=now)
+        return len(found), len(queries)
+
+    few, few_asked = asked()
+    for _ in range(6):
+        make_run(target.course)
+    many, many_asked = asked()
+    assert (few, many) == (1, 7)
+    assert many_asked == few_asked
